@@ -1,0 +1,59 @@
+"""One step's work: the new tokens of many sequences laid end to end, without padding.
+
+A batch mixes prefill chunks (many tokens of one sequence) with decodes (one token each); nothing in it says which
+is which. Sequence s owns the rows starts[s]:starts[s+1], which are consecutive positions, and the cache pages
+page_ids[page_starts[s]:page_starts[s+1]]; position p of it lives in slot p % page_size of its page p // page_size.
+
+    rows     0 1 2 3 4 | 5 | 6 | 7 8 9        starts  = [0, 5, 6, 7, 10]
+    position 0 1 2 3 4 |31 | 9 |16 17 18
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+__all__ = ["Batch", "Ints", "Span"]
+
+Ints = NDArray[np.int32]
+
+
+@dataclass(frozen=True)
+class Span:
+    """New tokens of one sequence: `tokens` go to positions start, start + 1, …; `pages` cover all positions so far."""
+
+    tokens: Sequence[int]
+    start: int
+    pages: Sequence[int]
+    wanted: Sequence[int]  # which of the new tokens (0 = first) need logits
+
+
+@dataclass(frozen=True)
+class Batch:
+    """All arrays are int32. `rows` lists the rows whose logits are wanted, in ascending order."""
+
+    tokens: Ints  # (tokens,)
+    positions: Ints  # (tokens,)
+    starts: Ints  # (sequences + 1,)
+    page_ids: Ints  # (pages of all sequences,)
+    page_starts: Ints  # (sequences + 1,)
+    rows: Ints  # (wanted,)
+
+    @classmethod
+    def of(cls, spans: Sequence[Span]) -> Self:
+        """Lay `spans` end to end."""
+        starts = np.cumsum([0, *(len(span.tokens) for span in spans)])
+        return cls(
+            tokens=_ints([token for span in spans for token in span.tokens]),
+            positions=_ints([span.start + i for span in spans for i in range(len(span.tokens))]),
+            starts=_ints(starts),
+            page_ids=_ints([page for span in spans for page in span.pages]),
+            page_starts=_ints(np.cumsum([0, *(len(span.pages) for span in spans)])),
+            rows=_ints([first + row for first, span in zip(starts, spans, strict=False) for row in span.wanted]),
+        )
+
+
+def _ints(values: Sequence[int] | NDArray[np.integer]) -> Ints:
+    return np.asarray(values, dtype=np.int32)

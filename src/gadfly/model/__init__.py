@@ -1,0 +1,1 @@
+"""The transformer itself: see `transformer.forward`."""
