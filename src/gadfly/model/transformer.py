@@ -23,9 +23,10 @@ def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, K
     x = ops.embed(weights["embedding"], batch)
     for layer, block in enumerate(spec.blocks):
         w = weights.at(f"blocks.{layer}")
-        mixed = attend(block.mixer, w.at("mixer"), ops.rms_norm(x, w["mixer_norm"], block.norms.eps), layer, batch, ops, kv)
-        x = ops.add(x, mixed)
-        x = ops.add(x, feed(block.ffn, w.at("ffn"), ops.rms_norm(x, w["ffn_norm"], block.norms.eps), ops))
+        normed = ops.rms_norm(x, w["mixer_norm"], block.norms.eps)
+        x = ops.add(x, attend(block.mixer, w.at("mixer"), normed, layer, batch, ops, kv))
+        normed = ops.rms_norm(x, w["ffn_norm"], block.norms.eps)
+        x = ops.add(x, feed(block.ffn, w.at("ffn"), normed, ops))
     x = ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
     return ops.project(x, weights["output"])
 

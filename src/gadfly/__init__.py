@@ -1,0 +1,1 @@
+"""Gadfly: an open, irreverent chatbot that you run on your own computer and build your own on."""
