@@ -1,0 +1,184 @@
+#include "formats/tiles.h"
+
+#include <algorithm>
+#include <bit>
+#include <cmath>
+#include <cstdlib>
+#include <cstring>
+#include <new>
+
+#include "formats/half.h"
+
+namespace gadfly {
+namespace {
+
+// How files store 32 weights. Nibbles: low halves of the bytes are weights 0–15, high halves 16–31.
+struct FileQ4_0 {
+    uint16_t d;
+    uint8_t codes[16];
+};
+struct FileQ4_1 {
+    uint16_t d, m;
+    uint8_t codes[16];
+};
+struct FileQ8_0 {
+    uint16_t d;
+    int8_t codes[32];
+};
+
+template <class FileBlock>
+FileBlock read_block(const uint8_t* p) {  // blocks are packed, hence unaligned
+    FileBlock block;
+    std::memcpy(&block, p, sizeof block);
+    return block;
+}
+
+int nibble(const uint8_t (&codes)[16], size_t k) { return k < 16 ? codes[k] & 15 : codes[k - 16] >> 4; }
+
+void put_nibbles(uint8_t (&tile)[4][kStrip][4], size_t lane, const uint8_t (&file)[16]) {
+    for (size_t j = 0; j < 4; j++) {
+        for (size_t i = 0; i < 4; i++) {
+            const int low = nibble(file, 8 * j + i), high = nibble(file, 8 * j + 4 + i);
+            tile[j][lane][i] = static_cast<uint8_t>(low | high << 4);
+        }
+    }
+}
+
+int get_nibble(const uint8_t (&tile)[4][kStrip][4], size_t lane, size_t k) {
+    const int pair = tile[k / 8][lane][k % 4];
+    return k % 8 < 4 ? pair & 15 : pair >> 4;
+}
+
+void put(Int4Tile& tile, size_t lane, const FileQ4_1& block) {
+    tile.d[lane] = block.d;
+    tile.m[lane] = block.m;
+    put_nibbles(tile.codes, lane, block.codes);
+}
+
+void put(Int4SymmetricTile& tile, size_t lane, const FileQ4_0& block) {
+    tile.d[lane] = block.d;
+    put_nibbles(tile.codes, lane, block.codes);
+}
+
+void put(Int8Tile& tile, size_t lane, const FileQ8_0& block) {
+    tile.d[lane] = block.d;
+    for (size_t k = 0; k < kTile; k++) tile.codes[k / 4][lane][k % 4] = block.codes[k];
+}
+
+FileQ8_0 round_block(const float* x) {
+    float largest = 0;
+    for (size_t k = 0; k < kTile; k++) largest = std::max(largest, std::fabs(x[k]));
+    FileQ8_0 block;
+    block.d = float_to_half(largest / 127.0F);
+    const float d = half_to_float(block.d);
+    for (size_t k = 0; k < kTile; k++) {
+        const float code = d > 0 ? std::nearbyint(x[k] / d) : 0.0F;
+        block.codes[k] = static_cast<int8_t>(std::clamp(code, -127.0F, 127.0F));
+    }
+    return block;
+}
+
+size_t element_bytes(Layout layout) { return layout == Layout::kFloat32 ? 4 : 2; }
+
+size_t tile_bytes(Layout layout) {
+    switch (layout) {
+        case Layout::kInt4: return sizeof(Int4Tile);
+        case Layout::kInt4Symmetric: return sizeof(Int4SymmetricTile);
+        default: return sizeof(Int8Tile);
+    }
+}
+
+}  // namespace
+
+size_t strip_bytes(Layout layout, size_t columns) {
+    if (is_float(layout)) return columns * kStrip * element_bytes(layout);
+    return columns / kTile * tile_bytes(layout);
+}
+
+size_t file_row_bytes(Layout layout, size_t columns) {
+    if (is_float(layout)) return columns * element_bytes(layout);
+    const size_t blocks = columns / kTile;
+    switch (layout) {
+        case Layout::kInt4: return blocks * sizeof(FileQ4_1);
+        case Layout::kInt4Symmetric: return blocks * sizeof(FileQ4_0);
+        default: return blocks * sizeof(FileQ8_0);
+    }
+}
+
+void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
+
+PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
+    : layout_(layout), rows_(rows), columns_(columns), strip_bytes_(strip_bytes(layout, columns)) {
+    constexpr size_t kAlignment = 64;
+    const size_t size = (bytes() + kAlignment - 1) / kAlignment * kAlignment;
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
+    if (!data_) throw std::bad_alloc();
+    if (rows % kStrip != 0) std::memset(data_.get() + (strips() - 1) * strip_bytes_, 0, strip_bytes_);
+}
+
+void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
+    const size_t row_bytes = file_row_bytes(layout_, columns_);
+    for (size_t row = first; row < first + count; row++, blocks += row_bytes) {
+        const size_t lane = row % kStrip;
+        if (is_float(layout_)) {
+            const size_t size = element_bytes(layout_);
+            std::byte* strip = data_.get() + row / kStrip * strip_bytes_;
+            for (size_t k = 0; k < columns_; k++) std::memcpy(strip + (k * kStrip + lane) * size, blocks + k * size, size);
+            continue;
+        }
+        for (size_t b = 0; b < columns_ / kTile; b++) {
+            switch (layout_) {
+                case Layout::kInt4:
+                    put(tile<Int4Tile>(row, b), lane, read_block<FileQ4_1>(blocks + b * sizeof(FileQ4_1)));
+                    break;
+                case Layout::kInt4Symmetric:
+                    put(tile<Int4SymmetricTile>(row, b), lane, read_block<FileQ4_0>(blocks + b * sizeof(FileQ4_0)));
+                    break;
+                default: put(tile<Int8Tile>(row, b), lane, read_block<FileQ8_0>(blocks + b * sizeof(FileQ8_0)));
+            }
+        }
+    }
+}
+
+void PackedMatrix::fill_rounded(size_t first, size_t count, const float* values) {
+    for (size_t row = first; row < first + count; row++, values += columns_) {
+        for (size_t b = 0; b < columns_ / kTile; b++) {
+            put(tile<Int8Tile>(row, b), row % kStrip, round_block(values + b * kTile));
+        }
+    }
+}
+
+void PackedMatrix::row(size_t index, float* out) const {
+    const size_t lane = index % kStrip;
+    const std::byte* strip = this->strip(index / kStrip);
+    for (size_t k = 0; k < columns_; k++) {
+        const size_t b = k / kTile, i = k % kTile;
+        switch (layout_) {
+            case Layout::kFloat32: out[k] = reinterpret_cast<const float*>(strip)[k * kStrip + lane]; break;
+            case Layout::kFloat16:
+                out[k] = half_to_float(reinterpret_cast<const uint16_t*>(strip)[k * kStrip + lane]);
+                break;
+            case Layout::kBFloat16:
+                out[k] = std::bit_cast<float>(uint32_t{reinterpret_cast<const uint16_t*>(strip)[k * kStrip + lane]} << 16);
+                break;
+            case Layout::kInt4: {
+                const auto& tile = reinterpret_cast<const Int4Tile*>(strip)[b];
+                const auto code = static_cast<float>(get_nibble(tile.codes, lane, i));
+                out[k] = half_to_float(tile.d[lane]) * code + half_to_float(tile.m[lane]);
+                break;
+            }
+            case Layout::kInt4Symmetric: {
+                const auto& tile = reinterpret_cast<const Int4SymmetricTile*>(strip)[b];
+                out[k] = half_to_float(tile.d[lane]) * static_cast<float>(get_nibble(tile.codes, lane, i) - 8);
+                break;
+            }
+            case Layout::kInt8: {
+                const auto& tile = reinterpret_cast<const Int8Tile*>(strip)[b];
+                out[k] = half_to_float(tile.d[lane]) * static_cast<float>(tile.codes[i / 4][lane][i % 4]);
+                break;
+            }
+        }
+    }
+}
+
+}  // namespace gadfly

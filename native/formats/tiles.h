@@ -1,0 +1,81 @@
+// The layouts that kernels multiply with: eight matrix rows side by side, so that one vector holds eight results.
+//
+// A packed matrix is a sequence of strips of eight rows; a strip is a sequence of tiles of 8 rows × 32 columns (or, for
+// float formats, of columns). Rows are padded with zeros to a multiple of eight. k is the column within a tile:
+//
+//     Int4Tile   codes[j][row][i]: low nibble k = 8j + i, high nibble k = 8j + 4 + i      weight = d · code + m
+//     Int8Tile   codes[g][row][i]: k = 4g + i                                             weight = d · code
+//     floats     [column][row]
+//
+// Four neighbouring k of a row share a 32-bit lane because that is what integer dot-product instructions add up.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+
+namespace gadfly {
+
+constexpr size_t kStrip = 8;    // rows of a strip
+constexpr size_t kTile = 32;    // columns of a tile
+constexpr size_t kGroup = 16;   // activations that share a scale
+
+struct Int4Tile {  // Q4_1
+    uint16_t d[kStrip], m[kStrip];
+    uint8_t codes[4][kStrip][4];
+};
+struct Int4SymmetricTile {  // Q4_0: m = -8 d
+    uint16_t d[kStrip];
+    uint8_t codes[4][kStrip][4];
+};
+struct Int8Tile {
+    uint16_t d[kStrip];
+    int8_t codes[8][kStrip][4];
+};
+
+enum class Layout : uint8_t { kFloat32, kFloat16, kBFloat16, kInt4, kInt4Symmetric, kInt8 };
+
+constexpr bool is_float(Layout layout) { return layout <= Layout::kBFloat16; }
+
+// Bytes of one strip of `columns` columns, and of one row as files hold it.
+size_t strip_bytes(Layout layout, size_t columns);
+size_t file_row_bytes(Layout layout, size_t columns);
+
+// A matrix (rows, columns) in the layout of its kernels. It owns its memory.
+class PackedMatrix {
+  public:
+    // Throws std::bad_alloc. Integer layouts need columns to be a multiple of kTile.
+    PackedMatrix(Layout layout, size_t rows, size_t columns);
+
+    // Repacks rows as a file holds them (Q4_0, Q4_1, Q8_0 blocks or floats, row after row), from row `first` on.
+    void fill(size_t first, size_t count, const uint8_t* blocks);
+
+    // Rounds float rows to an Int8 matrix: one scale per 32 weights, as Q8_0 does.
+    void fill_rounded(size_t first, size_t count, const float* values);
+
+    // Decodes one row to float32.
+    void row(size_t index, float* out) const;
+
+    Layout layout() const { return layout_; }
+    size_t rows() const { return rows_; }
+    size_t columns() const { return columns_; }
+    size_t strips() const { return (rows_ + kStrip - 1) / kStrip; }
+    size_t bytes() const { return strips() * strip_bytes_; }
+    const std::byte* strip(size_t index) const { return data_.get() + index * strip_bytes_; }
+
+  private:
+    template <class Tile>
+    Tile& tile(size_t row, size_t block) {
+        return reinterpret_cast<Tile*>(data_.get() + row / kStrip * strip_bytes_)[block];
+    }
+
+    struct Free {
+        void operator()(std::byte* p) const;
+    };
+    Layout layout_;
+    size_t rows_, columns_, strip_bytes_;
+    std::unique_ptr<std::byte[], Free> data_;
+};
+
+}  // namespace gadfly

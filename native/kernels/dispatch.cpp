@@ -1,0 +1,18 @@
+#include "kernels/kernels.h"
+
+namespace gadfly {
+
+std::vector<const Kernels*> available_kernels() {
+    std::vector<const Kernels*> found;
+#ifdef GADFLY_X86
+    __builtin_cpu_init();
+    const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
+    const bool avx512vnni = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    if (avx2 && avx512vnni) found.push_back(&avx512vnni_kernels());
+    if (avx2) found.push_back(&avx2_kernels());
+#endif
+    found.push_back(&portable_kernels());
+    return found;
+}
+
+}  // namespace gadfly

@@ -1,0 +1,93 @@
+// What happens to one token's activations between matrix products. Widths need not be multiples of eight unless said.
+#pragma once
+
+#include "kernels/kernels.h"
+#include "kernels/simd.h"
+
+namespace gadfly {
+namespace {
+
+// Calls f(vector, first) for full vectors of [0, width) and once for a rest padded with zeros; f returns what to store.
+template <class F>
+inline void map(size_t width, float* out, F f) {
+    size_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) store(out + i, f([i](const float* p) { return load(p + i); }));
+    if (i == width) return;
+    const size_t rest = width - i;
+    const auto load_rest = [i, rest](const float* p) {
+        float lanes[kLanes] = {};
+        std::memcpy(lanes, p + i, rest * sizeof(float));
+        return load(lanes);
+    };
+    float lanes[kLanes];
+    store(lanes, f(load_rest));
+    std::memcpy(out + i, lanes, rest * sizeof(float));
+}
+
+void add_rows(const float* x, const float* y, size_t width, float* out) {
+    map(width, out, [=](auto at) { return add(at(x), at(y)); });
+}
+
+void rms_norm(const float* x, const float* weight, float eps, size_t width, float* out) {
+    f32x8 squares = splat(0);
+    size_t i = 0;
+    for (; i + kLanes <= width; i += kLanes) squares = fma(load(x + i), load(x + i), squares);
+    float total = sum(squares);
+    for (; i < width; i++) total += x[i] * x[i];
+    const f32x8 factor = splat(1.0F / std::sqrt(total / static_cast<float>(width) + eps));
+    map(width, out, [=](auto at) { return mul(at(weight), mul(at(x), factor)); });
+}
+
+void gated(const float* gate, const float* up, size_t width, Activation activation, float* out) {
+    const f32x8 one = splat(1.0F);
+    if (activation == Activation::kSilu) {
+        map(width, out, [=](auto at) {
+            const f32x8 g = at(gate);
+            return mul(div(g, add(one, exp(sub(splat(0), g)))), at(up));
+        });
+    } else {  // ½ g (1 + tanh u) = g / (1 + e^-2u), u = √(2/π) (g + 0.044715 g³)
+        map(width, out, [=](auto at) {
+            const f32x8 g = at(gate);
+            const f32x8 inner = mul(splat(-1.59576912160573071F), fma(mul(mul(g, g), g), splat(0.044715F), g));
+            return mul(div(g, add(one, exp(inner))), at(up));
+        });
+    }
+}
+
+void quantise(const float* x, size_t width, Int8Row out) {
+    for (size_t group = 0; group < width / kGroup; group++) {
+        const f32x8 a = load(x + group * kGroup), b = load(x + group * kGroup + kLanes);
+        const float largest = max_lane(max(abs(a), abs(b)));
+        const float inverse = largest > 0 ? 127.0F / largest : 0.0F;
+        const i32x8 code_a = round_to_int(mul(a, splat(inverse))), code_b = round_to_int(mul(b, splat(inverse)));
+        int8_t* codes = out.codes + group * kGroup;
+        store_int8(codes, code_a);
+        store_int8(codes + kLanes, code_b);
+        int32_t total = 0;
+        for (size_t i = 0; i < kGroup; i++) total += codes[i];
+        out.scale[group] = largest / 127.0F;
+        out.bias[group] = -128 * total;
+        const float scaled = out.scale[group] * static_cast<float>(total);
+        if (group % 2 == 0) {
+            out.sum[group / 2] = scaled;
+        } else {
+            out.sum[group / 2] += scaled;
+        }
+    }
+}
+
+void rope(const float* x, const float* cos, const float* sin, size_t heads, size_t head_dim, size_t dim, float* out) {
+    const size_t half = dim / 2;
+    for (size_t h = 0; h < heads; h++, x += head_dim, out += head_dim) {
+        map(half, out, [=](auto at) { return fma(at(x), at(cos), sub(splat(0), mul(at(x + half), at(sin)))); });
+        map(half, out + half, [=](auto at) { return fma(at(x + half), at(cos), mul(at(x), at(sin))); });
+        for (size_t i = dim; i < head_dim; i++) out[i] = x[i];
+    }
+}
+
+void to_half(const float* x, size_t width, uint16_t* out) {  // width a multiple of eight
+    for (size_t i = 0; i < width; i += kLanes) store_half(out + i, load(x + i));
+}
+
+}  // namespace
+}  // namespace gadfly

@@ -1,0 +1,86 @@
+// The table of kernels that one instruction set provides, and the plain structs they work on.
+//
+// Kernels know nothing of threads, batches or models: they compute a stretch of one operation. Each output value is
+// reduced in an order that depends on the shape of the weights alone, never on how many tokens share the call.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "formats/tiles.h"
+
+namespace gadfly {
+
+enum class Activation : uint8_t { kSilu, kGelu };
+
+// An activation row as int8: x[k] ≈ scale[k / 16] · codes[k]. Laid out in one stretch of memory:
+//     codes[width] | scale[width / 16] | bias[width / 16] | sum[width / 32]
+// bias is -128 Σ codes of the group (for unsigned dot products), sum is Σ x of 32 columns (for weights with a minimum).
+struct Int8Row {
+    int8_t* codes;
+    float* scale;
+    int32_t* bias;
+    float* sum;
+
+    static constexpr size_t bytes(size_t width) { return width + width / kGroup * 8 + width / kTile * 4; }
+    static Int8Row at(std::byte* row, size_t width) {
+        auto* scale = reinterpret_cast<float*>(row + width);
+        auto* bias = reinterpret_cast<int32_t*>(scale + width / kGroup);
+        return {reinterpret_cast<int8_t*>(row), scale, bias, reinterpret_cast<float*>(bias + width / kGroup)};
+    }
+};
+
+// Rows of activations, `stride` bytes apart; int8 rows for integer weights, float rows for float weights.
+struct Rows {
+    std::byte* data;
+    size_t stride;
+
+    float* floats(size_t row) const { return reinterpret_cast<float*>(data + row * stride); }
+    Int8Row int8s(size_t row, size_t width) const { return Int8Row::at(data + row * stride, width); }
+};
+
+// Up to kQueries queries that read the same keys and values: heads of one group, neighbouring tokens, or both.
+constexpr size_t kQueries = 6;
+struct AttendTask {
+    const float* query[kQueries];  // head_dim floats each
+    float* out[kQueries];
+    size_t visible[kQueries];       // keys 0 … visible-1 take part
+    size_t queries;
+    size_t head_dim;                // a multiple of 8
+    size_t page_size;               // a multiple of 16
+    float scale;
+    const int32_t* pages;
+    const uint16_t* keys;           // half floats; page p of this head starts at p · page_stride, as [head_dim][slot]
+    const uint16_t* values;         // likewise, as [slot][head_dim]
+    size_t page_stride;
+    float* scores;                  // scratch: kQueries · score_stride floats
+    size_t score_stride;            // at least the largest `visible`, rounded up to a page
+};
+
+struct Kernels {
+    std::string_view name;
+    // out[t][r] = Σ_k x[t][k] · w[r][k] for the matrix rows of strips [first, last) and tokens [begin, end).
+    void (*linear)(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out);
+    void (*quantise)(const float* x, size_t width, Int8Row out);  // width a multiple of 32
+    void (*rms_norm)(const float* x, const float* weight, float eps, size_t width, float* out);
+    // Rotates heads of x; cos and sin have dim / 2 values each, components from dim on are copied.
+    void (*rope)(const float* x, const float* cos, const float* sin, size_t heads, size_t head_dim, size_t dim, float* out);
+    void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
+    void (*add)(const float* x, const float* y, size_t width, float* out);
+    void (*to_half)(const float* x, size_t width, uint16_t* out);
+    void (*attend)(const AttendTask& task);
+};
+
+const Kernels& portable_kernels();
+#ifdef GADFLY_X86
+const Kernels& avx2_kernels();
+const Kernels& avx512vnni_kernels();
+#endif
+
+// The kernels this processor can execute, fastest first; `portable` is always the last.
+std::vector<const Kernels*> available_kernels();
+
+}  // namespace gadfly

@@ -1,0 +1,164 @@
+// Matrix times activations: strips of eight rows against up to six tokens at a time, accumulators in registers.
+#pragma once
+
+#include "kernels/dot.h"
+
+namespace gadfly {
+namespace {
+
+constexpr size_t kColumns = 6;  // tokens that share one pass over a strip
+
+// acc[c] += tile · x[c]. Two half-tile sums are scaled by their activation scales, then by the rows' weight scales.
+template <size_t C>
+inline void scale_and_add(i32x8 (&sums)[C][2], const uint16_t* d, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+    const f32x8 scale = load(d, Half{});
+#pragma GCC unroll 8
+    for (size_t c = 0; c < C; c++) {
+        const float* s = x[c].scale + 2 * block;
+        f32x8 t = mul(to_float(sums[c][0]), splat(s[0]));
+        t = fma(to_float(sums[c][1]), splat(s[1]), t);
+        acc[c] = fma(t, scale, acc[c]);
+    }
+}
+
+template <size_t C>
+inline void add_minimum(f32x8 minimum, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+#pragma GCC unroll 8
+    for (size_t c = 0; c < C; c++) acc[c] = fma(minimum, splat(x[c].sum[block]), acc[c]);
+}
+
+template <size_t C>
+inline void add_tile(const Int4Tile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C][2];
+    dot4<C>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C>(sums, tile.d, x, block, acc);
+    add_minimum<C>(load(tile.m, Half{}), x, block, acc);
+}
+
+template <size_t C>
+inline void add_tile(const Int4SymmetricTile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C][2];
+    dot4<C>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C>(sums, tile.d, x, block, acc);
+    add_minimum<C>(mul(load(tile.d, Half{}), splat(-8.0F)), x, block, acc);
+}
+
+template <size_t C>
+inline void add_tile(const Int8Tile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C][2];
+    dot8<C>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C>(sums, tile.d, x, block, acc);
+}
+
+inline void store_strip(f32x8 acc, float* out, size_t rows) {
+    if (rows == kStrip) {
+        store(out, acc);
+    } else {
+        float lanes[kStrip];
+        store(lanes, acc);
+        for (size_t r = 0; r < rows; r++) out[r] = lanes[r];
+    }
+}
+
+template <class Tile, size_t C>
+void integer_strip(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
+    const Tile* tiles = reinterpret_cast<const Tile*>(w.strip(strip));
+    Int8Row rows[C];
+    f32x8 acc[C];
+    for (size_t c = 0; c < C; c++) {
+        rows[c] = x.int8s(token + c, w.columns());
+        acc[c] = splat(0);
+    }
+    for (size_t b = 0; b < w.columns() / kTile; b++) {
+#ifdef GADFLY_AVX2
+        if constexpr (C == 1) {  // a lone token streams the weights: fetch a few tiles ahead
+            for (size_t line = 0; line < sizeof(Tile); line += 64) {
+                _mm_prefetch(reinterpret_cast<const char*>(tiles + b + 8) + line, _MM_HINT_T0);
+            }
+        }
+#endif
+        add_tile<C>(tiles[b], rows, b, acc);
+    }
+    const size_t first = strip * kStrip;
+    const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
+    for (size_t c = 0; c < C; c++) store_strip(acc[c], out.floats(token + c) + first, count);
+}
+
+inline f32x8 load_column(const float* p) { return load(p); }
+struct HalfBits {
+    uint16_t bits;
+};
+struct BFloatBits {
+    uint16_t bits;
+};
+inline f32x8 load_column(const HalfBits* p) { return load(&p->bits, Half{}); }
+inline f32x8 load_column(const BFloatBits* p) { return load(&p->bits, BFloat{}); }
+
+// Float weights: S strips × C tokens in flight hide the latency of the one chain of additions per result.
+template <class Element, size_t S, size_t C>
+void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
+    const Element* columns[S];
+    const float* rows[C];
+    f32x8 acc[S][C];
+    for (size_t s = 0; s < S; s++) columns[s] = reinterpret_cast<const Element*>(w.strip(strip + s));
+    for (size_t c = 0; c < C; c++) rows[c] = x.floats(token + c);
+    for (auto& strip_acc : acc) {
+        for (f32x8& a : strip_acc) a = splat(0);
+    }
+    for (size_t k = 0; k < w.columns(); k++) {
+#pragma GCC unroll 4
+        for (size_t s = 0; s < S; s++) {
+            const f32x8 weights = load_column(columns[s] + k * kStrip);
+#pragma GCC unroll 8
+            for (size_t c = 0; c < C; c++) acc[s][c] = fma(weights, splat(rows[c][k]), acc[s][c]);
+        }
+    }
+    for (size_t s = 0; s < S; s++) {
+        const size_t first = (strip + s) * kStrip;
+        const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
+        for (size_t c = 0; c < C; c++) store_strip(acc[s][c], out.floats(token + c) + first, count);
+    }
+}
+
+// Calls block(strip, token) with as many tokens at a time as a template takes: C of them, then one by one fewer.
+template <class Tile, size_t C>
+void integer_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, size_t end, Rows out) {
+    for (; begin + C <= end; begin += C) integer_strip<Tile, C>(w, strip, x, begin, out);
+    if constexpr (C > 1) {
+        if (begin < end) integer_tokens<Tile, C - 1>(w, strip, x, begin, end, out);
+    }
+}
+
+template <class Element, size_t S, size_t C>
+void float_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, size_t end, Rows out) {
+    for (; begin + C <= end; begin += C) float_strips<Element, S, C>(w, strip, x, begin, out);
+    if constexpr (C > 1) {
+        if (begin < end) float_tokens<Element, S, C - 1>(w, strip, x, begin, end, out);
+    }
+}
+
+template <class Tile>
+void integer_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
+    for (size_t strip = first; strip < last; strip++) integer_tokens<Tile, kColumns>(w, strip, x, begin, end, out);
+}
+
+template <class Element>
+void float_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
+    size_t strip = first;
+    for (; strip + 4 <= last; strip += 4) float_tokens<Element, 4, 2>(w, strip, x, begin, end, out);
+    for (; strip < last; strip++) float_tokens<Element, 1, kColumns>(w, strip, x, begin, end, out);
+}
+
+void linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
+    switch (w.layout()) {
+        case Layout::kFloat32: return float_linear<float>(w, x, begin, end, first, last, out);
+        case Layout::kFloat16: return float_linear<HalfBits>(w, x, begin, end, first, last, out);
+        case Layout::kBFloat16: return float_linear<BFloatBits>(w, x, begin, end, first, last, out);
+        case Layout::kInt4: return integer_linear<Int4Tile>(w, x, begin, end, first, last, out);
+        case Layout::kInt4Symmetric: return integer_linear<Int4SymmetricTile>(w, x, begin, end, first, last, out);
+        case Layout::kInt8: return integer_linear<Int8Tile>(w, x, begin, end, first, last, out);
+    }
+}
+
+}  // namespace
+}  // namespace gadfly

@@ -1,0 +1,182 @@
+// Eight float or integer lanes: the only place that knows vector instructions, besides the integer dot products.
+//
+// Every kernel is written once over these types and compiled once per instruction set. The portable version does lane
+// by lane exactly what the vector version does (fused multiply-add included), so their results are equal to the bit.
+// Everything is in an unnamed namespace: each instruction set's translation unit has its own copy.
+#pragma once
+
+#include <bit>
+#include <cmath>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include "formats/half.h"
+
+#if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
+#define GADFLY_AVX2 1
+#include <immintrin.h>
+#endif
+
+namespace gadfly {
+namespace {
+
+constexpr size_t kLanes = 8;
+
+#ifdef GADFLY_AVX2
+
+using f32x8 = __m256;
+using i32x8 = __m256i;
+
+inline f32x8 splat(float x) { return _mm256_set1_ps(x); }
+inline i32x8 splat_int(int32_t x) { return _mm256_set1_epi32(x); }
+inline f32x8 load(const float* p) { return _mm256_loadu_ps(p); }
+inline f32x8 load(const uint16_t* p, Half) {
+    return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+}
+inline f32x8 load(const uint16_t* p, BFloat) {
+    const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16));
+}
+inline void store(float* p, f32x8 x) { _mm256_storeu_ps(p, x); }
+inline void store_half(uint16_t* p, f32x8 x) {
+    _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
+}
+inline f32x8 add(f32x8 a, f32x8 b) { return _mm256_add_ps(a, b); }
+inline f32x8 sub(f32x8 a, f32x8 b) { return _mm256_sub_ps(a, b); }
+inline f32x8 mul(f32x8 a, f32x8 b) { return _mm256_mul_ps(a, b); }
+inline f32x8 div(f32x8 a, f32x8 b) { return _mm256_div_ps(a, b); }
+inline f32x8 max(f32x8 a, f32x8 b) { return _mm256_max_ps(a, b); }
+inline f32x8 min(f32x8 a, f32x8 b) { return _mm256_min_ps(a, b); }
+inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) { return _mm256_fmadd_ps(a, b, c); }
+inline f32x8 abs(f32x8 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), a); }
+inline f32x8 to_float(i32x8 a) { return _mm256_cvtepi32_ps(a); }
+inline i32x8 round_to_int(f32x8 a) { return _mm256_cvtps_epi32(a); }
+inline f32x8 exp2_of(i32x8 n) {
+    return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+inline void store_int8(int8_t* p, i32x8 a) {
+    const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
+}
+inline void store(int32_t* p, i32x8 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
+
+#else
+
+struct f32x8 {
+    float lane[kLanes];
+};
+struct i32x8 {
+    int32_t lane[kLanes];
+};
+
+template <class F>
+inline f32x8 each(F f) {
+    f32x8 r;
+    for (size_t i = 0; i < kLanes; i++) r.lane[i] = f(i);
+    return r;
+}
+inline f32x8 splat(float x) {
+    return each([&](size_t) { return x; });
+}
+inline i32x8 splat_int(int32_t x) {
+    i32x8 r;
+    for (int32_t& lane : r.lane) lane = x;
+    return r;
+}
+inline f32x8 load(const float* p) {
+    return each([&](size_t i) { return p[i]; });
+}
+inline f32x8 load(const uint16_t* p, Half) {
+    return each([&](size_t i) { return half_to_float(p[i]); });
+}
+inline f32x8 load(const uint16_t* p, BFloat) {
+    return each([&](size_t i) { return std::bit_cast<float>(uint32_t{p[i]} << 16); });
+}
+inline void store(float* p, f32x8 x) { std::memcpy(p, x.lane, sizeof x.lane); }
+inline void store_half(uint16_t* p, f32x8 x) {
+    for (size_t i = 0; i < kLanes; i++) p[i] = float_to_half(x.lane[i]);
+}
+inline f32x8 add(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] + b.lane[i]; });
+}
+inline f32x8 sub(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] - b.lane[i]; });
+}
+inline f32x8 mul(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] * b.lane[i]; });
+}
+inline f32x8 div(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] / b.lane[i]; });
+}
+inline f32x8 max(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] > b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline f32x8 min(f32x8 a, f32x8 b) {
+    return each([&](size_t i) { return a.lane[i] < b.lane[i] ? a.lane[i] : b.lane[i]; });
+}
+inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) {
+    return each([&](size_t i) { return std::fma(a.lane[i], b.lane[i], c.lane[i]); });
+}
+inline f32x8 abs(f32x8 a) {
+    return each([&](size_t i) { return std::fabs(a.lane[i]); });
+}
+inline f32x8 to_float(i32x8 a) {
+    return each([&](size_t i) { return static_cast<float>(a.lane[i]); });
+}
+inline i32x8 round_to_int(f32x8 a) {  // what does not fit becomes INT32_MIN, as in hardware
+    i32x8 r;
+    for (size_t i = 0; i < kLanes; i++) {
+        const float x = std::nearbyintf(a.lane[i]);
+        r.lane[i] = x >= -2147483648.0F && x < 2147483648.0F ? static_cast<int32_t>(x) : INT32_MIN;
+    }
+    return r;
+}
+inline f32x8 exp2_of(i32x8 n) {
+    return each([&](size_t i) { return std::bit_cast<float>((static_cast<uint32_t>(n.lane[i]) + 127U) << 23); });
+}
+inline void store_int8(int8_t* p, i32x8 a) {
+    for (size_t i = 0; i < kLanes; i++) {
+        const int32_t x = a.lane[i];
+        p[i] = static_cast<int8_t>(x < -128 ? -128 : x > 127 ? 127 : x);
+    }
+}
+inline void store(int32_t* p, i32x8 a) { std::memcpy(p, a.lane, sizeof a.lane); }
+
+#endif
+
+// Lanes are summed as ((0+4)+(2+6)) + ((1+5)+(3+7)), on every instruction set.
+inline float sum(f32x8 x) {
+    float a[kLanes];
+    store(a, x);
+    return ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]));
+}
+
+inline float max_lane(f32x8 x) {
+    float a[kLanes];
+    store(a, x);
+    float m = a[0];
+    for (size_t i = 1; i < kLanes; i++) m = a[i] > m ? a[i] : m;
+    return m;
+}
+
+// e^x to about 2 ulp for x in [-87, 88], and the value at the nearer end outside: Cody-Waite reduction and a degree-6
+// polynomial (Cephes' coefficients).
+inline f32x8 exp(f32x8 x) {
+    const f32x8 clamped = min(max(x, splat(-87.0F)), splat(88.0F));
+    const i32x8 n = round_to_int(mul(clamped, splat(1.44269504088896341F)));
+    const f32x8 k = to_float(n);
+    f32x8 r = fma(k, splat(-0.693359375F), clamped);
+    r = fma(k, splat(2.12194440e-4F), r);
+    f32x8 p = splat(1.9875691500e-4F);
+    p = fma(p, r, splat(1.3981999507e-3F));
+    p = fma(p, r, splat(8.3334519073e-3F));
+    p = fma(p, r, splat(4.1665795894e-2F));
+    p = fma(p, r, splat(1.6666665459e-1F));
+    p = fma(p, r, splat(5.0000001201e-1F));
+    p = add(fma(mul(p, r), r, r), splat(1.0F));
+    return mul(p, exp2_of(n));
+}
+
+}  // namespace
+}  // namespace gadfly

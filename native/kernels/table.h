@@ -1,0 +1,16 @@
+// Included once per instruction set: gathers the kernels of its translation unit.
+#pragma once
+
+#include "kernels/attention.h"
+#include "kernels/elementwise.h"
+#include "kernels/linear.h"
+
+namespace gadfly {
+namespace {
+
+constexpr Kernels kernels_named(std::string_view name) {
+    return {name, linear, quantise, rms_norm, rope, gated, add_rows, to_half, attend};
+}
+
+}  // namespace
+}  // namespace gadfly

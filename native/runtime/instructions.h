@@ -1,0 +1,48 @@
+// The instructions of a program: one class per op of gadfly/ops/__init__.py, plus what native code needs in between.
+#pragma once
+
+#include <memory>
+#include <vector>
+
+#include "formats/tiles.h"
+#include "runtime/cache.h"
+#include "runtime/program.h"
+
+namespace gadfly {
+
+using Matrix = std::shared_ptr<const PackedMatrix>;
+using Cache = std::shared_ptr<PagedCache>;
+using Floats = std::vector<float>;
+
+// An instruction whose work is the same independent thing for every row; rows are dealt out in stretches.
+class PerRow : public Instruction {
+  public:
+    explicit PerRow(RowsOf rows) : rows_(rows) {}
+    size_t units(const Step& step, size_t threads) const override { return std::min(count(step), 4 * threads); }
+    void run(const Context& context, size_t unit) const override {
+        const size_t rows = count(context.step), all = units(context.step, context.threads);
+        for (size_t row = unit * rows / all; row < (unit + 1) * rows / all; row++) compute(context, row);
+    }
+
+  protected:
+    virtual void compute(const Context& context, size_t row) const = 0;
+    size_t count(const Step& step) const { return rows_ == RowsOf::kTokens ? step.tokens.size() : step.wanted.size(); }
+
+  private:
+    RowsOf rows_;
+};
+
+std::unique_ptr<Instruction> make_embed(Matrix table, size_t out);
+std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight, float eps, size_t out);
+std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out);
+std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out);
+// Cosines, then sines, of position · frequency: frequencies.size() of each per token.
+std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, size_t out);
+std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
+std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t layer);
+std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out);
+std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind, size_t out);
+std::unique_ptr<Instruction> make_add(RowsOf rows, size_t x, size_t y, size_t width, size_t out);
+std::unique_ptr<Instruction> make_select(size_t x, size_t width, size_t out);
+
+}  // namespace gadfly

@@ -1,0 +1,205 @@
+"""The native backend: records the forward pass once as a program of C++ kernels and replays it for every step.
+
+Tensors are symbolic while recording: a `Buffer` says how wide a row is and whether there is one per token or one per
+wanted token. When the recording ends, buffers whose values are no longer needed lend their memory to later ones, and
+the program is fixed; a step is then one call without Python in it. The kernels and the runtime are in native/.
+
+Weights in F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are multiplied as they are, rearranged for the vector unit. Every other
+format is rounded to 8-bit blocks of 32 when placed (`Native.rounded` counts them): its error is below 0.4 % of the
+block's largest weight. Activations meet integer weights as int8 with one scale per 16.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from gadfly import _native
+from gadfly.batch import Batch
+from gadfly.errors import UnsupportedError
+from gadfly.ops import Floats, Ops
+from gadfly.quant import decode
+from gadfly.spec import Activation, Attention, ModelSpec, Rope
+from gadfly.weight import Plain, Quantised, Weight
+
+__all__ = ["Buffer", "Native", "Recording"]
+
+DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
+ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
+
+Placed = _native.PackedMatrix | Floats
+
+
+class Native:
+    """Backend with `threads` threads. `kernels` names an instruction set; by default the best this processor has."""
+
+    def __init__(self, threads: int, kernels: str | None = None) -> None:
+        self.kernels = kernels or _native.kernel_names()[0]
+        self.rounded: Counter[str] = Counter()
+        self._pool = _native.ThreadPool(threads)
+
+    def place(self, weight: Weight) -> Placed:
+        """Vectors stay float32; matrices are packed into strips of eight rows."""
+        if isinstance(weight, Plain):
+            return pack_floats(weight.array) if weight.array.ndim == 2 else np.array(weight.array, np.float32)
+        if weight.format in DIRECT:
+            matrix = _native.PackedMatrix(weight.format, *weight.shape)
+            matrix.fill(0, weight.blocks)
+            return matrix
+        self.rounded[weight.format] += 1
+        return round_to_int8(weight)
+
+    def cache(self, spec: ModelSpec, pages: int, page_size: int) -> _native.PagedCache:
+        heads = {(block.mixer.kv_heads, block.mixer.head_dim) for block in spec.blocks}
+        if len(heads) > 1:
+            raise UnsupportedError("layers differ in their key/value heads; use backend='reference'")
+        kv_heads, head_dim = heads.pop()
+        if head_dim % 8:
+            raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
+        return _native.PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
+
+    def compile(
+        self, forward: Callable[[Ops["Buffer", Placed, _native.PagedCache], Batch], "Buffer"]
+    ) -> Callable[[Batch], Floats]:
+        recording = Recording()
+        result = forward(recording, Batch.of([]))
+        program, slot = recording.finish(result, self.kernels)
+
+        def run(batch: Batch) -> Floats:
+            return program.run(
+                self._pool,
+                batch.tokens,
+                batch.positions,
+                batch.starts,
+                batch.page_ids,
+                batch.page_starts,
+                batch.rows,
+                slot,
+                result.wanted,
+                result.row_bytes // 4,
+            )
+
+        return run
+
+
+def pack_floats(array: Floats) -> _native.PackedMatrix:
+    matrix = _native.PackedMatrix("F32", *array.shape)
+    matrix.fill(0, np.ascontiguousarray(array).view(np.uint8))
+    return matrix
+
+
+def round_to_int8(weight: Quantised) -> _native.PackedMatrix:
+    matrix = _native.PackedMatrix("Q8_0", *weight.shape)
+    for first in range(0, weight.shape[0], ROWS_AT_ONCE):
+        matrix.fill_rounded(first, decode(weight.format, weight.blocks[first : first + ROWS_AT_ONCE]))
+    return matrix
+
+
+@dataclass(frozen=True, eq=False)
+class Buffer:
+    """A tensor yet to be computed: rows of `row_bytes`, one per token of a step, or per wanted token."""
+
+    row_bytes: int
+    wanted: bool = False
+
+    @property
+    def width(self) -> int:
+        """Columns, if they are float32."""
+        return self.row_bytes // 4
+
+
+@dataclass(frozen=True)
+class Call:
+    """An instruction: the program's method, its arguments with buffers among them, and the buffer it fills, if any."""
+
+    method: str
+    args: tuple[Any, ...]
+    out: Buffer | None
+
+
+@dataclass
+class Recording:
+    """Ops that compute nothing but write down what is to be computed."""
+
+    calls: list[Call] = field(default_factory=list)
+    int8_of: dict[Buffer, Buffer] = field(default_factory=dict)
+    angles_of: dict[Rope, Buffer] = field(default_factory=dict)
+
+    def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
+        return self._call("embed", table, out=Buffer(4 * table.columns))
+
+    def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
+        return self._call("rms_norm", x.wanted, x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
+
+    def project(self, x: Buffer, weight: Placed) -> Buffer:
+        return self._call(
+            "linear", x.wanted, x if weight.is_float else self._int8(x), weight, out=Buffer(4 * weight.rows, x.wanted)
+        )
+
+    def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
+        if rope not in self.angles_of:
+            self.angles_of[rope] = self._call("angles", list(rope.frequencies()), out=Buffer(4 * rope.dim))
+        heads = x.width // head_dim
+        return self._call("rope", x, self.angles_of[rope], heads, head_dim, rope.dim, out=Buffer(x.row_bytes))
+
+    def attention(
+        self,
+        q: Buffer,
+        k: Buffer,
+        v: Buffer,
+        spec: Attention,
+        layer: int,
+        kv: _native.PagedCache,
+        batch: Batch,  # noqa: ARG002
+    ) -> Buffer:
+        self.calls.append(Call("store", (k, v, kv, layer), None))
+        return self._call("attend", q, kv, layer, spec.heads, spec.scale, out=Buffer(q.row_bytes))
+
+    def gated(self, gate: Buffer, up: Buffer, activation: Activation) -> Buffer:
+        out = Buffer(gate.row_bytes, gate.wanted)
+        return self._call("gated", gate.wanted, gate, up, gate.width, activation, out=out)
+
+    def add(self, x: Buffer, y: Buffer) -> Buffer:
+        return self._call("add", x.wanted, x, y, x.width, out=Buffer(x.row_bytes, x.wanted))
+
+    def select(self, x: Buffer, batch: Batch) -> Buffer:  # noqa: ARG002
+        return self._call("select", x, x.width, out=Buffer(x.row_bytes, wanted=True))
+
+    def finish(self, result: Buffer, kernels: str) -> tuple[_native.Program, int]:
+        """The program, and the slot in which it leaves `result`. Buffers share slots where their lifetimes allow."""
+        program = _native.Program(kernels)
+        last_use = {arg: i for i, call in enumerate(self.calls) for arg in call.args if isinstance(arg, Buffer)}
+        slots: dict[Buffer, int] = {}
+        free: dict[tuple[bool, int], list[int]] = {}
+        for i, call in enumerate(self.calls):
+            args = [slots[arg] if isinstance(arg, Buffer) else arg for arg in call.args]
+            if call.out is not None:
+                idle = free.get(_kind(call.out))
+                slots[call.out] = idle.pop() if idle else program.buffer(*_kind(call.out))
+                args.append(slots[call.out])
+            getattr(program, call.method)(*args)
+            for arg in _distinct_buffers(call.args):
+                if last_use[arg] == i and arg is not result:
+                    free.setdefault(_kind(arg), []).append(slots[arg])
+        return program, slots[result]
+
+    def _call(self, method: str, *args: Any, out: Buffer) -> Buffer:
+        self.calls.append(Call(method, args, out))
+        return out
+
+    def _int8(self, x: Buffer) -> Buffer:
+        """x quantised, once however many weights it meets."""
+        if x not in self.int8_of:
+            out = Buffer(_native.int8_row_bytes(x.width), x.wanted)
+            self.int8_of[x] = self._call("quantise", x.wanted, x, x.width, out=out)
+        return self.int8_of[x]
+
+
+def _kind(buffer: Buffer) -> tuple[bool, int]:
+    return buffer.wanted, buffer.row_bytes
+
+
+def _distinct_buffers(args: Sequence[Any]) -> list[Buffer]:
+    return list(dict.fromkeys(arg for arg in args if isinstance(arg, Buffer)))

@@ -1,0 +1,122 @@
+"""The executable definition of every op: float32 numpy, no tricks, nothing to know about a machine.
+
+Weights are decoded to float32 when placed. Other backends are right when they agree with this one; it is also the
+backend to read first. Its only liberty is the order in which numpy sums.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadfly.batch import Batch, Ints
+from gadfly.ops import Floats, Ops
+from gadfly.quant import decode
+from gadfly.spec import Activation, Attention, ModelSpec, Rope
+from gadfly.weight import Plain, Weight
+
+__all__ = ["PagedCache", "Reference"]
+
+
+class PagedCache:
+    """Keys and values of all layers, float32: (layer, page, slot, kv head · head_dim)."""
+
+    def __init__(self, spec: ModelSpec, pages: int, page_size: int) -> None:
+        widths = [block.mixer.kv_heads * block.mixer.head_dim for block in spec.blocks]
+        self.keys = [np.zeros((pages, page_size, width), np.float32) for width in widths]
+        self.values = [np.zeros((pages, page_size, width), np.float32) for width in widths]
+        self.page_size = page_size
+
+    def store(self, layer: int, pages: Ints, positions: Ints, k: Floats, v: Floats) -> None:
+        slots = pages[positions // self.page_size], positions % self.page_size
+        self.keys[layer][slots] = k
+        self.values[layer][slots] = v
+
+    def load(self, layer: int, pages: Ints, length: int) -> tuple[Floats, Floats]:
+        """Keys and values of positions 0 … length-1, each (length, width)."""
+        k, v = self.keys[layer][pages], self.values[layer][pages]
+        return k.reshape(-1, k.shape[-1])[:length], v.reshape(-1, v.shape[-1])[:length]
+
+
+class Reference:
+    """Backend and ops in one: its tensors are numpy arrays, and a forward pass needs no compiling."""
+
+    def place(self, weight: Weight) -> Floats:
+        if isinstance(weight, Plain):
+            return np.array(weight.array, np.float32)
+        return decode(weight.format, weight.blocks).reshape(weight.shape)
+
+    def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
+        return PagedCache(spec, pages, page_size)
+
+    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> Callable[[Batch], Floats]:
+        return lambda batch: forward(self, batch)
+
+    def embed(self, table: Floats, batch: Batch) -> Floats:
+        return table[batch.tokens]
+
+    def rms_norm(self, x: Floats, weight: Floats, eps: float) -> Floats:
+        mean_square = np.mean(np.square(x), axis=-1, keepdims=True, dtype=np.float32)
+        return np.asarray(weight * (x / np.sqrt(mean_square + np.float32(eps))), np.float32)
+
+    def project(self, x: Floats, weight: Floats) -> Floats:
+        return x @ weight.T
+
+    def rope(self, x: Floats, rope: Rope, head_dim: int, batch: Batch) -> Floats:
+        angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
+        cos, sin = np.cos(angles)[:, None].astype(np.float32), np.sin(angles)[:, None].astype(np.float32)
+        heads = x.reshape(len(x), -1, head_dim)
+        low, high, rest = np.split(heads, [rope.dim // 2, rope.dim], axis=-1)
+        turned = np.concatenate([low * cos - high * sin, high * cos + low * sin, rest], axis=-1)
+        return turned.reshape(x.shape)
+
+    def attention(
+        self, q: Floats, k: Floats, v: Floats, spec: Attention, layer: int, kv: PagedCache, batch: Batch
+    ) -> Floats:
+        out = np.empty_like(q)
+        for s, (first, last) in enumerate(zip(batch.starts[:-1], batch.starts[1:], strict=True)):
+            pages = batch.page_ids[batch.page_starts[s] : batch.page_starts[s + 1]]
+            positions = batch.positions[first:last]
+            kv.store(layer, pages, positions, k[first:last], v[first:last])
+            keys, values = kv.load(layer, pages, int(positions[-1]) + 1)
+            out[first:last] = attend(q[first:last], keys, values, positions, spec)
+        return out
+
+    def gated(self, gate: Floats, up: Floats, activation: Activation) -> Floats:
+        return ACTIVATIONS[activation](gate) * up
+
+    def add(self, x: Floats, y: Floats) -> Floats:
+        return x + y
+
+    def select(self, x: Floats, batch: Batch) -> Floats:
+        return x[batch.rows]
+
+
+def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Attention) -> Floats:
+    """Queries (tokens, heads · head_dim) at `positions` over keys and values of positions 0, 1, 2 …"""
+    group = spec.heads // spec.kv_heads
+    q_heads = q.reshape(len(q), spec.kv_heads, group, spec.head_dim)
+    k_heads = keys.reshape(len(keys), spec.kv_heads, spec.head_dim)
+    v_heads = values.reshape(len(values), spec.kv_heads, spec.head_dim)
+    scores = np.einsum("tkgd,ukd->kgtu", q_heads, k_heads, optimize=True) * np.float32(spec.scale)
+    scores[..., np.arange(len(keys)) > positions[:, None]] = -np.inf
+    mixed = np.einsum("kgtu,ukd->tkgd", softmax(scores), v_heads, optimize=True)
+    return np.asarray(mixed.reshape(q.shape), np.float32)
+
+
+def softmax(x: Floats) -> Floats:
+    exponentials = np.exp(x - x.max(axis=-1, keepdims=True))
+    return np.asarray(exponentials / exponentials.sum(axis=-1, keepdims=True), np.float32)
+
+
+def silu(x: Floats) -> Floats:
+    with np.errstate(over="ignore"):  # exp of a very negative x is inf, and x / inf is the right answer
+        return x / (1 + np.exp(-x))
+
+
+def gelu(x: Floats) -> Floats:
+    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
+    return np.float32(0.5) * x * (1 + np.tanh(inner))
+
+
+ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {"silu": silu, "gelu": gelu}
