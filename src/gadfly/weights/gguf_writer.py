@@ -1,0 +1,146 @@
+"""Writing GGUF files (version 3), a chunk of a tensor at a time, however large the model.
+
+The file is written aside, synced and renamed: what stands under its name is always whole. The layout is drawn in
+`gadfly.weights.gguf` and `gguf_metadata`, which read it back.
+"""
+
+import math
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, ENOSPC
+from pathlib import Path
+from secrets import token_hex
+from struct import pack
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadfly.errors import CapacityError, ModelFileError
+from gadfly.quant import FORMATS
+from gadfly.weights.gguf_metadata import ARRAY, SCALARS, STRING, Value
+
+__all__ = ["Blocks", "write_gguf"]
+
+ALIGNMENT = 32  # bytes
+
+Blocks = NDArray[Any] | Iterable[NDArray[Any]]  # all rows, or chunks of them in order; only their bytes matter
+
+_TYPES = {dtype: number for number, dtype in SCALARS.items()}
+
+
+def write_gguf(
+    path: Path | str,
+    metadata: Mapping[str, Value | np.generic],
+    tensors: Mapping[str, tuple[str, tuple[int, ...], Blocks]],
+) -> None:
+    """Write a model file; `tensors` are name -> (format, shape, blocks), and lie in the file in that order.
+
+    Shapes are numpy's, (out, in) for a matrix; blocks hold exactly the bytes that format and shape ask for. Python's
+    integers become u32, or the first of i32, u64, i64 that holds them, and floats f32; numpy's scalars and arrays keep
+    their type. Raises CapacityError if the disk is full, ModelFileError if the file cannot be written, UnsupportedError
+    if rows do not fill whole blocks, and ValueError for blocks, shapes or values that no file can hold.
+    """
+    with _replacing(Path(path)) as file:
+        file.write(b"GGUF" + pack("<IQQ", 3, len(tensors), len(metadata)))
+        for key, value in metadata.items():
+            if key == "general.alignment" and value != ALIGNMENT:
+                raise ValueError(f"general.alignment is {value}; files are written with {ALIGNMENT}")
+            file.write(_string(key) + _value(key, value))
+        offset = 0
+        for name, (format_name, shape, _) in tensors.items():
+            file.write(_string(name) + pack(f"<I{len(shape)}Q", len(shape), *reversed(shape)))
+            file.write(pack("<IQ", FORMATS[format_name].ggml_id, offset))
+            offset += _aligned(_size(name, format_name, shape))
+        for name, (format_name, shape, blocks) in tensors.items():
+            _pad(file)
+            size = _size(name, format_name, shape)
+            written = sum(file.write(_bytes(chunk).data) for chunk in _chunks(blocks))
+            if written != size:
+                raise ValueError(f"tensor {name!r} has {written} bytes; {format_name} of shape {shape} takes {size}")
+        _pad(file)
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is whole and on disk; until then nothing there changes."""
+    aside = path.with_name(f".{path.name}.{token_hex(4)}")
+    try:
+        with aside.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        aside.replace(path)
+        folder = os.open(path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise CapacityError(f"{path} cannot be written: {error.strerror}; make room and try again") from error
+        raise ModelFileError(f"{path} cannot be written: {error.strerror}; take a folder you may write to") from error
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+def _size(name: str, format_name: str, shape: tuple[int, ...]) -> int:
+    if not 1 <= len(shape) <= 4 or min(shape) < 1:
+        raise ValueError(f"tensor {name!r} has the shape {shape}; expected one to four dimensions, none empty")
+    return math.prod(shape[:-1]) * FORMATS[format_name].row_bytes(shape[-1])
+
+
+def _chunks(blocks: Blocks) -> Iterable[NDArray[Any]]:
+    return [blocks] if isinstance(blocks, np.ndarray) else blocks
+
+
+def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
+    return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+
+
+def _aligned(size: int) -> int:
+    return -(-size // ALIGNMENT) * ALIGNMENT
+
+
+def _pad(file: BinaryIO) -> None:
+    file.write(bytes(_aligned(file.tell()) - file.tell()))
+
+
+def _string(text: str) -> bytes:
+    encoded = text.encode()
+    return pack("<Q", len(encoded)) + encoded
+
+
+def _value(key: str, value: Value | np.generic) -> bytes:
+    """Type and value, as they follow a key."""
+    match value:
+        case str():
+            return pack("<I", STRING) + _string(value)
+        case list():
+            return pack("<IIQ", ARRAY, STRING, len(value)) + b"".join(map(_string, value))
+        case np.ndarray() if value.ndim == 1:
+            return pack("<IIQ", ARRAY, _type(key, value.dtype), len(value)) + value.tobytes()
+    scalar = _typed(key, value)
+    return pack("<I", _type(key, scalar.dtype)) + scalar.tobytes()
+
+
+def _type(key: str, dtype: np.dtype[Any]) -> int:
+    if dtype not in _TYPES:
+        raise ValueError(f"metadata {key!r} is of type {dtype}, which GGUF does not have")
+    return _TYPES[dtype]
+
+
+def _typed(key: str, value: Value | np.generic) -> np.generic:
+    match value:
+        case np.generic():
+            return value
+        case bool():
+            return np.bool_(value)
+        case int():
+            for kind in (np.uint32, np.int32, np.uint64, np.int64):
+                if np.iinfo(kind).min <= value <= np.iinfo(kind).max:
+                    return kind(value)
+        case float():
+            return np.float32(value)
+    raise ValueError(f"metadata {key!r} is {value!r}; expected a number, str, list of str or 1-D array")
