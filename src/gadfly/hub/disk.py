@@ -1,0 +1,89 @@
+"""Files that are whole or not there, room for them, and locks that a dead process does not hold.
+
+Whatever the disk refuses becomes a one-line error: CapacityError where room ran out, SettingsError where the folder
+may not be written.
+"""
+
+import errno
+import fcntl
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+from gadfly.errors import CapacityError, GadflyError, SettingsError
+from gadfly.hub.progress import size_text
+
+__all__ = ["lock", "move", "require_room", "write_whole", "writing"]
+
+_ROOM_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+_SPARE = 16_000_000  # bytes that stay free: a disk filled to the brim breaks everything else on it
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside into errors about `path`."""
+    try:
+        yield
+    except OSError as error:
+        raise _explained(error, path) from error
+
+
+def _explained(error: OSError, path: Path) -> GadflyError:
+    reason = error.strerror or str(error)
+    if error.errno in _ROOM_RAN_OUT:
+        return CapacityError(
+            f"{path}: {reason.lower()}; what has arrived is kept. Make room (gadfly rm NAME), or set GADFLY_HOME to a "
+            "larger disk, and run the same command again"
+        )
+    return SettingsError(f"{path}: {reason.lower()}; set GADFLY_HOME to a folder you can write to")
+
+
+def require_room(folder: Path, size: int) -> None:
+    """Raise CapacityError unless `size` bytes more fit into the disk of `folder`."""
+    free = shutil.disk_usage(folder).free
+    if size + _SPARE > free:
+        raise CapacityError(
+            f"{folder} has {size_text(free)} free and {size_text(size)} more are needed; make room (gadfly rm NAME), "
+            "or set GADFLY_HOME to a larger disk"
+        )
+
+
+def move(source: Path, target: Path) -> None:
+    """Put a finished file in place so that it is there, whole, even if the power fails now."""
+    with source.open("rb") as file:
+        os.fsync(file.fileno())
+    source.replace(target)
+    folder = os.open(target.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def write_whole(path: Path, data: bytes) -> None:
+    """Write aside, then put in place."""
+    aside = path.with_name(f"{path.name}.{os.getpid()}.new")
+    try:
+        aside.write_bytes(data)
+        move(aside, path)
+    finally:
+        aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock file `path`, which is created and stays. `waiting` is called if someone else holds it now.
+
+    The kernel releases the lock of a process that ends, however it ends.
+    """
+    with ExitStack() as stack:
+        with writing(path):
+            file = stack.enter_context(path.open("ab"))
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                waiting()
+                fcntl.flock(file, fcntl.LOCK_EX)
+        yield

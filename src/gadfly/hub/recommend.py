@@ -1,0 +1,71 @@
+"""Which model to offer: the best freely licensed one that fits this machine and speaks the user's language.
+
+Pure functions of what they are given, apart from the two that look at the machine. Who asks the user: `gadfly.cli`.
+"""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from gadfly.hub.catalogue import DEFAULT, Catalogue, Model
+from gadfly.hub.progress import size_text
+
+__all__ = ["language_of", "language_warning", "memory_here", "offer", "recommend"]
+
+_SHARE = 0.6  # of the memory, that a model may want: people run a browser besides
+
+
+def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
+    """The largest model that runs, is free, chats in `language` (BCP 47) and wants at most 60 % of `memory` bytes.
+
+    Where no model fits or speaks the language: the default.
+    """
+    tag = language.lower().replace("_", "-").partition("-")[0]
+    fitting = [
+        model
+        for model in catalogue.values()
+        if model.status == "runs" and model.free and model.template == "chat" and tag in model.languages
+        if model.memory <= memory * _SHARE
+    ]
+    return max(fitting, key=lambda model: model.parameters, default=catalogue[DEFAULT])
+
+
+def offer(model: Model, language: str) -> str:
+    """The question that offers to fetch `model`, to be answered with one key (j/y or n)."""
+    size = size_text(model.size) if model.size else "unknown size"
+    if language.lower().startswith("de"):
+        return f"Für diesen Rechner empfohlen: {model.name} ({size}, {model.licence}). Jetzt laden? [j/n]"
+    return f"Recommended for this machine: {model.name} ({size}, {model.licence}). Fetch it now? [y/n]"
+
+
+def language_warning(model: Model, language: str) -> str | None:
+    """A sentence for someone whose language the model does not speak, or None if it does."""
+    tag = language.lower().replace("_", "-").partition("-")[0]
+    if tag in model.languages:
+        return None
+    if tag == "de":
+        return f"{model.name} spricht nur Englisch. Mehr Sprachen kann zum Beispiel: gadfly pull eurollm-1.7b"
+    return f"{model.name} speaks English only. For more languages: gadfly pull eurollm-1.7b"
+
+
+def language_of(environ: Mapping[str, str]) -> str:
+    """The language that the locale asks for, as a tag such as "de"; "en" where there is none."""
+    locale = next((environ[name] for name in ("LC_ALL", "LC_MESSAGES", "LANG") if environ.get(name)), "C")
+    if locale.partition(".")[0] in ("C", "POSIX"):
+        return "en"
+    wished = environ.get("LANGUAGE", "").partition(":")[0] or locale  # as gettext does it
+    tag = wished.partition(".")[0].partition("@")[0].partition("_")[0].lower()
+    return tag if tag.isalpha() and 2 <= len(tag) <= 3 else "en"
+
+
+def memory_here() -> int:
+    """Bytes of memory that this process can have: the machine's, or less where a control group says so."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        try:
+            text = Path(file).read_text().strip()
+        except OSError:  # no such control group
+            continue
+        if text.isdigit():
+            total = min(total, int(text))
+    return total

@@ -1,0 +1,136 @@
+"""What a user may set, where each value came from, and the folder Gadfly lives in.
+
+Later beats earlier: defaults < gadfly.toml under GADFLY_HOME < environment GADFLY_* < flags. A value is checked where
+it enters, so that an error can name the file, the variable or the flag. Nothing is cached: who needs settings loads
+them and passes them on. Which models and personas exist is not known here.
+"""
+
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any, Literal
+
+import platformdirs
+
+from gadfly.errors import SettingsError
+
+__all__ = ["Origin", "Settings", "home", "load_settings"]
+
+Origin = Literal["default", "file", "environment", "flag"]
+
+
+@dataclass(frozen=True)
+class Settings:
+    """`threads` None: as many as the engine finds best. `origins` has an entry for every other field."""
+
+    model: str = "smollm2"
+    persona: str = "gadfly"
+    wit: float = 0.5
+    threads: int | None = None
+    offline: bool = False
+    origins: Mapping[str, Origin] = field(default_factory=dict)
+
+
+def home(environ: Mapping[str, str] = os.environ) -> Path:
+    """GADFLY_HOME, or the platform's user data folder. It may not exist yet. Raises SettingsError if it is a file."""
+    given = environ.get("GADFLY_HOME", "")
+    try:
+        folder = Path(given).expanduser() if given else platformdirs.user_data_path("gadfly", appauthor=False)
+        wrong = folder.exists() and not folder.is_dir()
+    except (OSError, RuntimeError) as error:  # a name that is too long, a parent that may not be read, no home for ~
+        raise SettingsError(f"GADFLY_HOME is {given!r}: {error}; set it to a folder you can write to") from error
+    if wrong:
+        raise SettingsError(f"GADFLY_HOME is {folder}, which is a file; it has to be a folder")
+    return folder.absolute()
+
+
+def load_settings(
+    flags: Mapping[str, object] | None = None, environ: Mapping[str, str] = os.environ, folder: Path | None = None
+) -> Settings:
+    """Settings from all four places; `folder` (default: `home`) holds gadfly.toml. A flag that is None was not given.
+
+    Raises SettingsError naming the place, the key and what is expected there.
+    """
+    file = (folder or home(environ)) / "gadfly.toml"
+    found: list[tuple[Origin, str, str, object, object]] = []  # origin, place, key, value, what was written
+    found += [("file", f"{file}: {key}", key, value, value) for key, value in _read(file).items()]
+    for key, rule in _RULES.items():
+        if text := environ.get(variable := f"GADFLY_{key.upper()}", ""):
+            found.append(("environment", variable, key, rule.parse(text), text))
+    found += [("flag", f"--{key}", key, value, value) for key, value in (flags or {}).items() if value is not None]
+
+    values: dict[str, Any] = {}
+    origins: dict[str, Origin] = dict.fromkeys(_RULES, "default")
+    for origin, place, key, value, written in found:
+        _check(place, key, value, written)
+        values[key], origins[key] = value, origin
+    return Settings(**values, origins=origins)
+
+
+@dataclass(frozen=True)
+class _Rule:
+    expected: str
+    accepts: Callable[[object], bool]
+    parse: Callable[[str], object]  # of an environment variable; None where the text makes no sense
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def _count(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
+
+
+def _switch(text: str) -> bool | None:
+    word = text.strip().lower()
+    return word in _YES if word in _YES + _NO else None
+
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+
+
+def _is_name(value: object) -> bool:
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def _is_share(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_thread_count(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024
+
+
+_RULES: Mapping[str, _Rule] = {
+    "model": _Rule('the name of a model or a path, such as "smollm2"', _is_name, str),
+    "persona": _Rule('the name of a persona, such as "gadfly"', _is_name, str),
+    "wit": _Rule("a number from 0 to 1", _is_share, _number),
+    "threads": _Rule("a whole number from 1 to 1024", _is_thread_count, _count),
+    "offline": _Rule("true or false", lambda value: isinstance(value, bool), _switch),
+}
+
+
+def _read(file: Path) -> Mapping[str, object]:
+    try:
+        return tomllib.loads(file.read_bytes().decode())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise SettingsError(f"{file} cannot be read as TOML: {error}; correct or delete it") from error
+
+
+def _check(place: str, key: str, value: object, written: object) -> None:
+    rule = _RULES.get(key)
+    if rule is None:
+        close = get_close_matches(key, _RULES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_RULES)}"
+        raise SettingsError(f"{place} is no setting; {hint}")
+    if not rule.accepts(value):
+        raise SettingsError(f"{place} is {written!r}; expected {rule.expected}")
