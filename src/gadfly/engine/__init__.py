@@ -1,0 +1,12 @@
+"""The engine: many requests for tokens in, one batch per step through a model, tokens out.
+
+It knows ids and pages, not text, files or arithmetic: a model is a function from a `Batch` to logits, which
+`executor` makes of weights and a backend. `engine` is the object to hold; `scheduler` decides what a step computes;
+`prefix` finds what need not be computed again; `sampling` draws.
+"""
+
+from gadfly.engine.engine import Engine, Handle
+from gadfly.engine.executor import Executor
+from gadfly.engine.request import Request
+
+__all__ = ["Engine", "Executor", "Handle", "Request"]

@@ -1,0 +1,33 @@
+"""A model ready to run: the one forward pass, its placed weights and a paged cache, as a function of a batch.
+
+It does not know who asks for the tokens in a batch (`gadfly.engine.scheduler`) nor where the weights came from
+(`gadfly.weights`); the caller has placed them with the same backend.
+"""
+
+from typing import TypeVar
+
+from gadfly.batch import Batch
+from gadfly.model.transformer import forward
+from gadfly.ops import Backend, Floats
+from gadfly.spec import ModelSpec
+from gadfly.weight import Weights
+
+__all__ = ["Executor"]
+
+T = TypeVar("T")
+W = TypeVar("W")
+KV = TypeVar("KV")
+
+
+class Executor:
+    """Owns a cache of `pages` pages of `page_size` positions, which a batch's page ids refer to."""
+
+    def __init__(
+        self, spec: ModelSpec, weights: Weights[W], backend: Backend[T, W, KV], pages: int, page_size: int
+    ) -> None:
+        kv = backend.cache(spec, pages, page_size)
+        self._forward = backend.compile(lambda ops, batch: forward(spec, weights, batch, ops, kv))
+
+    def step(self, batch: Batch) -> Floats:
+        """Compute a batch, keep its keys and values: float32 logits (wanted rows, vocab)."""
+        return self._forward(batch)

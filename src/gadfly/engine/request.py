@@ -1,0 +1,91 @@
+"""What is asked of the engine (`Request`, frozen) and how far it has come with it (`Sequence`, mutable).
+
+A sequence is its tokens, prompt and answer alike: those before `computed` have their keys and values in `pages`, the
+others are pending. Nothing else tells a prompt that is being read from an answer that is being written.
+"""
+
+from dataclasses import dataclass, field
+
+from gadfly.completion import FinishReason, Sampling, Usage
+from gadfly.engine.sampling import Sampler
+from gadfly.errors import ContextError, RequestError
+
+__all__ = ["Request", "Sequence"]
+
+
+@dataclass(frozen=True)
+class Request:
+    """Continue `prompt` up to a token of `stop_ids`, `max_tokens` new tokens or, failing both, the end of the context.
+
+    With `ignore_eos` a token of `stop_ids` is one like any other.
+    """
+
+    prompt: tuple[int, ...]
+    max_tokens: int | None = None
+    sampling: Sampling = field(default_factory=Sampling)
+    stop_ids: frozenset[int] = frozenset()
+    ignore_eos: bool = False
+
+    def validate(self, vocab: int, context: int) -> None:
+        """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""
+        if not self.prompt:
+            raise RequestError("the prompt is empty; it needs at least one token")
+        for index, token in enumerate(self.prompt):
+            if not isinstance(token, int) or not 0 <= token < vocab:
+                raise RequestError(f"token {index} of the prompt is {token!r}; ids are whole numbers below {vocab}")
+        for token in self.sampling.logit_bias:
+            if not 0 <= token < vocab:
+                raise RequestError(f"logit_bias names token {token}; ids are whole numbers below {vocab}")
+        if self.max_tokens is not None and (not isinstance(self.max_tokens, int) or self.max_tokens < 1):
+            raise RequestError(f"max_tokens is {self.max_tokens!r}; it has to be a whole number of at least 1")
+        if len(self.prompt) >= context:
+            raise ContextError(
+                f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "
+                f"least one of them; shorten the prompt to {context - 1} tokens or choose a larger context"
+            )
+
+
+class Sequence:
+    """A request under way. Its pages cover at least the positions before `computed`."""
+
+    def __init__(self, request: Request) -> None:
+        self.request = request
+        self.sampler = Sampler(request.sampling)
+        self.tokens = list(request.prompt)  # and the answer so far
+        self.computed = 0  # positions whose keys and values are in `pages`
+        self.pages: list[int] = []
+        self.cached_tokens: int | None = None  # of the prompt, found when first admitted
+        self.prefill_seconds = 0.0
+        self.decode_seconds = 0.0
+        self.cancelled = False  # asked for; the engine acts on it between steps
+        self.finish_reason: FinishReason | None = None
+        self.error: Exception | None = None
+
+    @property
+    def pending(self) -> int:
+        """Tokens whose keys and values have yet to be computed."""
+        return len(self.tokens) - self.computed
+
+    @property
+    def generated(self) -> int:
+        return len(self.tokens) - len(self.request.prompt)
+
+    @property
+    def finished(self) -> bool:
+        return self.finish_reason is not None or self.error is not None
+
+    def spend(self, seconds: float) -> None:
+        """Account for a step: what comes before the first token of the answer is prefill, the rest is decoding."""
+        if self.generated:
+            self.decode_seconds += seconds
+        else:
+            self.prefill_seconds += seconds
+
+    def usage(self) -> Usage:
+        return Usage(
+            prompt_tokens=len(self.request.prompt),
+            cached_tokens=self.cached_tokens or 0,
+            completion_tokens=self.generated,
+            prefill_seconds=self.prefill_seconds,
+            decode_seconds=self.decode_seconds,
+        )

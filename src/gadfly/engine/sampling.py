@@ -1,0 +1,99 @@
+"""Drawing the next token of one request from its logits, in the order that `gadfly.completion.Sampling` documents.
+
+A sampler owns its random numbers, so nobody else's requests change what it draws. top_k, top_p and min_p all keep
+the most likely tokens and drop a tail (of equally likely ones the lowest ids stay), so that a partition or a threshold
+finds the tail and the vocabulary is never sorted. The slow obvious twin is in tests/unit/engine/test_sampling.py.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadfly.completion import Sampling
+from gadfly.errors import ModelFileError, RequestError
+
+__all__ = ["Sampler", "distribution", "score"]
+
+Floats = NDArray[np.float32]
+Doubles = NDArray[np.float64]
+Index = NDArray[np.intp]
+
+
+class Sampler:
+    """Draws the tokens of one request: the same seed and the same logits give the same tokens."""
+
+    def __init__(self, sampling: Sampling) -> None:
+        self._sampling = sampling
+        self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
+
+    def draw(self, logits: Floats, tokens: Sequence[int], prompt_length: int) -> int:
+        """The token after `tokens`, of which the first `prompt_length` are the prompt, from logits (vocab,).
+
+        Raises ModelFileError for logits that are no numbers, RequestError if logit_bias forbids every token.
+        """
+        scores = score(logits, self._sampling, tokens, prompt_length)
+        if self._sampling.temperature == 0:
+            return int(scores.argmax())  # the lowest id among equals
+        ids, probabilities = distribution(scores, self._sampling)
+        cumulative = probabilities.cumsum()
+        return int(ids[cumulative.searchsorted(self._random.random() * cumulative[-1], side="right")])
+
+
+def score(logits: Floats, sampling: Sampling, tokens: Sequence[int], prompt_length: int) -> Doubles:
+    """Logits (vocab,) with bias and penalties applied, float64."""
+    best = int(logits.argmax())  # of a NaN, if there is one
+    if not np.isfinite(logits[best]):
+        raise ModelFileError(
+            f"the model computes {logits[best]} as the best logit (token {best}): its weights are damaged or not what "
+            "the file says; fetch the model again"
+        )
+    scores = logits.astype(np.float64)
+    if sampling.logit_bias:
+        scores[list(sampling.logit_bias)] += list(sampling.logit_bias.values())
+        if scores.max() == -np.inf:
+            raise RequestError("logit_bias forbids every token that the model could choose; leave it at least one")
+    oldest = max(0, len(tokens) - sampling.penalty_window)
+    if sampling.repetition_penalty != 1:
+        seen = np.unique(np.asarray(tokens[oldest:], np.intp))
+        there = scores[seen]
+        scores[seen] = np.where(there > 0, there / sampling.repetition_penalty, there * sampling.repetition_penalty)
+    if sampling.presence_penalty or sampling.frequency_penalty:
+        answer = np.asarray(tokens[max(oldest, prompt_length) :], np.intp)
+        seen, counts = np.unique(answer, return_counts=True)
+        scores[seen] -= sampling.presence_penalty + sampling.frequency_penalty * counts
+    return scores
+
+
+def distribution(scores: Doubles, sampling: Sampling) -> tuple[Index, Doubles]:
+    """The tokens that may be drawn, in ascending order, and their probabilities up to a common factor.
+
+    `temperature` is above 0, and at least one score (vocab,) is above -inf.
+    """
+    ids = np.flatnonzero(scores > -np.inf)
+    if 0 < sampling.top_k < len(ids):
+        ids = ids[largest(scores[ids], sampling.top_k)]
+    kept = scores[ids]
+    with np.errstate(over="ignore", under="ignore"):  # a tiny temperature: all but the best get probability 0
+        weights = np.exp((kept - kept.max()) / sampling.temperature)  # the best has weight 1
+    total = weights.sum()
+    # All weights below (1 - top_p) · total / n together are less than the (1 - top_p) · total that top_p drops at
+    # most, so only the few above it need sorting.
+    tail = np.flatnonzero(weights >= max(sampling.min_p, (1 - sampling.top_p) * total / len(weights)))
+    ids, weights = ids[tail], weights[tail]
+    if sampling.top_p < 1:
+        reached = np.sort(weights)[::-1].cumsum().searchsorted(sampling.top_p * total)
+        nucleus = largest(weights, int(reached) + 1)
+        ids, weights = ids[nucleus], weights[nucleus]
+    return ids, weights
+
+
+def largest(values: NDArray[Any], count: int) -> Index:
+    """Ascending indices of the `count` largest values; of equal ones the first."""
+    if count >= len(values):
+        return np.arange(len(values))
+    edge = np.partition(values, -count)[-count]
+    above = np.flatnonzero(values > edge)
+    level = np.flatnonzero(values == edge)[: count - len(above)]
+    return np.sort(np.concatenate([above, level]))

@@ -1,0 +1,130 @@
+"""Which tokens the next step computes: continuous batching under one budget of tokens per step.
+
+Sequences run in the order they came. The oldest first, each takes what it has pending as long as the budget lasts: one
+token while it decodes, a chunk of its prompt before. Whoever waits is admitted while budget is left; a prompt cut off
+by the budget has taken the last of it, so only the youngest running sequence can be in the middle of its prompt, the
+others all decode, and every one of them advances in every step.
+
+Pages for all tokens known so far are taken at admission, and one more whenever an answer fills its last page. If there
+is none, the youngest gives up its pages and waits again in front of the others; what it had filled stays in the prefix
+index while there is room. The oldest is never set back, so everything comes to its end.
+"""
+
+from collections import deque
+from dataclasses import dataclass
+
+from gadfly.batch import Span
+from gadfly.engine.prefix import ROOT, PrefixIndex
+from gadfly.engine.request import Sequence
+
+__all__ = ["Chunk", "Scheduler"]
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """The next `count` pending tokens of a sequence, as part of a step."""
+
+    sequence: Sequence
+    count: int
+
+    def span(self, page_size: int) -> Span:
+        sequence, end = self.sequence, self.sequence.computed + self.count
+        return Span(
+            tokens=sequence.tokens[sequence.computed : end],
+            start=sequence.computed,
+            pages=sequence.pages[: -(-end // page_size)],
+            wanted=[self.count - 1] if end == len(sequence.tokens) else [],
+        )
+
+
+class Scheduler:
+    """Any one sequence has to fit into the pool of pages by itself; the engine sees to that."""
+
+    def __init__(self, prefix: PrefixIndex, step_tokens: int) -> None:
+        self.running: list[Sequence] = []  # both in order of arrival, all that run before all that wait
+        self.waiting: deque[Sequence] = deque()
+        self._prefix = prefix
+        self._step_tokens = step_tokens
+
+    def add(self, sequence: Sequence) -> None:
+        self.waiting.append(sequence)
+
+    def remove(self, sequence: Sequence) -> None:
+        """Forget a sequence and give up its pages."""
+        if sequence in self.running:
+            self.running.remove(sequence)
+            self._give_up(sequence)
+        else:
+            self.waiting.remove(sequence)
+
+    def schedule(self) -> list[Chunk]:
+        """The next step's work, oldest first, with its pages; empty only if there is nothing to do."""
+        chunks: list[Chunk] = []
+        budget = self._step_tokens
+        while budget:
+            if len(chunks) < len(self.running):
+                sequence = self.running[len(chunks)]
+                if not self._provide(sequence):
+                    break
+            elif admitted := self._admit():
+                sequence = admitted
+            else:
+                break
+            chunks.append(Chunk(sequence, min(budget, sequence.pending)))
+            budget -= chunks[-1].count
+        return chunks
+
+    def advance(self, chunk: Chunk) -> None:
+        """A chunk has been computed: make known the pages it filled."""
+        sequence, size = chunk.sequence, self._prefix.page_size
+        full = sequence.computed // size
+        sequence.computed += chunk.count
+        for index in range(full, sequence.computed // size):
+            parent = sequence.pages[index - 1] if index else ROOT
+            tokens = sequence.tokens[index * size : (index + 1) * size]
+            sequence.pages[index] = self._prefix.insert(parent, tokens, sequence.pages[index])
+
+    def _provide(self, sequence: Sequence) -> bool:
+        """Take the pages that a running sequence lacks, from the youngest if need be; False if it is itself that."""
+        while len(sequence.pages) * self._prefix.page_size < len(sequence.tokens):
+            page = self._prefix.take()
+            if page is not None:
+                sequence.pages.append(page)
+                continue
+            youngest = self.running.pop()
+            self._give_up(youngest)
+            self.waiting.appendleft(youngest)
+            if youngest is sequence:
+                return False
+        return True
+
+    def _admit(self) -> Sequence | None:
+        """Let the next in line run if there are pages for it and for the next page of everyone who runs already."""
+        if not self.waiting:
+            return None
+        sequence = self.waiting[0]
+        sequence.pages = self._prefix.lookup(sequence.tokens)
+        sequence.computed = len(sequence.pages) * self._prefix.page_size
+        missing = -(-len(sequence.tokens) // self._prefix.page_size) - len(sequence.pages)
+        if missing + len(self.running) > self._prefix.available:
+            self._give_up(sequence)
+            return None
+        if sequence.cached_tokens is None:
+            sequence.cached_tokens = sequence.computed
+        self.running.append(self.waiting.popleft())
+        self._provide(sequence)
+        return sequence
+
+    def _give_up(self, sequence: Sequence) -> None:
+        self._prefix.release(sequence.pages)
+        sequence.pages, sequence.computed = [], 0
+
+    def check(self) -> None:
+        """Assert what has to hold between steps."""
+        size = self._prefix.page_size
+        self._prefix.check([sequence.pages for sequence in self.running])
+        for sequence in self.running:
+            assert 0 <= sequence.computed < len(sequence.tokens), "a running sequence has nothing to do"
+            assert sequence.computed <= len(sequence.pages) * size < len(sequence.tokens) + size
+        assert not any(sequence.pages or sequence.computed for sequence in self.waiting), "a page is held for nothing"
+        assert not any(sequence.finished for sequence in (*self.running, *self.waiting))

@@ -1,0 +1,155 @@
+"""Public fakes, small enough to reason about and strict enough to catch mistakes.
+
+`ScriptedModel` and `scripted_engine` answer what they are told to, through real pages and batches; `ByteTokenizer`
+needs no file; `tiny_spec` and `random_weights` make a real model of a few thousand numbers. Nothing here is used
+outside tests, but tests of programs built on Gadfly may use all of it.
+"""
+
+from collections.abc import Callable, Sequence
+
+import numpy as np
+
+from gadfly.batch import Batch, Ints
+from gadfly.engine import Engine
+from gadfly.ops import Floats
+from gadfly.quant import encode
+from gadfly.spec import Attention, Block, Dense, ModelSpec, PreNorm, Rope
+from gadfly.weight import Plain, Quantised, Weight, Weights
+
+__all__ = [
+    "ByteTokenizer",
+    "ScriptedModel",
+    "noise",
+    "random_weights",
+    "reciting",
+    "scripted_engine",
+    "tiny_spec",
+]
+
+Predict = Callable[[Sequence[int]], Floats]  # tokens so far to logits (vocab,)
+
+
+class ByteTokenizer:
+    """One token per byte of UTF-8, and two control tokens: 256 begins a text, 257 ends a turn."""
+
+    vocab_size = 258
+    bos = 256
+    eos = 257
+    stop_ids = frozenset({257})
+    specials = ("<|begin|>", "<|end|>")
+
+    def encode(self, text: str, special: bool = False, bos: bool = False) -> list[int]:
+        """Ids of a text; control tokens arise from it only if `special`."""
+        data = text.encode()
+        ids = [self.bos] if bos else []
+        while data:
+            control = [256 + i for i, name in enumerate(self.specials) if special and data.startswith(name.encode())]
+            ids.append(control[0] if control else data[0])
+            data = data[len(self.specials[control[0] - 256]) if control else 1 :]
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Text of ids, without control tokens; bytes that are no UTF-8 become U+FFFD."""
+        return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token stands for; nothing for a control token."""
+        return bytes([token]) if token < 256 else b""
+
+
+class ScriptedModel:
+    """A model whose logits are any function of the tokens so far; `step` is what an engine wants.
+
+    It finds those tokens in its pages, as a real model finds keys and values. A slot remembers all that it was computed
+    from, so a lost page, a wrong position or a page of another prefix raises AssertionError.
+    """
+
+    def __init__(self, predict: Predict, vocab: int, pages: int, page_size: int) -> None:
+        self.batches: list[Batch] = []  # every step so far
+        self._predict = predict
+        self._vocab = vocab
+        self._slots = [[(-1, 0)] * page_size for _ in range(pages)]  # token, hash of it and all before it
+
+    def step(self, batch: Batch) -> Floats:
+        self.batches.append(batch)
+        logits = np.empty((len(batch.rows), self._vocab), np.float32)
+        bounds = zip(batch.starts, batch.starts[1:], batch.page_starts, batch.page_starts[1:], strict=False)
+        for first, last, first_page, last_page in bounds:
+            pages = batch.page_ids[first_page:last_page]
+            tokens, digest = self._read(pages, int(batch.positions[first]))
+            for row in range(first, last):
+                assert batch.positions[row] == len(tokens), "positions of a sequence are not consecutive"
+                tokens.append(int(batch.tokens[row]))
+                digest = hash((digest, tokens[-1]))
+                page, slot = divmod(len(tokens) - 1, len(self._slots[0]))
+                self._slots[pages[page]][slot] = tokens[-1], digest
+                logits[batch.rows == row] = self._predict(tokens)
+        return logits
+
+    def _read(self, pages: Ints, length: int) -> tuple[list[int], int]:
+        tokens, digest = [], 0
+        for position in range(length):
+            page, slot = divmod(position, len(self._slots[0]))
+            token, found = self._slots[pages[page]][slot]
+            digest = hash((digest, token))
+            assert found == digest, f"slot {slot} of page {pages[page]} does not hold position {position} of this text"
+            tokens.append(token)
+        return tokens, digest
+
+
+def noise(vocab: int, seed: int = 0) -> Predict:
+    """Logits drawn from a normal distribution, different for every text and the same for the same."""
+
+    def predict(tokens: Sequence[int]) -> Floats:
+        return np.random.default_rng([seed, *tokens]).normal(size=vocab).astype(np.float32)
+
+    return predict
+
+
+def reciting(reply: Sequence[int], stop: int, vocab: int) -> Predict:
+    """Logits 0, and 20 for the next token of `reply`, which `stop` follows.
+
+    How much of it has been said is read from the end of the text: prompts must not end with the beginning of the reply.
+    """
+    script = [*reply, stop]
+
+    def predict(tokens: Sequence[int]) -> Floats:
+        said = max(n for n in range(len(script)) if list(tokens[len(tokens) - n :]) == script[:n])
+        logits = np.zeros(vocab, np.float32)
+        logits[script[said]] = 20
+        return logits
+
+    return predict
+
+
+def scripted_engine(reply: str, context: int = 4096, page_size: int = 16, step_tokens: int = 512) -> Engine:
+    """An engine over the `ByteTokenizer`'s ids that answers every prompt with `reply` and ends its turn."""
+    tokenizer, pages = ByteTokenizer(), -(-context // page_size)
+    predict = reciting(tokenizer.encode(reply), tokenizer.eos, tokenizer.vocab_size)
+    model = ScriptedModel(predict, tokenizer.vocab_size, pages, page_size)
+    return Engine(model.step, tokenizer.vocab_size, context, pages, page_size, step_tokens)
+
+
+def tiny_spec(vocab: int = ByteTokenizer.vocab_size, dim: int = 64, context: int = 128) -> ModelSpec:
+    """Two layers of a llama. `dim` is a multiple of 32, or of 256 for formats with blocks of that size."""
+    rope = Rope(dim=dim // 4, theta=10000.0)
+    mixer = Attention(heads=4, kv_heads=2, head_dim=dim // 4, rope=rope, scale=(dim // 4) ** -0.5)
+    block = Block(mixer, Dense(hidden=2 * dim, activation="silu"), PreNorm(eps=1e-5))
+    return ModelSpec(vocab=vocab, dim=dim, context=context, blocks=(block, block), norm_eps=1e-5)
+
+
+def random_weights(spec: ModelSpec, seed: int = 0, format: str = "F32") -> Weights[Weight]:  # noqa: A002
+    """Weights of every shape in `spec`, normally distributed so that activations keep their size.
+
+    Matrices are encoded in `format`, a key of `gadfly.quant.FORMATS` that can be written; F32 leaves them plain.
+    """
+    random = np.random.default_rng(seed)
+    weights: dict[str, Weight] = {}
+    for path, shape in spec.shapes():
+        values = random.normal(size=shape).astype(np.float32)
+        if len(shape) == 1:
+            weights[path] = Plain(1 + values / np.float32(10))
+            continue
+        matrix = values / np.float32(shape[1] ** 0.5)
+        weights[path] = Plain(matrix) if format == "F32" else Quantised(format, shape, encode(format, matrix))
+    return Weights(weights)

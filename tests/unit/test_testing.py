@@ -1,0 +1,78 @@
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gadfly.batch import Batch, Span
+from gadfly.completion import Sampling
+from gadfly.engine import Request
+from gadfly.quant import decode
+from gadfly.testing import ByteTokenizer, ScriptedModel, noise, random_weights, scripted_engine, tiny_spec
+from gadfly.weight import Plain
+
+
+@given(st.text())
+def test_bytes_come_back_as_they_were(text):
+    tokenizer = ByteTokenizer()
+    assert tokenizer.decode(tokenizer.encode(text, bos=True)) == text
+    assert all(token < 256 for token in tokenizer.encode(text))
+
+
+def test_control_tokens_need_to_be_asked_for():
+    tokenizer = ByteTokenizer()
+    assert tokenizer.encode("a<|end|>b", special=True) == [97, 257, 98]
+    assert 257 not in tokenizer.encode("a<|end|>b")
+    assert tokenizer.decode([256, 97, 257]) == "a"
+
+
+def test_a_scripted_engine_says_its_piece():
+    tokenizer, engine = ByteTokenizer(), scripted_engine("Mostly harmless.")
+    for prompt in ("What is the Earth?", "And now?" * 40):
+        request = Request(
+            tuple(tokenizer.encode(prompt)), sampling=Sampling(temperature=0), stop_ids=tokenizer.stop_ids
+        )
+        handle = engine.submit(request)
+        assert tokenizer.decode(handle.wait()) == "Mostly harmless."
+        assert handle.finish_reason == "stop"
+
+
+@pytest.mark.parametrize(
+    "span",
+    [
+        Span([9], 2, [1], [0]),  # another page than the text is in
+        Span([9], 1, [0], [0]),  # a position that is taken: what is there belongs to this text, so all is well
+        Span([9], 3, [0], [0]),  # a position left out
+    ],
+)
+def test_a_scripted_model_notices_wrong_pages_and_positions(span):
+    model = ScriptedModel(noise(10), 10, 4, 4)
+    model.step(Batch.of([Span([7, 8], 0, [0], [])]))
+    if span.start == 1:
+        np.testing.assert_array_equal(model.step(Batch.of([span]))[0], noise(10)([7, 9]))
+    else:
+        with pytest.raises(AssertionError, match="does not hold position"):
+            model.step(Batch.of([span]))
+
+
+def test_a_scripted_model_notices_a_page_of_another_prefix():
+    model = ScriptedModel(noise(10), 10, 4, 2)
+    model.step(Batch.of([Span([1, 2, 3, 4], 0, [0, 1], []), Span([5, 6], 0, [2], [])]))
+    with pytest.raises(AssertionError, match="slot 0 of page 1"):
+        model.step(Batch.of([Span([9], 4, [2, 1, 3], [0])]))
+
+
+@pytest.mark.parametrize("format_", ["F32", "F16", "Q8_0", "Q4_1"])
+def test_random_weights_have_every_shape_and_repeat(format_):
+    spec = tiny_spec()
+    weights, again = random_weights(spec, 3, format_), random_weights(spec, 3, format_)
+    assert {path: weights[path].shape for path in weights} == dict(spec.shapes())
+    for path in weights:
+        weight, twin = weights[path], again[path]
+        if isinstance(weight, Plain):
+            values, other = weight.array, twin.array
+            assert values.dtype == np.float32
+        else:
+            assert weight.format == format_
+            values, other = decode(format_, weight.blocks), decode(format_, twin.blocks)
+        np.testing.assert_array_equal(values, other)
+        assert np.isfinite(values).all()
