@@ -35,6 +35,14 @@ class Sampling:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:
                 raise RequestError(f"{name} is {value!r}; it has to be a number from {low} to {high}")
+        for name in ("top_k", "penalty_window"):
+            if not isinstance(getattr(self, name), int):
+                raise RequestError(f"{name} is {getattr(self, name)!r}; it has to be a whole number")
+        if self.seed is not None and not isinstance(self.seed, int):
+            raise RequestError(f"seed is {self.seed!r}; it has to be a whole number, or absent for a fresh one")
+        for token, bias in self.logit_bias.items():
+            if not isinstance(token, int) or not isinstance(bias, int | float) or not bias < float("inf"):
+                raise RequestError(f"logit_bias of {token!r} is {bias!r}; it maps ids to numbers, -inf forbids a token")
 
 
 _LIMITS = (
