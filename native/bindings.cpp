@@ -71,7 +71,8 @@ void fill_rounded(PackedMatrix& matrix, size_t first, const FloatMatrix& values)
     matrix.fill_rounded(first, values.shape(0), values.data());
 }
 
-std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim) {
+std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads,
+                                       size_t head_dim) {
     require(page_size > 0 && page_size % 16 == 0, "page_size is a multiple of 16");
     require(head_dim > 0 && head_dim % 8 == 0, "head_dim is a multiple of 8");
     require(layers > 0 && pages > 0 && kv_heads > 0, "a cache needs layers, pages and heads");
@@ -157,8 +158,8 @@ class Recorder {
             require(row >= 0 && static_cast<size_t>(row) < tokens, "a wanted row outside the step");
         }
         require(step.starts.size() >= 2 && step.starts.front() == 0 &&
-                    static_cast<size_t>(step.starts.back()) == tokens && step.page_starts.size() == step.starts.size() &&
-                    step.page_starts.front() == 0 &&
+                    static_cast<size_t>(step.starts.back()) == tokens &&
+                    step.page_starts.size() == step.starts.size() && step.page_starts.front() == 0 &&
                     static_cast<size_t>(step.page_starts.back()) == step.page_ids.size(),
                 "sequences have to cover the step's tokens and pages");
         for (size_t s = 0; s + 1 < step.starts.size(); s++) {

@@ -6,7 +6,7 @@
 
 namespace gadfly {
 
-struct Half {};    // tags that select a 16-bit format
+struct Half {};  // tags that select a 16-bit format
 struct BFloat {};
 
 inline float half_to_float(uint16_t h) {
@@ -26,7 +26,7 @@ inline uint16_t float_to_half(float x) {
     const auto sign = static_cast<uint16_t>(bits >> 16 & 0x8000U);
     const uint32_t magnitude = bits & 0x7FFFFFFFU;
     if (magnitude > 0x7F800000U) return static_cast<uint16_t>(sign | 0x7E00U | (magnitude >> 13 & 0x1FFU));  // NaN
-    if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);                            // rounds to inf
+    if (magnitude >= 0x477FF000U) return static_cast<uint16_t>(sign | 0x7C00U);  // rounds to inf
     if (magnitude < 0x38800000U) {  // subnormal in half: let the float adder round at 2^-24
         const float rounded = std::bit_cast<float>(magnitude) + 0.5F;
         return static_cast<uint16_t>(sign | (std::bit_cast<uint32_t>(rounded) - 0x3F000000U));

@@ -123,7 +123,8 @@ void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
         if (is_float(layout_)) {
             const size_t size = element_bytes(layout_);
             std::byte* strip = data_.get() + row / kStrip * strip_bytes_;
-            for (size_t k = 0; k < columns_; k++) std::memcpy(strip + (k * kStrip + lane) * size, blocks + k * size, size);
+            for (size_t k = 0; k < columns_; k++)
+                std::memcpy(strip + (k * kStrip + lane) * size, blocks + k * size, size);
             continue;
         }
         for (size_t b = 0; b < columns_ / kTile; b++) {
@@ -159,7 +160,8 @@ void PackedMatrix::row(size_t index, float* out) const {
                 out[k] = half_to_float(reinterpret_cast<const uint16_t*>(strip)[k * kStrip + lane]);
                 break;
             case Layout::kBFloat16:
-                out[k] = std::bit_cast<float>(uint32_t{reinterpret_cast<const uint16_t*>(strip)[k * kStrip + lane]} << 16);
+                out[k] =
+                    std::bit_cast<float>(uint32_t{reinterpret_cast<const uint16_t*>(strip)[k * kStrip + lane]} << 16);
                 break;
             case Layout::kInt4: {
                 const auto& tile = reinterpret_cast<const Int4Tile*>(strip)[b];

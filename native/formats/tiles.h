@@ -17,9 +17,9 @@
 
 namespace gadfly {
 
-constexpr size_t kStrip = 8;    // rows of a strip
-constexpr size_t kTile = 32;    // columns of a tile
-constexpr size_t kGroup = 16;   // activations that share a scale
+constexpr size_t kStrip = 8;   // rows of a strip
+constexpr size_t kTile = 32;   // columns of a tile
+constexpr size_t kGroup = 16;  // activations that share a scale
 
 struct Int4Tile {  // Q4_1
     uint16_t d[kStrip], m[kStrip];

@@ -47,17 +47,17 @@ constexpr size_t kQueries = 6;
 struct AttendTask {
     const float* query[kQueries];  // head_dim floats each
     float* out[kQueries];
-    size_t visible[kQueries];       // keys 0 … visible-1 take part
+    size_t visible[kQueries];  // keys 0 … visible-1 take part
     size_t queries;
-    size_t head_dim;                // a multiple of 8
-    size_t page_size;               // a multiple of 16
+    size_t head_dim;   // a multiple of 8
+    size_t page_size;  // a multiple of 16
     float scale;
     const int32_t* pages;
-    const uint16_t* keys;           // half floats; page p of this head starts at p · page_stride, as [head_dim][slot]
-    const uint16_t* values;         // likewise, as [slot][head_dim]
+    const uint16_t* keys;    // half floats; page p of this head starts at p · page_stride, as [head_dim][slot]
+    const uint16_t* values;  // likewise, as [slot][head_dim]
     size_t page_stride;
-    float* scores;                  // scratch: kQueries · score_stride floats
-    size_t score_stride;            // at least the largest `visible`, rounded up to a page
+    float* scores;        // scratch: kQueries · score_stride floats
+    size_t score_stride;  // at least the largest `visible`, rounded up to a page
 };
 
 struct Kernels {
@@ -67,7 +67,8 @@ struct Kernels {
     void (*quantise)(const float* x, size_t width, Int8Row out);  // width a multiple of 32
     void (*rms_norm)(const float* x, const float* weight, float eps, size_t width, float* out);
     // Rotates heads of x; cos and sin have dim / 2 values each, components from dim on are copied.
-    void (*rope)(const float* x, const float* cos, const float* sin, size_t heads, size_t head_dim, size_t dim, float* out);
+    void (*rope)(const float* x, const float* cos, const float* sin, size_t heads, size_t head_dim, size_t dim,
+                 float* out);
     void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
     void (*add)(const float* x, const float* y, size_t width, float* out);
     void (*to_half)(const float* x, size_t width, uint16_t* out);

@@ -10,7 +10,8 @@ constexpr size_t kColumns = 6;  // tokens that share one pass over a strip
 
 // acc[c] += tile · x[c]. Two half-tile sums are scaled by their activation scales, then by the rows' weight scales.
 template <size_t C>
-inline void scale_and_add(i32x8 (&sums)[C][2], const uint16_t* d, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+inline void scale_and_add(i32x8 (&sums)[C][2], const uint16_t* d, const Int8Row (&x)[C], size_t block,
+                          f32x8 (&acc)[C]) {
     const f32x8 scale = load(d, Half{});
 #pragma GCC unroll 8
     for (size_t c = 0; c < C; c++) {

@@ -28,7 +28,8 @@ class RmsNorm : public PerRow {
 
   protected:
     void compute(const Context& c, size_t row) const override {
-        c.kernels.rms_norm(c.buffers[x_].floats(row), weight_.data(), eps_, weight_.size(), c.buffers[out_].floats(row));
+        c.kernels.rms_norm(c.buffers[x_].floats(row), weight_.data(), eps_, weight_.size(),
+                           c.buffers[out_].floats(row));
     }
 
   private:
@@ -53,11 +54,10 @@ class Quantise : public PerRow {
 
 class Linear : public Instruction {
   public:
-    Linear(RowsOf rows, size_t x, Matrix weight, size_t out) : rows_(rows), x_(x), weight_(std::move(weight)), out_(out) {}
+    Linear(RowsOf rows, size_t x, Matrix weight, size_t out)
+        : rows_(rows), x_(x), weight_(std::move(weight)), out_(out) {}
 
-    size_t units(const Step& step, size_t threads) const override {
-        return blocks(step) * stretches(threads);
-    }
+    size_t units(const Step& step, size_t threads) const override { return blocks(step) * stretches(threads); }
     void run(const Context& c, size_t unit) const override {
         const size_t block = unit / stretches(c.threads), stretch = unit % stretches(c.threads);
         const size_t begin = block * kTokens, end = std::min(begin + kTokens, count(c.step));
@@ -146,7 +146,12 @@ class Store : public PerRow {
 class Attend : public Instruction {
   public:
     Attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out)
-        : q_(q), cache_(std::move(cache)), layer_(layer), group_(heads / cache_->kv_heads()), scale_(scale), out_(out) {}
+        : q_(q),
+          cache_(std::move(cache)),
+          layer_(layer),
+          group_(heads / cache_->kv_heads()),
+          scale_(scale),
+          out_(out) {}
 
     void prepare(const Step& step, size_t threads) override {
         const bool few = step.tokens.size() * cache_->kv_heads() < 4 * threads;
@@ -161,9 +166,7 @@ class Attend : public Instruction {
         }
     }
 
-    size_t units(const Step&, size_t) const override {
-        return blocks_.size() * cache_->kv_heads() * head_blocks();
-    }
+    size_t units(const Step&, size_t) const override { return blocks_.size() * cache_->kv_heads() * head_blocks(); }
 
     size_t scratch_bytes(const Step& step) const override { return kQueries * score_stride(step) * sizeof(float); }
 
@@ -288,7 +291,8 @@ std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t 
 std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out) {
     return std::make_unique<Attend>(q, std::move(cache), layer, heads, scale, out);
 }
-std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind, size_t out) {
+std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind,
+                                        size_t out) {
     return std::make_unique<Gated>(rows, gate, up, width, kind, out);
 }
 std::unique_ptr<Instruction> make_add(RowsOf rows, size_t x, size_t y, size_t width, size_t out) {

@@ -42,7 +42,8 @@ void Program::lay_out(const Step& step, size_t result, float* output) {
     }
     if (arena_.size() < total) arena_ = std::vector<std::byte>(total);
     auto* base = reinterpret_cast<std::byte*>(aligned(reinterpret_cast<size_t>(arena_.data())));
-    for (size_t b = 0; b < buffers_.size(); b++) rows_.push_back({base + offsets[b] - kAlignment, buffers_[b].row_bytes});
+    for (size_t b = 0; b < buffers_.size(); b++)
+        rows_.push_back({base + offsets[b] - kAlignment, buffers_[b].row_bytes});
     rows_[result].data = reinterpret_cast<std::byte*>(output);
 }
 
@@ -55,7 +56,8 @@ void Program::run(ThreadPool& pool, const Step& step, size_t result, float* outp
     }
     if (scratch_.size() < scratch * pool.threads()) scratch_ = std::vector<std::byte>(scratch * pool.threads());
     std::vector<Progress> progress(entries_.size());
-    for (size_t i = 0; i < entries_.size(); i++) progress[i].units = entries_[i].instruction->units(step, pool.threads());
+    for (size_t i = 0; i < entries_.size(); i++)
+        progress[i].units = entries_[i].instruction->units(step, pool.threads());
 
     pool.run([&](size_t thread) {
         work({kernels_, step, pool.threads(), rows_, scratch_.data() + thread * scratch}, progress);

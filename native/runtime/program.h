@@ -36,9 +36,9 @@ struct Context {
 class Instruction {
   public:
     virtual ~Instruction() = default;
-    virtual void prepare(const Step&, size_t /*threads*/) {}              // before the step, on one thread
-    virtual size_t units(const Step&, size_t threads) const = 0;         // how finely the step's work is divided
-    virtual size_t scratch_bytes(const Step&) const { return 0; }        // per thread
+    virtual void prepare(const Step&, size_t /*threads*/) {}       // before the step, on one thread
+    virtual size_t units(const Step&, size_t threads) const = 0;   // how finely the step's work is divided
+    virtual size_t scratch_bytes(const Step&) const { return 0; }  // per thread
     virtual void run(const Context&, size_t unit) const = 0;
 };
 
@@ -50,7 +50,8 @@ class Program {
 
     size_t add_buffer(RowsOf rows, size_t row_bytes);
 
-    // `reads` and `writes` are what decides which instructions wait: buffers, or any other number for a shared resource.
+    // `reads` and `writes` are what decides which instructions wait: buffers, or any other number for a shared
+    // resource.
     void add(std::unique_ptr<Instruction> instruction, std::vector<size_t> reads, std::vector<size_t> writes);
 
     // Runs all instructions; `output` receives the rows of buffer `result`.

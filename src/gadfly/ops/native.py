@@ -15,8 +15,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from gadfly import _native
+from gadfly._native import PackedMatrix, PagedCache, Program, ThreadPool, int8_row_bytes, kernel_names
 from gadfly.batch import Batch
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
@@ -29,39 +30,37 @@ __all__ = ["Buffer", "Native", "Recording"]
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
-Placed = _native.PackedMatrix | Floats
+Placed = PackedMatrix | Floats  # matrices and vectors
 
 
 class Native:
     """Backend with `threads` threads. `kernels` names an instruction set; by default the best this processor has."""
 
     def __init__(self, threads: int, kernels: str | None = None) -> None:
-        self.kernels = kernels or _native.kernel_names()[0]
+        self.kernels = kernels or kernel_names()[0]
         self.rounded: Counter[str] = Counter()
-        self._pool = _native.ThreadPool(threads)
+        self._pool = ThreadPool(threads)
 
     def place(self, weight: Weight) -> Placed:
         """Vectors stay float32; matrices are packed into strips of eight rows."""
         if isinstance(weight, Plain):
-            return pack_floats(weight.array) if weight.array.ndim == 2 else np.array(weight.array, np.float32)
+            return pack_floats(weight.array) if weight.array.ndim == 2 else weight.array.copy()
         if weight.format in DIRECT:
-            matrix = _native.PackedMatrix(weight.format, *weight.shape)
-            matrix.fill(0, weight.blocks)
-            return matrix
+            return pack(weight.format, weight.shape, weight.blocks)
         self.rounded[weight.format] += 1
         return round_to_int8(weight)
 
-    def cache(self, spec: ModelSpec, pages: int, page_size: int) -> _native.PagedCache:
+    def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         heads = {(block.mixer.kv_heads, block.mixer.head_dim) for block in spec.blocks}
         if len(heads) > 1:
             raise UnsupportedError("layers differ in their key/value heads; use backend='reference'")
         kv_heads, head_dim = heads.pop()
         if head_dim % 8:
             raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
-        return _native.PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
+        return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
 
     def compile(
-        self, forward: Callable[[Ops["Buffer", Placed, _native.PagedCache], Batch], "Buffer"]
+        self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]
     ) -> Callable[[Batch], Floats]:
         recording = Recording()
         result = forward(recording, Batch.of([]))
@@ -84,15 +83,21 @@ class Native:
         return run
 
 
-def pack_floats(array: Floats) -> _native.PackedMatrix:
-    matrix = _native.PackedMatrix("F32", *array.shape)
-    matrix.fill(0, np.ascontiguousarray(array).view(np.uint8))
+def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
+    rows, columns = shape
+    matrix = PackedMatrix(layout, rows, columns)
+    matrix.fill(0, blocks)
     return matrix
 
 
-def round_to_int8(weight: Quantised) -> _native.PackedMatrix:
-    matrix = _native.PackedMatrix("Q8_0", *weight.shape)
-    for first in range(0, weight.shape[0], ROWS_AT_ONCE):
+def pack_floats(array: Floats) -> PackedMatrix:
+    return pack("F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
+
+
+def round_to_int8(weight: Quantised) -> PackedMatrix:
+    rows, columns = weight.shape
+    matrix = PackedMatrix("Q8_0", rows, columns)
+    for first in range(0, rows, ROWS_AT_ONCE):
         matrix.fill_rounded(first, decode(weight.format, weight.blocks[first : first + ROWS_AT_ONCE]))
     return matrix
 
@@ -128,15 +133,16 @@ class Recording:
     angles_of: dict[Rope, Buffer] = field(default_factory=dict)
 
     def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
+        assert isinstance(table, PackedMatrix)
         return self._call("embed", table, out=Buffer(4 * table.columns))
 
     def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
         return self._call("rms_norm", x.wanted, x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
 
     def project(self, x: Buffer, weight: Placed) -> Buffer:
-        return self._call(
-            "linear", x.wanted, x if weight.is_float else self._int8(x), weight, out=Buffer(4 * weight.rows, x.wanted)
-        )
+        assert isinstance(weight, PackedMatrix)
+        x = x if weight.is_float else self._int8(x)
+        return self._call("linear", x.wanted, x, weight, out=Buffer(4 * weight.rows, x.wanted))
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
@@ -151,7 +157,7 @@ class Recording:
         v: Buffer,
         spec: Attention,
         layer: int,
-        kv: _native.PagedCache,
+        kv: PagedCache,
         batch: Batch,  # noqa: ARG002
     ) -> Buffer:
         self.calls.append(Call("store", (k, v, kv, layer), None))
@@ -167,9 +173,9 @@ class Recording:
     def select(self, x: Buffer, batch: Batch) -> Buffer:  # noqa: ARG002
         return self._call("select", x, x.width, out=Buffer(x.row_bytes, wanted=True))
 
-    def finish(self, result: Buffer, kernels: str) -> tuple[_native.Program, int]:
+    def finish(self, result: Buffer, kernels: str) -> tuple[Program, int]:
         """The program, and the slot in which it leaves `result`. Buffers share slots where their lifetimes allow."""
-        program = _native.Program(kernels)
+        program = Program(kernels)
         last_use = {arg: i for i, call in enumerate(self.calls) for arg in call.args if isinstance(arg, Buffer)}
         slots: dict[Buffer, int] = {}
         free: dict[tuple[bool, int], list[int]] = {}
@@ -192,7 +198,7 @@ class Recording:
     def _int8(self, x: Buffer) -> Buffer:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
-            out = Buffer(_native.int8_row_bytes(x.width), x.wanted)
+            out = Buffer(int8_row_bytes(x.width), x.wanted)
             self.int8_of[x] = self._call("quantise", x.wanted, x, x.width, out=out)
         return self.int8_of[x]
 

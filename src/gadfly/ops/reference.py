@@ -111,12 +111,13 @@ def softmax(x: Floats) -> Floats:
 
 def silu(x: Floats) -> Floats:
     with np.errstate(over="ignore"):  # exp of a very negative x is inf, and x / inf is the right answer
-        return x / (1 + np.exp(-x))
+        return np.asarray(x / (1 + np.exp(-x)), np.float32)
 
 
 def gelu(x: Floats) -> Floats:
-    inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
-    return np.float32(0.5) * x * (1 + np.tanh(inner))
+    with np.errstate(over="ignore"):  # of the cube; tanh is ±1 long before
+        inner = np.float32(np.sqrt(2 / np.pi)) * (x + np.float32(0.044715) * x**3)
+    return np.asarray(np.float32(0.5) * x * (1 + np.tanh(inner)), np.float32)
 
 
 ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {"silu": silu, "gelu": gelu}

@@ -1,0 +1,74 @@
+# The steps of a newcomer and of CI alike. `make` alone lists them.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
+
+.PHONY: help chat test test-slow check format stubs model bench bench-peer wheel clean
+
+help:
+	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
+	@echo "make test        everything CI runs: style, types, layers, tests"
+	@echo "make test-slow   what takes longer"
+	@echo "make check       style, types and layers only;  make format  mends the style"
+	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp"
+	@echo "make wheel       a wheel in dist/ that installs without a compiler"
+	@echo "make clean       remove what was built"
+
+chat: $(VENV)/gadfly
+	@$(BIN)/gadfly chat
+
+model: $(VENV)/gadfly
+	@$(BIN)/gadfly pull smollm2
+
+test: check $(VENV)/dev model
+	$(BIN)/python -m pytest -m "not slow"
+
+test-slow: $(VENV)/dev model
+	$(BIN)/python -m pytest -m slow
+
+check: $(VENV)/dev
+	$(BIN)/ruff format --check src tests benchmarks
+	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/clang-format --dry-run --Werror $(shell find native -name '*.h' -o -name '*.cpp')
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: $(VENV)/dev
+	$(BIN)/ruff format src tests benchmarks
+	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/clang-format -i $(shell find native -name '*.h' -o -name '*.cpp')
+
+stubs: $(VENV)/dev
+	$(BIN)/python -m nanobind.stubgen -m gadfly._native -o src/gadfly/_native.pyi
+
+bench: $(VENV)/gadfly model
+	$(BIN)/gadfly bench smollm2
+
+bench-peer: $(VENV)/peer model
+	$(BIN)/gadfly bench smollm2 --against llama.cpp
+
+wheel: $(VENV)/dev
+	$(BIN)/python -m build --wheel
+
+clean:
+	rm -rf $(VENV) build dist
+
+# Marker files say what is installed in the environment, so that a second `make chat` starts at once.
+$(VENV)/python:
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade "pip>=25.1"
+	@touch $@
+
+$(VENV)/gadfly: $(VENV)/python $(NATIVE)
+	@echo "Building Gadfly (a minute or two, once) ..."
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/dev: $(VENV)/gadfly
+	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/peer: $(VENV)/gadfly
+	$(BIN)/python -m pip install --quiet --editable ".[bench]"
+	@touch $@

@@ -1,0 +1,71 @@
+"""Whole tiny models: native against reference in every format, and the promise that nothing but the model matters.
+
+However many threads run, however a prompt is cut and whoever shares the step, a sequence's logits are the same bits.
+"""
+
+import numpy as np
+import pytest
+
+from gadfly._native import kernel_names
+from gadfly.batch import Batch, Span
+from gadfly.engine.executor import Executor
+from gadfly.ops.native import Native
+from gadfly.ops.reference import Reference
+from gadfly.testing import random_weights, tiny_spec
+from parity.conftest import PAGE_SIZE
+
+FORMATS = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+PAGES = 8  # of a sequence; enough for 128 tokens
+IDS = [int(token) for token in np.random.default_rng(3).integers(0, 256, 90)]
+
+
+def executor(backend, name: str, seed: int = 0) -> Executor:
+    spec = tiny_spec()
+    return Executor(spec, random_weights(spec, seed, name).map(backend.place), backend, 9 * PAGES, PAGE_SIZE)
+
+
+def logits(model: Executor, chunk: int, crowd: int = 0) -> np.ndarray:
+    """All logits of IDS, `chunk` tokens a step, with `crowd` other sequences in every step."""
+    rows = []
+    for first in range(0, len(IDS), chunk):
+        tokens = IDS[first : first + chunk]
+        spans = [
+            Span([(7 * n + first) % 256] * (1 + n % 3), first, range(PAGES * n, PAGES * (n + 1)), [0])
+            for n in range(crowd)
+        ]
+        spans.insert(crowd // 2, Span(tokens, first, range(PAGES * crowd, PAGES * (crowd + 1)), range(len(tokens))))
+        wanted = crowd // 2
+        rows.append(model.step(Batch.of(spans))[wanted : wanted + len(tokens)])
+    return np.concatenate(rows)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_native_agrees_with_reference(native: Native, name: str) -> None:
+    exact = logits(executor(Reference(), name), 90)
+    close = logits(executor(native, name), 90)
+    tolerance = 0.001 if name in ("F32", "F16", "BF16") else 0.05  # of the spread; the cache holds half floats
+    assert np.sqrt(np.mean(np.square(close - exact))) < tolerance * exact.std()
+
+
+@pytest.mark.parametrize("name", ["F32", "BF16", "Q4_0", "Q4_1", "Q8_0"])
+def test_only_the_model_matters(name: str) -> None:
+    expected = logits(executor(Native(1), name), 90)
+    for kernels in kernel_names():
+        for threads in (1, 2, 3):
+            for chunk, crowd in ((1, 0), (16, 0), (16, 7), (90, 3)):
+                found = logits(executor(Native(threads, kernels), name), chunk, crowd)
+                np.testing.assert_array_equal(found, expected, f"{kernels}, {threads} threads, {chunk=}, {crowd=}")
+
+
+def test_two_models_in_one_process() -> None:
+    one, two = executor(Native(2), "Q4_1", seed=1), executor(Native(2), "F16", seed=2)
+    alone = logits(one, 90), logits(two, 90)
+    together = zip(*[(logits(one, 16), logits(two, 16)) for _ in range(2)], strict=True)
+    for expected, found in zip(alone, together, strict=True):
+        for result in found:
+            np.testing.assert_array_equal(result, expected)
+
+
+def test_reference_does_not_depend_on_paging() -> None:
+    whole, chunks = logits(executor(Reference(), "F32"), 90), logits(executor(Reference(), "F32"), 7, crowd=3)
+    np.testing.assert_allclose(chunks, whole, atol=1e-4)

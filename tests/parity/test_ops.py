@@ -1,0 +1,164 @@
+"""Every op of the native backend, on every instruction set of this machine, against the numpy reference."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from gadfly._native import kernel_names
+from gadfly.batch import Batch, Span
+from gadfly.ops.native import Native
+from gadfly.ops.reference import Reference
+from gadfly.quant import FORMATS, encode
+from gadfly.spec import Rope
+from gadfly.testing import tiny_spec
+from gadfly.weight import Plain, Quantised
+from parity.conftest import PAGE_SIZE, apply, sequences
+
+ENCODABLE = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
+
+
+def normal(*shape: int, seed: int = 0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=shape).astype(np.float32)
+
+
+def random_blocks(name: str, rows: int, columns: int) -> Quantised:
+    """Any format: encoded if there is an encoder, otherwise random codes under small scales."""
+    if name in ENCODABLE:
+        return Quantised(name, (rows, columns), encode(name, normal(rows, columns) / columns**0.5))
+    size = FORMATS[name].row_bytes(columns)
+    blocks = np.random.default_rng(1).integers(0, 256, (rows, size), dtype=np.uint8)
+    grouped = blocks.reshape(-1, FORMATS[name].block_bytes)
+    for at in SCALES[name]:
+        grouped[:, at : at + 2] = np.frombuffer(np.float16(0.001).tobytes(), np.uint8)
+    return Quantised(name, (rows, columns), blocks)
+
+
+SCALES = {
+    "Q2_K": (80, 82),
+    "Q3_K": (108,),
+    "Q4_K": (0, 2),
+    "Q5_K": (0, 2),
+    "Q6_K": (208,),
+    "IQ4_NL": (0,),
+    "IQ4_XS": (0,),
+}
+
+
+@pytest.mark.parametrize("width", [32, 33, 576])
+def test_rms_norm(native: Native, reference: Reference, width: int) -> None:
+    x, weight = normal(5, width), Plain(normal(width, seed=1))
+
+    def norm(backend):
+        placed = backend.place(weight)
+        return apply(backend, lambda ops, _, x: ops.rms_norm(x, placed, 1e-5), [x], sequences(5))
+
+    np.testing.assert_allclose(norm(native), norm(reference), rtol=2e-6, atol=1e-6)
+
+
+@pytest.mark.parametrize("rows", [8, 20, 64])
+@pytest.mark.parametrize("name", ["F32", *FORMATS])
+def test_project(native: Native, reference: Reference, name: str, rows: int) -> None:
+    """Against the same decoded weights: float formats to rounding, others to what int8 activations allow."""
+    columns, tokens = 256, 13
+    x = normal(tokens, columns)
+    weight = Plain(normal(rows, columns) / 16) if name == "F32" else random_blocks(name, rows, columns)
+
+    def project(backend):
+        placed = backend.place(weight)
+        return apply(backend, lambda ops, _, x: ops.project(x, placed), [x], sequences(tokens))
+
+    exact, found = project(reference), project(native)
+    exactly = name in ("F32", "F16", "BF16")
+    rms = np.sqrt(np.mean(np.square(found - exact)))
+    assert rms < (1e-6 if exactly else 0.008) * exact.std()
+    assert np.abs(found - exact).max() < (1e-5 if exactly else 0.04) * exact.std()
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16", "Q4_0", "Q4_1", "Q8_0"])
+def test_embed(native: Native, reference: Reference, name: str) -> None:
+    table = random_blocks(name, 40, 64)
+
+    def embed(backend):
+        placed = backend.place(table)
+        return backend.compile(lambda ops, batch: ops.embed(placed, batch))(sequences(40))
+
+    np.testing.assert_allclose(embed(native), embed(reference), rtol=1e-6)
+
+
+@pytest.mark.parametrize("rope", [Rope(16, 10000.0), Rope(12, 500.0), Rope(16, 1e6, tuple(np.linspace(1, 8, 8)))])
+def test_rope(native: Native, reference: Reference, rope: Rope) -> None:
+    batch = sequences(20, start=1000)
+    x = normal(20, 3 * 16)
+
+    def turn(backend):
+        return apply(backend, lambda ops, batch, x: ops.rope(x, rope, 16, batch), [x], batch)
+
+    np.testing.assert_allclose(turn(native), turn(reference), atol=2e-6)
+
+
+@pytest.mark.parametrize("activation", ["silu", "gelu"])
+def test_gated(native: Native, reference: Reference, activation: str) -> None:
+    gate, up = normal(4, 100) * 10, normal(4, 100, seed=1)
+    gate[0, :6] = [0, -0.0, 90, -90, 1e30, -1e30]
+
+    def gated(backend):
+        return apply(backend, lambda ops, _, g, u: ops.gated(g, u, activation), [gate, up], sequences(4))
+
+    np.testing.assert_allclose(gated(native), gated(reference), rtol=3e-6, atol=1e-6)
+
+
+def test_add_and_select(native: Native, reference: Reference) -> None:
+    x, y, batch = normal(9, 50), normal(9, 50, seed=1), sequences(4, 5)
+    batch = replace(batch, rows=np.array([0, 3, 8], np.int32))
+
+    def both(backend):
+        return apply(backend, lambda ops, batch, x, y: ops.select(ops.add(x, y), batch), [x, y], batch)
+
+    np.testing.assert_array_equal(both(native), both(reference))
+
+
+@pytest.mark.parametrize("lengths", [(1,), (40,), (3, 17, 1, 33)])
+@pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (6, 2), (9, 1)])
+def test_attention(native: Native, reference: Reference, lengths: tuple[int, ...], heads: int, kv_heads: int) -> None:
+    """Two steps: the second continues each sequence after what the first has left in the cache."""
+    spec = tiny_spec()
+    mixer = replace(spec.blocks[0].mixer, heads=heads, kv_heads=kv_heads)
+    spec = replace(spec, blocks=(replace(spec.blocks[0], mixer=mixer),))
+    width = mixer.head_dim
+    tokens = sum(lengths)
+    q, k, v = normal(tokens, heads * width), normal(tokens, kv_heads * width), normal(tokens, kv_heads * width)
+
+    def attend(backend):
+        kv = backend.cache(spec, 64, PAGE_SIZE)
+        tables = [backend.place(Plain(x)) for x in (q, k, v)]
+        run = backend.compile(
+            lambda ops, batch: ops.attention(*(ops.embed(table, batch) for table in tables), mixer, 0, kv, batch)
+        )
+        first, second = [], []
+        for s, length in enumerate(lengths):
+            pages = range(8 * s, 8 * s + 8)
+            rows = range(sum(lengths[:s]), sum(lengths[: s + 1]))
+            first.append(Span(rows, 0, pages, range(length)))
+            second.append(Span(rows, length, pages, range(length)))
+        return np.concatenate([run(Batch.of(first)), run(Batch.of(second))])
+
+    np.testing.assert_allclose(attend(native), attend(reference), atol=2e-3)  # the cache holds half floats
+
+
+@pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q8_0", "F32", "F16", "BF16"])
+def test_instruction_sets_agree_to_the_bit(name: str) -> None:
+    x = normal(7, 96) * 3
+    weight = Plain(normal(20, 96)) if name == "F32" else random_blocks(name, 20, 96)
+    results = []
+    for kernels in kernel_names():
+        backend = Native(threads=1, kernels=kernels)
+        placed, norm = backend.place(weight), backend.place(Plain(normal(20, seed=2)))
+
+        def chain(ops, batch, x, placed=placed, norm=norm):
+            y = ops.rms_norm(ops.project(x, placed), norm, 1e-5)
+            return ops.rope(ops.gated(y, y, "gelu"), Rope(20, 100.0), 20, batch)
+
+        results.append(apply(backend, chain, [x], sequences(7)))
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
