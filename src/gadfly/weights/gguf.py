@@ -92,8 +92,9 @@ class GGUF:
                 )
         parts = [_Part(other, i) for i, other in enumerate(paths)]
         for i, part in enumerate(parts):
-            if part.split("no", -1) != i or part.split("count", 1) != count:
-                raise part.cursor.error(f"split.no and split.count are not {i} and {count}, as the name says")
+            number, total = part.split("no", -1), part.split("count", 1)
+            if (number, total) != (i, count):
+                raise part.cursor.error(f"split.no is {number} and split.count {total}; expected {i} and {count}")
         found = sum(len(part.tensors) for part in parts)
         if found != (expected := parts[0].split("tensors.count", found)):
             raise ModelFileError(

@@ -8,6 +8,7 @@ Source: the GGUF specification of ggml (docs/gguf.md). Which keys mean what is k
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -124,11 +125,14 @@ def _decode(cursor: Cursor, entry: _Entry, field: str) -> Value:
 
 
 def _decode_strings(cursor: Cursor, start: int, count: int, field: str) -> list[str]:
-    strings = []
-    walk = Cursor(cursor.path, cursor.data)
-    walk.position = begin = start
+    strings: list[str] = []
+    walk = Cursor(cursor.path, cursor.data, start)
     for ends in walk.string_ends(count, field):
-        for end in ends.tolist():
-            strings.append(walk.text(begin + 8, end, field))
-            begin = end
+        raw = bytes(cursor.data[start : walk.position])
+        bounds = [0, *(ends - start).tolist()]
+        try:
+            strings += [raw[begin + 8 : end].decode() for begin, end in pairwise(bounds)]
+        except UnicodeDecodeError:
+            raise cursor.error(f"{field} holds a string that is not UTF-8 behind offset {start}") from None
+        start = walk.position
     return strings

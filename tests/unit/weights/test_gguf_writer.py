@@ -1,7 +1,6 @@
 """What is written can be read back, by Gadfly and by the `gguf` package; and what cannot be written leaves no trace."""
 
 import errno
-import os
 from dataclasses import dataclass
 
 import gguf
@@ -83,8 +82,15 @@ def test_the_gguf_package_reads_it(written):
 
 @pytest.mark.parametrize(
     ("key", "type_name"),
-    [("answer", "UINT32"), ("negative", "INT32"), ("large", "UINT64"), ("large.negative", "INT64")]
-    + [("half", "FLOAT32"), ("yes", "BOOL"), ("no", "BOOL"), ("typed", "UINT16")],
+    [
+        ("answer", "UINT32"),
+        ("negative", "INT32"),
+        ("large", "UINT64"),
+        ("large.negative", "INT64"),
+        ("half", "FLOAT32"),
+        ("yes", "BOOL"),
+        ("typed", "UINT16"),
+    ],
 )
 def test_numbers_get_the_types_that_other_readers_ask_for(written, key, type_name):
     assert gguf.GGUFReader(written[0]).get_field(key).types == [gguf.GGUFValueType[type_name]]
@@ -106,7 +112,7 @@ def test_an_existing_file_is_replaced_and_its_readers_keep_what_they_had(written
     write_gguf(path, {}, {"vector": ("F32", (5,), np.zeros(5, np.float32))})
     assert (before == kept).all()
     assert (GGUF.open(path).weight("vector").array == 0).all()
-    assert os.listdir(path.parent) == ["a.gguf"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 @dataclass
@@ -132,7 +138,7 @@ def test_a_failure_leaves_everything_as_it_was(written, error, raised, match):
     with pytest.raises(raised, match=match):
         write_gguf(path, {}, {"a": ("F32", (2, 4), Failing(error))})
     assert path.read_bytes() == before
-    assert os.listdir(path.parent) == ["a.gguf"]
+    assert list(path.parent.iterdir()) == [path]
 
 
 def test_a_disk_that_is_really_full(tmp_path):
@@ -144,7 +150,7 @@ def test_a_disk_that_is_really_full(tmp_path):
             write_gguf(tmp_path / "a.gguf", {}, {"a": ("F32", (100_000,), np.zeros(100_000, np.float32))})
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_folder_that_is_not_there(tmp_path):
@@ -168,7 +174,7 @@ def test_a_folder_that_is_not_there(tmp_path):
 def test_what_no_file_can_hold(tmp_path, metadata, tensors, match):
     with pytest.raises(ValueError, match=match):
         write_gguf(tmp_path / "a.gguf", metadata, tensors)
-    assert os.listdir(tmp_path) == []
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_rows_that_are_no_whole_blocks(tmp_path):
