@@ -71,17 +71,17 @@ def distribution(scores: Doubles, sampling: Sampling) -> tuple[Index, Doubles]:
 
     `temperature` is above 0, and at least one score (vocab,) is above -inf.
     """
-    ids = np.flatnonzero(scores > -np.inf)
-    if 0 < sampling.top_k < len(ids):
-        ids = ids[largest(scores[ids], sampling.top_k)]
+    ids = largest(scores, sampling.top_k or len(scores))
     kept = scores[ids]
     with np.errstate(over="ignore", under="ignore"):  # a tiny temperature: all but the best get probability 0
         weights = np.exp((kept - kept.max()) / sampling.temperature)  # the best has weight 1
     total = weights.sum()
     # All weights below (1 - top_p) · total / n together are less than the (1 - top_p) · total that top_p drops at
     # most, so only the few above it need sorting.
-    tail = np.flatnonzero(weights >= max(sampling.min_p, (1 - sampling.top_p) * total / len(weights)))
-    ids, weights = ids[tail], weights[tail]
+    floor = max(sampling.min_p, (1 - sampling.top_p) * total / len(weights))
+    if floor:
+        likely = np.flatnonzero(weights >= floor)
+        ids, weights = ids[likely], weights[likely]
     if sampling.top_p < 1:
         reached = np.sort(weights)[::-1].cumsum().searchsorted(sampling.top_p * total)
         nucleus = largest(weights, int(reached) + 1)
