@@ -9,6 +9,7 @@
 #include <string>
 
 #include "runtime/instructions.h"
+#include "runtime/probe.h"
 
 namespace nb = nanobind;
 
@@ -201,6 +202,8 @@ NB_MODULE(_native, m) {
     nb::class_<ThreadPool>(m, "ThreadPool")
         .def(nb::init<size_t>(), nb::arg("threads"))
         .def_prop_ro("threads", &ThreadPool::threads);
+    m.def("read_bandwidth", &read_bandwidth, nb::arg("pool"), nb::arg("bytes"), nb::arg("rounds"),
+          nb::call_guard<nb::gil_scoped_release>(), "Bytes per second that the pool's threads read from memory.");
 
     nb::class_<PackedMatrix>(m, "PackedMatrix")
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))

@@ -6,7 +6,6 @@ from typing import Annotated
 import numpy
 from numpy.typing import NDArray
 
-
 def kernel_names() -> list[str]:
     """Kernels that this processor can execute, fastest first."""
 
@@ -15,26 +14,30 @@ def int8_row_bytes(width: int) -> int:
 
 class ThreadPool:
     def __init__(self, threads: int) -> None: ...
-
     @property
     def threads(self) -> int: ...
 
+def read_bandwidth(pool: ThreadPool, bytes: int, rounds: int) -> float:
+    """Bytes per second that the pool's threads read from memory."""
+
 class PackedMatrix:
     def __init__(self, layout: str, rows: int, columns: int) -> None: ...
-
-    def fill(self, first: int, blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> None: ...
-
-    def fill_rounded(self, first: int, values: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order='C', device='cpu', writable=False)]) -> None: ...
-
+    def fill(
+        self,
+        first: int,
+        blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
+    ) -> None: ...
+    def fill_rounded(
+        self,
+        first: int,
+        values: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)],
+    ) -> None: ...
     @property
     def rows(self) -> int: ...
-
     @property
     def columns(self) -> int: ...
-
     @property
     def bytes(self) -> int: ...
-
     @property
     def is_float(self) -> bool: ...
 
@@ -43,29 +46,35 @@ class PagedCache:
 
 class Program:
     def __init__(self, kernels: str) -> None: ...
-
     def buffer(self, wanted: bool, row_bytes: int) -> int: ...
-
     def embed(self, table: PackedMatrix, out: int) -> None: ...
-
-    def rms_norm(self, wanted: bool, x: int, weight: Annotated[NDArray[numpy.float32], dict(shape=(None,), order='C', device='cpu', writable=False)], eps: float, out: int) -> None: ...
-
+    def rms_norm(
+        self,
+        wanted: bool,
+        x: int,
+        weight: Annotated[NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        eps: float,
+        out: int,
+    ) -> None: ...
     def quantise(self, wanted: bool, x: int, width: int, out: int) -> None: ...
-
     def linear(self, wanted: bool, x: int, weight: PackedMatrix, out: int) -> None: ...
-
     def angles(self, frequencies: Sequence[float], out: int) -> None: ...
-
     def rope(self, x: int, angles: int, heads: int, head_dim: int, dim: int, out: int) -> None: ...
-
     def store(self, k: int, v: int, cache: PagedCache, layer: int) -> None: ...
-
     def attend(self, q: int, cache: PagedCache, layer: int, heads: int, scale: float, out: int) -> None: ...
-
     def gated(self, wanted: bool, gate: int, up: int, width: int, activation: str, out: int) -> None: ...
-
     def add(self, wanted: bool, x: int, y: int, width: int, out: int) -> None: ...
-
     def select(self, x: int, width: int, out: int) -> None: ...
-
-    def run(self, pool: ThreadPool, tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], positions: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], starts: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], page_ids: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], page_starts: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], wanted: Annotated[NDArray[numpy.int32], dict(shape=(None,), order='C', device='cpu', writable=False)], result: int, result_wanted: bool, width: int) -> NDArray[numpy.float32]: ...
+    def run(
+        self,
+        pool: ThreadPool,
+        tokens: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        positions: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        starts: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        page_ids: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        page_starts: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        wanted: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)],
+        result: int,
+        result_wanted: bool,
+        width: int,
+    ) -> NDArray[numpy.float32]: ...

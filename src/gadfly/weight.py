@@ -24,6 +24,11 @@ class Plain:
     def shape(self) -> tuple[int, ...]:
         return self.array.shape
 
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.array.nbytes
+
     def take_rows(self, index: NDArray[np.intp]) -> "Plain":
         return Plain(self.array[index])
 
@@ -38,6 +43,11 @@ class Quantised:
     format: str
     shape: tuple[int, ...]
     blocks: NDArray[np.uint8]
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.blocks.nbytes
 
     def take_rows(self, index: NDArray[np.intp]) -> "Quantised":
         return Quantised(self.format, (len(index), *self.shape[1:]), self.blocks[index])

@@ -1,0 +1,1 @@
+"""How fast, how good: measurements that a user can repeat."""

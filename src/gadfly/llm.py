@@ -1,0 +1,262 @@
+"""A language model in hand: joins a model file, a backend, the engine and a tokenizer into the object people hold.
+
+    llm = gadfly.load("smollm2")
+    llm.generate("Once upon", max_tokens=64).text
+
+Text goes in as it is or through the model's chat template (`prompt_ids`, `chat`); ids work without a tokenizer. Many
+threads may use one `LLM`: their requests share the engine's steps, and none changes another's answer.
+"""
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gadfly.batch import Batch, Span
+from gadfly.chat.persona import load_persona
+from gadfly.chat.session import Chat
+from gadfly.chat.values import Message
+from gadfly.completion import Completion, Sampling
+from gadfly.engine import Engine, Executor, Handle, Request
+from gadfly.errors import CapacityError, NotFoundError, RequestError
+from gadfly.hub.library import Library
+from gadfly.ops import Backend, Floats
+from gadfly.ops.native import Native
+from gadfly.ops.reference import Reference
+from gadfly.settings import home
+from gadfly.spec import ModelSpec
+from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, encode_chat
+from gadfly.weight import Weight, Weights
+from gadfly.weights.load import ModelFile, open_model
+
+__all__ = ["LLM", "Generation", "load"]
+
+PAGE_SIZE = 16
+STEP_TOKENS = 512
+DEFAULT_CONTEXT = 8192  # at most, unless asked for: every position of a large context costs memory once it is used
+
+
+def load(
+    model: str | Path,
+    *,
+    backend: str = "native",
+    threads: int | None = None,
+    context: int | None = None,
+    spec: Callable[[ModelSpec], ModelSpec] | None = None,
+) -> "LLM":
+    """Load a model: a catalogue name that has been pulled, or a .gguf file.
+
+    `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
+    made for, up to 8192. `spec` may replace the spec that the file gives. Raises GadflyError.
+    """
+    path = Library(home()).resolve(str(model))
+    if path is None:
+        raise NotFoundError(f"there is no model {str(model)!r} here; see `gadfly list --all`, then `gadfly pull NAME`")
+    file = open_model(path)
+    changed = spec(file.spec) if spec else file.spec
+    return LLM(file, changed, make_backend(backend, threads or available_processors()), context)
+
+
+def make_backend(name: str, threads: int) -> Backend[Any, Any, Any]:
+    if name == "native":
+        if not 1 <= threads <= 1024:
+            raise RequestError(f"threads is {threads}; it has to be from 1 to 1024")
+        return Native(threads)
+    if name == "reference":
+        return Reference()
+    raise RequestError(f"there is no backend {name!r}; choose native or reference")
+
+
+def available_processors() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+class LLM:
+    """See the module. `spec` says what the model is, `tokenizer` is None if its file has none."""
+
+    def __init__(
+        self, file: ModelFile, spec: ModelSpec, backend: Backend[Any, Any, Any], context: int | None = None
+    ) -> None:
+        if context is not None and not 1 <= context <= spec.context:
+            raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
+        self.spec = spec
+        self.path = file.gguf.paths[0]
+        self.metadata = file.gguf.metadata
+        self.tokenizer = Tokenizer.from_gguf(self.metadata) if "tokenizer.ggml.model" in self.metadata else None
+        self.template = self._read_template()
+        self.context = context or min(spec.context, DEFAULT_CONTEXT)
+        self._backend = backend
+        self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
+        try:
+            self._weights = place(file, backend)
+            pages = -(-self.context // PAGE_SIZE)
+            executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
+        except MemoryError:
+            raise CapacityError(
+                f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
+                "context or model"
+            ) from None
+        self._engine = Engine(executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this model is run here."""
+        rounded: dict[str, int] = getattr(self._backend, "rounded", {})
+        return tuple(
+            f"{count} {name} matrices were rounded to 8-bit blocks, as there is no kernel for that format yet"
+            for name, count in sorted(rounded.items())
+        )
+
+    @property
+    def kernels(self) -> str:
+        """What computes: the instruction set of the native backend, or the name of another one."""
+        return str(getattr(self._backend, "kernels", "reference"))
+
+    @property
+    def bytes_per_token(self) -> int:
+        """Bytes of weights that a token of an answer reads, as the file holds them."""
+        return self._bytes_per_token
+
+    def logits(self, prompt: str | Sequence[int]) -> Floats:
+        """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
+        ids = self._ids(prompt)
+        Request(tuple(ids)).validate(self.spec.vocab, self.spec.context + 1)
+        executor, pages = self.executor(len(ids))
+        chunks = [ids[first : first + STEP_TOKENS] for first in range(0, len(ids), STEP_TOKENS)]
+        spans = [Span(chunk, STEP_TOKENS * i, pages, range(len(chunk))) for i, chunk in enumerate(chunks)]
+        return np.concatenate([executor.step(Batch.of([span])) for span in spans])
+
+    def executor(self, positions: int) -> tuple[Executor, range]:
+        """The bare model with a cache of its own, and the pages that hold `positions` positions of one sequence."""
+        pages = range(-(-positions // PAGE_SIZE))
+        return Executor(self.spec, self._weights, self._backend, len(pages), PAGE_SIZE), pages
+
+    def generate(self, prompt: str | Sequence[int], **options: Any) -> Completion:
+        """Continue text or ids as they are; `options` as for `stream`."""
+        generation = self.stream(prompt, **options)
+        for _ in generation:
+            pass
+        return generation.completion
+
+    def stream(
+        self,
+        prompt: str | Sequence[int],
+        *,
+        max_tokens: int | None = None,
+        stop: Sequence[str] = (),
+        ignore_eos: bool = False,
+        sampling: Sampling | None = None,
+        **values: Any,
+    ) -> "Generation":
+        """Continue text or ids as they are: pieces of text as they come. `values` are fields of Sampling.
+
+        Ends at `max_tokens`, the end of the context, an end-of-turn token or a `stop` string, which is cut off.
+        """
+        unknown = sorted(values.keys() - {field.name for field in fields(Sampling)})
+        if unknown:
+            raise RequestError(f"there is no option {unknown[0]!r}; see help(gadfly.completion.Sampling)")
+        request = Request(
+            tuple(self._ids(prompt)),
+            max_tokens,
+            replace(sampling or Sampling(), **values),
+            self.tokenizer.stop_ids if self.tokenizer else frozenset(),
+            ignore_eos,
+        )
+        return Generation(self._engine.submit(request), self.tokenizer, stop)
+
+    def chat(self, persona: str = "gadfly", wit: float = 0.5, **options: Any) -> Chat:
+        """A conversation; `options` as for `gadfly.chat.session.Chat`."""
+        return Chat(self, load_persona(persona), wit, **options)
+
+    @property
+    def has_template(self) -> bool:
+        return self.template is not None
+
+    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The conversation as the model was trained to see it, up to where its answer begins.
+
+        Text of messages never becomes control tokens. Raises RequestError if the model has no chat template.
+        """
+        if self.template is None or self.tokenizer is None:
+            raise RequestError(f"{self.path.name} has no chat template; use generate, which continues plain text")
+        turns = [{"role": message.role, "content": message.content} for message in messages]
+        return encode_chat(self.tokenizer, self.template, turns)
+
+    def respond(
+        self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+    ) -> "Generation":
+        return self.stream(prompt_ids, max_tokens=max_tokens, sampling=sampling, stop=stop)
+
+    def _ids(self, prompt: str | Sequence[int]) -> list[int]:
+        if not isinstance(prompt, str):
+            return [int(token) for token in prompt]
+        if self.tokenizer is None:
+            raise RequestError(f"{self.path.name} has no tokenizer; give token ids instead of text")
+        return self.tokenizer.encode(prompt, bos=self.tokenizer.adds_bos)
+
+    def _read_template(self) -> ChatTemplate | None:
+        source = self.metadata.get("tokenizer.chat_template")
+        if self.tokenizer is None or not isinstance(source, str):
+            return None
+        bos, eos = self.tokenizer.bos, self.tokenizer.eos
+        texts = ["" if token is None else self.tokenizer.token_text(token) for token in (bos, eos)]
+        return ChatTemplate(source, *texts)
+
+
+def place(file: ModelFile, backend: Backend[Any, Any, Any]) -> Weights[Any]:
+    """Hand every weight to the backend, and the pages of the file it was read from back to the system."""
+
+    def one(weight: Weight) -> Any:
+        placed = backend.place(weight)
+        file.gguf.release()
+        return placed
+
+    return file.weights.map(one)
+
+
+class Generation:
+    """An answer under way: iterate for its pieces; then, or after `cancel`, `completion` has the whole."""
+
+    def __init__(self, handle: Handle, tokenizer: Tokenizer | None, stop: Sequence[str]) -> None:
+        self._handle = handle
+        self._decoder = Decoder(tokenizer) if tokenizer else None
+        self._stops = StopStrings(stop)
+        self._text = ""
+        self._stopped = False
+        self._pieces = self._run()
+
+    def __iter__(self) -> Iterator[str]:
+        return self._pieces
+
+    def cancel(self) -> None:
+        self._handle.cancel()
+
+    @property
+    def completion(self) -> Completion:
+        """The answer so far; final once iteration has ended."""
+        reason = "stop" if self._stopped else self._handle.finish_reason or "cancelled"
+        return Completion(self._text, tuple(self._handle.ids), reason, self._handle.usage)
+
+    def _run(self) -> Iterator[str]:
+        try:
+            for token in self._handle:
+                piece, self._stopped = self._stops.push(self._decoder.push(token) if self._decoder else "")
+                yield from self._show(piece)
+                if self._stopped:
+                    return
+            if self._decoder:
+                piece, self._stopped = self._stops.push(self._decoder.flush())
+                yield from self._show(piece)
+            if not self._stopped:
+                yield from self._show(self._stops.flush())
+        finally:
+            self._handle.cancel()
+
+    def _show(self, piece: str) -> Iterator[str]:
+        if piece:
+            self._text += piece
+            yield piece
