@@ -1,0 +1,156 @@
+"""Byte-level byte-pair encoding: patterns cut a text into words, the bytes of a word are merged pair by pair.
+
+The `tokenizers` library does the work. It is given only what may arise from plain text, so that no merge can make a
+control token; user-defined tokens are matched before it, as Hugging Face does. Control tokens in a text are the
+business of `gadfly.text.tokenizer`.
+Source: GPT-2 (Radford et al. 2019) for bytes written as printable characters. The patterns are those of the models'
+own tokenizer.json files, under the names that llama.cpp gives them.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Self
+
+import tokenizers
+from tokenizers import Regex, models, normalizers, pre_tokenizers
+
+from gadfly.errors import ModelFileError, UnsupportedError
+from gadfly.text.specials import Specials
+from gadfly.text.tokenizer_keys import TokenizerKeys
+from gadfly.text.utf8 import decode_utf8
+from gadfly.text.vocabulary import BYTE, NORMAL, USER_DEFINED, Vocabulary
+
+__all__ = ["ADDS_BOS", "BytePair"]
+
+_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
+_LLAMA3 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
+    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
+_TEKKEN = (
+    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
+    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
+    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+)
+
+# Applied one after the other: the next pattern cuts both what the last one matched and what it left over.
+_PATTERNS: Mapping[str, Sequence[str]] = {
+    "default": (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"),
+    "gpt-2": (_GPT2,),
+    "gpt2": (_GPT2,),
+    "grok-2": (_QWEN2,),
+    "llama-bpe": (_LLAMA3,),
+    "llama-v3": (_LLAMA3,),
+    "llama3": (_LLAMA3,),
+    "qwen2": (_QWEN2,),
+    "smollm": (r"\p{N}", _GPT2),
+    "starcoder": (r"\p{N}", _GPT2),
+    "tekken": (_TEKKEN,),
+}
+ADDS_BOS = frozenset({"llama-bpe", "llama-v3", "llama3", "tekken"})  # unless the file says otherwise
+_WHOLE_WORDS = ADDS_BOS  # a word that is a token is taken as it is, whether or not merges lead to it
+_COMPOSED = frozenset({"qwen2"})  # text is brought into Unicode's composed form (NFC) first
+
+
+class BytePair:
+    """Encodes plain text and decodes ids below `size`. Safe to use from several threads."""
+
+    def __init__(
+        self,
+        vocabulary: Vocabulary,
+        merges: Sequence[str] | Sequence[Sequence[str]],
+        pre_tokenizer: pre_tokenizers.PreTokenizer,
+        normalizer: normalizers.Normalizer | None = None,
+        *,
+        whole_words: bool = False,
+    ) -> None:
+        """`merges` are pairs, best first, or strings with a space between the two; they may only join known tokens."""
+        plain = vocabulary.of_kind(NORMAL, BYTE)
+        model = models.BPE(plain, list(_checked(merges, plain, vocabulary)), ignore_merges=whole_words)
+        self.size = len(vocabulary.tokens)
+        self._library = tokenizers.Tokenizer(model)
+        self._library.pre_tokenizer = pre_tokenizer
+        if normalizer is not None:
+            self._library.normalizer = normalizer
+        self._user_defined = Specials(vocabulary.of_kind(USER_DEFINED))
+        self._hidden = {
+            i: token
+            for i, (token, kind) in enumerate(zip(vocabulary.tokens, vocabulary.kinds, strict=True))
+            if kind not in (NORMAL, BYTE, USER_DEFINED)
+        }
+        self._written = {i: token for token, i in self._user_defined.items()}
+
+    @classmethod
+    def from_gguf(cls, vocabulary: Vocabulary, keys: TokenizerKeys) -> Self:
+        name = keys.word("pre") or "default"
+        if name not in _PATTERNS:
+            raise UnsupportedError(f"pre-tokenizer {name[:40]!r} is not supported; known are {', '.join(_PATTERNS)}")
+        merges = keys.strings("merges")
+        if merges is None:
+            raise ModelFileError("tokenizer.ggml.merges is missing; byte-pair encoding needs it")
+        steps = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _PATTERNS[name]]
+        return cls(
+            vocabulary,
+            merges,
+            pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]),
+            normalizers.NFC() if name in _COMPOSED else None,
+            whole_words=name in _WHOLE_WORDS,
+        )
+
+    def encode(self, text: str) -> list[int]:
+        ids: list[int] = []
+        for run in self._user_defined.split(text):
+            if isinstance(run, int):
+                ids.append(run)
+            else:
+                ids += self._library.encode(run, add_special_tokens=False).ids
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        return decode_utf8(b"".join(map(self.token_bytes, ids)), final=True)[0]
+
+    def token_text(self, token: int) -> str:
+        return self._hidden.get(token) or self._written.get(token) or str(self._library.id_to_token(token))
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text: nothing if it is a control token."""
+        if token in self._hidden:
+            return b""
+        if token in self._written:
+            return self._written[token].encode()
+        text = self.token_text(token)
+        try:
+            return bytes(_BYTES[character] for character in text)
+        except KeyError:  # not written in the byte alphabet, so meant as it stands
+            return text.encode()
+
+    def is_fragment(self, token: int) -> bool:  # noqa: ARG002
+        return True
+
+
+def _checked(
+    merges: Sequence[str] | Sequence[Sequence[str]], plain: Mapping[str, int], vocabulary: Vocabulary
+) -> Iterator[tuple[str, str]]:
+    """The merges of tokens that may arise from text; others are left out, merges of no token at all are an error."""
+    known = frozenset(vocabulary.tokens)
+    for number, merge in enumerate(merges):
+        pair = merge.split(" ") if isinstance(merge, str) else merge
+        try:
+            left, right = pair
+            joined = left + right
+        except (TypeError, ValueError):
+            raise ModelFileError(f"merge {number} is {str(merge)[:40]!r}; expected two tokens") from None
+        if left in plain and right in plain and joined in plain:
+            yield left, right
+        elif missing := [token for token in (left, right, joined) if token not in known]:
+            raise ModelFileError(f"merge {number} is about {missing[0][:40]!r}, which is not in the vocabulary")
+
+
+def _byte_alphabet() -> dict[str, int]:
+    """GPT-2's characters for bytes: printable Latin-1 stands for itself, the rest follows from U+0100 on."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
+
+
+_BYTES = _byte_alphabet()

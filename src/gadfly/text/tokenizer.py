@@ -1,0 +1,187 @@
+"""Text to token ids and back, whatever kind of tokenizer a model has.
+
+Here is what they have in common: control tokens are recognised only where they are asked for, and what lies between
+them is encoded as plain text. How plain text is cut: `gadfly.text.byte_pair`, `gadfly.text.sentence_piece`. Decoding
+while tokens arrive: `gadfly.text.decoder`. Conversations: `gadfly.text.prompt`.
+"""
+
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Protocol, Self
+
+from gadfly.errors import ModelFileError, NotFoundError, RequestError, UnsupportedError
+from gadfly.text.byte_pair import ADDS_BOS, BytePair
+from gadfly.text.sentence_piece import SentencePiece
+from gadfly.text.specials import Specials
+from gadfly.text.tokenizer_json import read_tokenizer_json
+from gadfly.text.tokenizer_keys import TokenizerKeys
+from gadfly.text.vocabulary import CONTROL, ENDS, Vocabulary
+from gadfly.weights.gguf import GGUF
+
+__all__ = ["Tokenizer"]
+
+LARGEST_FILE = 2**28  # bytes, of files that are read as a whole
+
+
+class Codec(Protocol):
+    """Plain text to ids below `size` and back; the methods are described in Tokenizer."""
+
+    size: int
+
+    def encode(self, text: str) -> list[int]: ...
+    def decode(self, ids: Sequence[int]) -> str: ...
+    def token_text(self, token: int) -> str: ...
+    def token_bytes(self, token: int) -> bytes: ...
+    def is_fragment(self, token: int) -> bool: ...
+
+
+class Tokenizer:
+    """A model's tokens. `bos` and `eos` begin and end a text, `stop_ids` end a text or a turn of a conversation.
+
+    `adds_bos` says whether the model expects `bos` in front of plain text. Immutable; safe to use from several threads.
+    """
+
+    def __init__(
+        self,
+        codec: Codec,
+        controls: Mapping[str, int],
+        bos: int | None = None,
+        eos: int | None = None,
+        stop_ids: Iterable[int] = (),
+        adds_bos: bool = False,
+    ) -> None:
+        self._codec = codec
+        self.controls = Specials(controls)
+        self.bos = bos
+        self.eos = eos
+        self.stop_ids = frozenset(stop_ids)
+        self.adds_bos = adds_bos and bos is not None
+
+    @classmethod
+    def from_gguf(cls, metadata: Mapping[str, Any]) -> Self:
+        """From the keys `tokenizer.ggml.*`. Raises UnsupportedError for kinds unknown here, ModelFileError for lies."""
+        keys = TokenizerKeys(metadata)
+        kind = keys.word("model")
+        if kind is None:
+            raise ModelFileError("the file has no tokenizer: tokenizer.ggml.model is missing")
+        if kind not in ("gpt2", "llama"):
+            raise UnsupportedError(f"the tokenizer is of the kind {kind[:40]!r}; supported are 'gpt2' and 'llama'")
+        vocabulary = Vocabulary.from_gguf(keys)
+        if kind == "llama":
+            return cls._of(SentencePiece.from_gguf(vocabulary, keys), vocabulary, adds_bos=True)
+        return cls._of(BytePair.from_gguf(vocabulary, keys), vocabulary, adds_bos=keys.word("pre") in ADDS_BOS)
+
+    @classmethod
+    def from_file(cls, path: Path | str) -> Self:
+        """From a GGUF file, a SentencePiece model or Hugging Face's tokenizer.json, told apart by their content.
+
+        Raises NotFoundError and ModelFileError, which name the file.
+        """
+        path = Path(path)
+        try:
+            with path.open("rb") as file:
+                start = file.read(4)
+                if start == b"GGUF":
+                    return cls._from_gguf_file(path)
+                data = start + file.read(LARGEST_FILE)
+        except FileNotFoundError:
+            raise NotFoundError(f"{path}: no such file") from None
+        except OSError as error:
+            raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
+        if len(data) > LARGEST_FILE:
+            raise ModelFileError(f"{path}: larger than {LARGEST_FILE >> 20} MiB; no tokenizer is")
+        try:
+            config = _config(path.with_name("tokenizer_config.json"))
+            if data.lstrip().startswith(b"{"):
+                vocabulary, byte_pair = read_tokenizer_json(data.decode(), config)
+                return cls._of(byte_pair, vocabulary, adds_bos=False)
+            codec = SentencePiece(data)
+        except UnicodeDecodeError:
+            raise ModelFileError(f"{path}: not valid UTF-8") from None
+        except ModelFileError as error:
+            raise type(error)(f"{path}: {error}") from None
+        controls = codec.controls()
+        ends = {i for token, i in controls.items() if token in ENDS}
+        ends |= {codec.eos} if codec.eos is not None else set()
+        return cls(codec, controls, codec.bos, codec.eos, ends, config.get("add_bos_token") is True)
+
+    @classmethod
+    def _from_gguf_file(cls, path: Path) -> Self:
+        with GGUF.open(path) as file:
+            try:
+                return cls.from_gguf(file.metadata)
+            except ModelFileError as error:
+                raise type(error)(f"{path}: {error}") from None
+
+    @classmethod
+    def _of(cls, codec: Codec, vocabulary: Vocabulary, adds_bos: bool) -> Self:
+        """`adds_bos` counts if the file does not say."""
+        return cls(
+            codec,
+            vocabulary.of_kind(CONTROL),
+            vocabulary.bos,
+            vocabulary.eos,
+            vocabulary.stops,
+            adds_bos if vocabulary.adds_bos is None else vocabulary.adds_bos,
+        )
+
+    @property
+    def vocab_size(self) -> int:
+        return self._codec.size
+
+    def encode(self, text: str, special: bool = False, bos: bool = False) -> list[int]:
+        """Ids of a text. Control tokens that it spells out are recognised only if `special`.
+
+        `bos` puts the token that begins a text in front, if the model has one. Raises RequestError if the text is not
+        valid Unicode (a lone half of a surrogate pair).
+        """
+        if not text.isascii():
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise RequestError(f"the text is not valid Unicode at character {error.start}") from None
+        ids = [self.bos] if bos and self.bos is not None else []
+        for run in self.controls.split(text) if special else (text,):
+            if isinstance(run, int):
+                ids.append(run)
+            else:
+                ids += self._codec.encode(run)
+        return ids
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """The text of ids; control tokens have none. Bytes that are no UTF-8 become U+FFFD each."""
+        for token in ids:
+            self._check(token)
+        return self._codec.decode(ids)
+
+    def token_text(self, token: int) -> str:
+        """The token as it is written in the vocabulary."""
+        self._check(token)
+        return self._codec.token_text(token)
+
+    def token_bytes(self, token: int) -> bytes:
+        """What a token adds to a text that does not begin with it: nothing if it is a control token."""
+        self._check(token)
+        return self._codec.token_bytes(token)
+
+    def is_fragment(self, token: int) -> bool:
+        """Whether the bytes of a token may be a part of a character, which the tokens around it complete."""
+        self._check(token)
+        return self._codec.is_fragment(token)
+
+    def _check(self, token: int) -> None:
+        if not 0 <= token < self.vocab_size:
+            raise RequestError(f"token id {token} is out of range; the vocabulary has {self.vocab_size} tokens")
+
+
+def _config(path: Path) -> Mapping[str, Any]:
+    try:
+        config = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path.name} next to it cannot be read: {str(error)[:100]}") from None
+    if not isinstance(config, dict):
+        raise ModelFileError(f"{path.name} next to it is not a JSON object")
+    return config
