@@ -206,16 +206,16 @@ def _read_tensor(cursor: Cursor, number: int, part: int) -> TensorInfo:
     dimensions = cursor.u32(f"the number of dimensions of {field}")
     if not 1 <= dimensions <= MOST_DIMENSIONS:
         raise cursor.error(f"{field} has {dimensions} dimensions; expected 1 to {MOST_DIMENSIONS}")
-    shape = tuple(cursor.u64(f"the shape of {field}") for _ in range(dimensions))[::-1]
+    *reversed_shape, kind, offset = cursor.numbers(f"{dimensions}QIQ", field)
+    shape = tuple(reversed_shape[::-1])
     if 0 in shape:
         raise cursor.error(f"{field} has the shape {shape}; expected no zeros")
-    kind = cursor.u32(f"the type of {field}")
     try:
         block_format = format_by_id(kind)
         size = math.prod(shape[:-1]) * block_format.row_bytes(shape[-1])
     except UnsupportedError as error:
         raise UnsupportedError(f"{cursor.path}: {field}: {error}") from None
-    return TensorInfo(name, block_format.name, shape, part, cursor.u64(f"the offset of {field}"), size)
+    return TensorInfo(name, block_format.name, shape, part, offset, size)
 
 
 def _place(cursor: Cursor, tensors: list[TensorInfo], data: int, alignment: int) -> dict[str, TensorInfo]:

@@ -6,7 +6,7 @@ in `gadfly.weights.gguf_metadata` and `gadfly.weights.gguf`.
 
 from collections.abc import Iterator
 from pathlib import Path
-from struct import unpack_from
+from struct import calcsize, unpack_from
 
 import numpy as np
 from numpy.typing import NDArray
@@ -38,11 +38,15 @@ class Cursor:
         self.position += size
         return start
 
+    def numbers(self, layout: str, field: str) -> tuple[int, ...]:
+        """Integers, as `struct` calls them; little-endian without padding."""
+        return unpack_from(f"<{layout}", self.data, self.skip(calcsize(f"<{layout}"), field))
+
     def u32(self, field: str) -> int:
-        return int(unpack_from("<I", self.data, self.skip(4, field))[0])
+        return self.numbers("I", field)[0]
 
     def u64(self, field: str) -> int:
-        return int(unpack_from("<Q", self.data, self.skip(8, field))[0])
+        return self.numbers("Q", field)[0]
 
     def name(self, field: str) -> str:
         length = self.u64(f"the length of {field}")
@@ -73,8 +77,10 @@ class Cursor:
                 count -= len(ends)
                 yield ends
             singles: list[int] = []
-            while len(singles) < count and self.position < start + max(len(window), 1):
-                self.skip(self.u64(field), field)
+            stop = start + max(len(window), 1)
+            while len(singles) < count and self.position < stop:
+                length = unpack_from("<Q", self.data, self.skip(8, field))[0]
+                self.skip(length, field)
                 singles.append(self.position)
             count -= len(singles)
             yield np.array(singles, np.int64)

@@ -37,7 +37,7 @@ SCALARS: dict[int, np.dtype[Any]] = {  # type in the file -> how it is stored
 STRING, ARRAY = 8, 9
 
 MOST_KEYS = 2**16
-MOST_STRINGS = 2**24  # in one array; a hundred times the largest vocabulary
+MOST_STRINGS = 2**22  # in one array; ten times the largest vocabulary
 
 
 @dataclass(frozen=True)
