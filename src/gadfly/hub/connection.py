@@ -77,7 +77,7 @@ class Connection:
             else:
                 raise DownloadError(f"{home.host} redirects more than {_REDIRECTS} times")
         except (httpx2.InvalidURL, UnicodeError) as error:
-            raise DownloadError(f"{Address(url)} is no address: {error}") from error
+            raise DownloadError(f"{str(Address(url))!r} is no address: {error}") from error
         try:
             yield response
         finally:

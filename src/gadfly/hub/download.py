@@ -28,7 +28,7 @@ from gadfly.hub.sources import Address
 __all__ = ["MAGIC", "Checked", "check_file", "download", "part_of"]
 
 MAGIC = b"GGUF"
-_CHUNK = 1 << 16  # small enough that little is lost with a connection and progress is seen on a slow line
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ class _Transfer:
         self.expected, self.size, self.sha256 = size, size, sha256  # size: also what the server states
         self.part = part_of(target)
         self.label = self.part.with_name(self.part.name + ".json")
-        self.digest, self.done, self.tag, self.size = hashlib.sha256(), 0, "", self.expected
+        self.digest, self.done, self.start, self.tag, self.size = hashlib.sha256(), 0, b"", "", self.expected
 
     def run(self) -> Checked:
         resumed = self._recall()
@@ -158,7 +158,7 @@ class _Transfer:
                 return
             try:
                 with self.part.open("ab") as file:
-                    for chunk in response.iter_raw(_CHUNK):
+                    for chunk in response.iter_raw():
                         self._take(chunk, file)
             except httpx2.TransportError as error:
                 raise _Again(f"the connection dropped ({str(error) or type(error).__name__})") from error
@@ -190,9 +190,13 @@ class _Transfer:
     def _take(self, chunk: bytes, file: BinaryIO) -> None:
         if self.size is not None and self.done + len(chunk) > self.size:
             raise DownloadError(f"{self.shown} sends more than the {self.size} bytes it should have")
-        if not self.done and chunk[:4] != MAGIC:
+        self._absorb(chunk)
+        if not MAGIC.startswith(self.start):
             raise DownloadError(f"{self.shown} is not a GGUF file: it begins with {chunk[:12]!r}, not with {MAGIC!r}")
         file.write(chunk)
+
+    def _absorb(self, chunk: bytes) -> None:
+        self.start = (self.start + chunk[: len(MAGIC)])[: len(MAGIC)]
         self.digest.update(chunk)
         self.done += len(chunk)
         self.progress.advance(self.done, self.size)
@@ -204,8 +208,8 @@ class _Transfer:
                 f"{self.shown} delivered something else: its sha256 is {found.sha256}, expected {self.sha256}; "
                 "it was deleted"
             )
-        if not found.size:
-            raise _WrongContent(f"{self.shown} is empty")
+        if self.start != MAGIC:
+            raise _WrongContent(f"{self.shown} is not a GGUF file: it has {found.size} bytes")
         move(self.part, self.target)
         self.label.unlink(missing_ok=True)
         return found
@@ -222,9 +226,7 @@ class _Transfer:
         self.tag = known.get("tag", "") if same_source else ""
         with self.part.open("rb") as file:
             while chunk := file.read(_CHUNK):
-                self.digest.update(chunk)
-                self.done += len(chunk)
-                self.progress.advance(self.done, self.size)
+                self._absorb(chunk)
         self.progress.note(f"continuing at {size_text(self.done)}")
         return True
 
@@ -238,7 +240,7 @@ class _Transfer:
     def _forget(self) -> None:
         self.part.unlink(missing_ok=True)
         self.label.unlink(missing_ok=True)
-        self.digest, self.done, self.tag, self.size = hashlib.sha256(), 0, "", self.expected
+        self.digest, self.done, self.start, self.tag, self.size = hashlib.sha256(), 0, b"", "", self.expected
 
 
 class _WrongContent(DownloadError):

@@ -3,8 +3,8 @@
 No name in here, and none that a server sends, ever becomes a path on this machine: the library names its own files.
 """
 
+import re
 from dataclasses import dataclass
-from urllib.parse import urlsplit, urlunsplit
 
 __all__ = ["Address", "HubFile", "Source", "Wanted", "Wheel"]
 
@@ -41,8 +41,7 @@ class Address:
     url: str
 
     def __str__(self) -> str:
-        parts = urlsplit(self.url)
-        return urlunsplit((parts.scheme, parts.netloc.rpartition("@")[2], parts.path, "", ""))
+        return re.sub(r"(?<=//)[^/]*@|[?#].*", "", self.url, flags=re.DOTALL)
 
 
 Source = HubFile | Wheel | Address

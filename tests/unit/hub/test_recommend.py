@@ -1,0 +1,79 @@
+"""Offers: what fits, runs, is free and speaks the language."""
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from gadfly.hub.catalogue import DEFAULT, Catalogue
+from gadfly.hub.recommend import language_of, language_warning, memory_here, offer, recommend
+
+CATALOGUE = Catalogue.load()
+
+
+@pytest.mark.parametrize(
+    ("memory", "language", "name"),
+    [
+        (1_000_000_000, "en", "smollm2"),
+        (2_000_000_000, "en-GB", "smollm2-360m"),
+        (4_000_000_000, "en", "smollm2-1.7b"),
+        (4_000_000_000, "de", "eurollm-1.7b"),
+        (16_000_000_000, "de_AT", "eurollm-9b"),
+        (1_000_000_000, "de", "smollm2"),
+        (16_000_000_000, "tlh", "smollm2"),
+        (0, "en", "smollm2"),
+    ],
+)
+def test_the_best_for_machine_and_language(memory, language, name):
+    assert recommend(memory, language, CATALOGUE).name == name
+
+
+@given(memory=st.integers(0, 2**50), language=st.sampled_from(["en", "de", "fr", "zh", "xx", "", "DE-de"]))
+def test_only_what_runs_and_is_free_is_ever_offered(memory, language):
+    model = recommend(memory, language, CATALOGUE)
+    assert model.status == "runs" and model.free and model.files
+    assert model.name == DEFAULT or (language.lower()[:2] in model.languages and model.memory < memory)
+
+
+def test_planned_restricted_and_base_models_are_not_offered():
+    best = CATALOGUE["eurollm-9b"]
+    for change in ({"status": "planned"}, {"free": False}, {"template": "base"}):
+        catalogue = Catalogue({**CATALOGUE, best.name: replace(best, **change)})
+        assert recommend(2**50, "de", catalogue).name == "eurollm-1.7b"
+
+
+def test_the_offer_names_model_size_and_licence_in_the_users_language():
+    model = CATALOGUE["eurollm-1.7b"]
+    assert offer(model, "de") == (
+        "Für diesen Rechner empfohlen: eurollm-1.7b (1.05 GB, Apache-2.0). Jetzt laden? [j/n]"
+    )
+    assert offer(model, "fr").endswith("Fetch it now? [y/n]")
+
+
+def test_the_default_says_that_it_speaks_english():
+    default = CATALOGUE[DEFAULT]
+    assert language_warning(default, "en_US") is None
+    assert "spricht nur Englisch" in language_warning(default, "de")
+    assert "speaks English only" in language_warning(default, "fr")
+    assert language_warning(CATALOGUE["eurollm-1.7b"], "de") is None
+
+
+@pytest.mark.parametrize(
+    ("environ", "tag"),
+    [
+        ({}, "en"),
+        ({"LANG": "de_DE.UTF-8"}, "de"),
+        ({"LANG": "de_DE.UTF-8", "LC_ALL": "C.UTF-8"}, "en"),
+        ({"LANG": "en_US.UTF-8", "LANGUAGE": "fr:de"}, "fr"),
+        ({"LANG": "C", "LANGUAGE": "fr"}, "en"),
+        ({"LANG": "", "LC_MESSAGES": "pt_BR@euro"}, "pt"),
+        ({"LANG": "../../etc"}, "en"),
+    ],
+)
+def test_the_language_of_the_locale(environ, tag):
+    assert language_of(environ) == tag
+
+
+def test_this_machine_has_memory():
+    assert memory_here() > 10_000_000
