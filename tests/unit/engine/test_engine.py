@@ -384,13 +384,14 @@ def test_a_thread_gets_its_tokens_while_another_runs_all_steps():
     runner = threading.Thread(target=long.wait)
     runner.start()
     assert inside.wait(60)  # the runner is in a step and stays there until it gets a permit
-    short = engine.submit(Request((1,), max_tokens=1, sampling=GREEDY))
-    reader = threading.Thread(target=short.wait)
+    short = engine.submit(Request((1,), sampling=GREEDY))
+    read = []
+    reader = threading.Thread(target=lambda: read.extend(islice(short, 1)))
     reader.start()
-    permits.release(2)  # the step under way, and one with both
+    permits.release(2)  # the step under way, and one with both; the third stays under way
     reader.join(60)
-    assert short.ids == alone(Request((1,), max_tokens=1, sampling=GREEDY))[0]
+    assert read == alone(Request((1,), sampling=GREEDY))[0][:1]
     assert not long.finished
-    permits.release(CONTEXT)
+    permits.release(2 * CONTEXT)
     runner.join(60)
     assert long.finish_reason == "length"

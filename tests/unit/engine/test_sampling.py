@@ -125,6 +125,15 @@ def test_extreme_temperatures_and_logits_stay_finite(temperature):
     assert Sampler(Sampling(temperature=temperature)).draw(logits, [2], 1) == 2
 
 
+@given(st.integers(-(2**63), 2**64), st.integers(-(2**63), 2**64))
+def test_the_seed_alone_decides(seed, other):
+    logits = np.zeros(4096, np.float32)
+    first, again, different = (Sampler(Sampling(seed=s)) for s in (seed, seed, other))
+    draws = [[sampler.draw(logits, [0], 1) for _ in range(8)] for sampler in (first, again, different)]
+    assert draws[0] == draws[1]
+    assert (draws[0] == draws[2]) == (seed % 2**64 == other % 2**64)
+
+
 def test_no_seed_is_a_fresh_one():
     logits = np.zeros(2**16, np.float32)
     assert len({Sampler(Sampling()).draw(logits, [0], 1) for _ in range(8)}) > 1

@@ -52,6 +52,26 @@ def test_the_youngest_gives_way_and_comes_back_before_those_who_wait():
     assert step(scheduler)[0] == (b, 3), "its first page was still there"
 
 
+def test_a_prompt_may_need_all_pages_but_not_the_next_page_of_those_who_run():
+    scheduler, (a, b) = start(3, 2, 16, [1] * 2, [2] * 4)
+    assert step(scheduler) == [(a, 2)], "two pages are free, but one is for the third token"
+    scheduler.remove(a)
+    scheduler.add(c := Sequence(Request((3,) * 6)))
+    assert step(scheduler) == [(b, 4)]
+    scheduler.remove(b)
+    assert step(scheduler) == [(c, 6)]
+
+
+def test_what_a_preempted_sequence_had_computed_does_not_count_as_cached():
+    scheduler, (a, b) = start(4, 2, 16, [1] * 2, [2] * 2)
+    for _ in range(4):
+        step(scheduler)
+    assert list(scheduler.waiting) == [b]
+    scheduler.remove(a)
+    assert step(scheduler) == [(b, 3)]
+    assert b.cached_tokens == 0
+
+
 def test_a_span_holds_what_a_step_needs_and_no_more():
     scheduler, _ = start(9, 4, 6, range(10))
     (chunk,) = scheduler.schedule()
