@@ -1,0 +1,153 @@
+"""An answer on the screen while it is being written: as it comes, or as Markdown.
+
+`PlainScreen` only ever appends, so it suits pipes, logs, screen readers and terminals without colour. `RichScreen`
+prints every finished block once and redraws only the last, unfinished one: nothing that has been read moves.
+All text goes through `printable` first.
+"""
+
+import sys
+from collections.abc import Iterable, Iterator
+from time import monotonic
+from typing import TYPE_CHECKING, Protocol, TextIO
+
+from gadfly.cli.printable import printable
+
+if TYPE_CHECKING:
+    from rich.console import Console, ConsoleOptions, RenderResult
+    from rich.markdown import Markdown
+
+__all__ = ["PlainScreen", "RichScreen", "Screen", "split_blocks"]
+
+REDRAWS_PER_SECOND = 12
+
+
+class Screen(Protocol):
+    def note(self, text: str) -> None:
+        """Something that Gadfly itself has to say."""
+
+    def answer(self, name: str, pieces: Iterable[str]) -> None:
+        """Show the pieces of what `name` says as they come."""
+
+
+class PlainScreen:
+    """Answers go to `out`; notes too, unless `notes` is another stream. `named`: every answer says whose it is."""
+
+    def __init__(self, out: TextIO | None = None, notes: TextIO | None = None, named: bool = True) -> None:
+        self._out = out or sys.stdout
+        self._notes = notes or self._out
+        self._named = named
+
+    def note(self, text: str) -> None:
+        self._notes.write(f"{printable(text)}\n")
+        self._notes.flush()
+
+    def answer(self, name: str, pieces: Iterable[str]) -> None:
+        if self._named:
+            self._out.write(printable(f"{name}: "))
+            self._out.flush()
+        try:
+            for piece in _trimmed(pieces):
+                self._out.write(printable(piece))
+                self._out.flush()
+        finally:
+            self._out.write("\n")
+            self._out.flush()
+
+
+class RichScreen:
+    """For terminals with colour."""
+
+    def __init__(self, console: "Console") -> None:
+        self._console = console
+
+    def note(self, text: str) -> None:
+        self._console.print(printable(text), style="dim", markup=False, highlight=False)
+
+    def answer(self, name: str, pieces: Iterable[str]) -> None:
+        from rich.live import Live
+
+        self._console.print(printable(name), style="bold yellow", markup=False, highlight=False)
+        rest, drawn, first = "", 0.0, True
+        live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+        try:
+            with live:
+                for piece in _trimmed(pieces):
+                    done, rest = split_blocks(rest + printable(piece))
+                    if done:
+                        live.update("", refresh=True)
+                        self._print(done, first)
+                        first = False
+                    if done or monotonic() - drawn > 1 / REDRAWS_PER_SECOND:
+                        live.update(_Tail(rest, first), refresh=True)
+                        drawn = monotonic()
+        finally:
+            if rest.strip() or first:
+                self._print(rest, first)
+
+    def _print(self, text: str, first: bool) -> None:
+        if not first:
+            self._console.print()
+        self._console.print(markdown(text))
+
+
+class _Tail:
+    """The end of a text that is still growing, as much of it as fits on the screen."""
+
+    def __init__(self, text: str, first: bool) -> None:
+        self._text = text
+        self._first = first
+
+    def __rich_console__(self, console: "Console", options: "ConsoleOptions") -> "RenderResult":
+        from rich.segment import Segment
+
+        lines = console.render_lines(markdown(self._text), options.update(height=None), pad=False)
+        shown = lines[-max(1, console.height - 3) :]
+        if not self._first:
+            yield Segment.line()
+        for line in shown:
+            yield from line
+            yield Segment.line()
+
+
+def markdown(text: str) -> "Markdown":
+    """Markdown as a chat means it: line breaks count, HTML is text, links show their address."""
+    from markdown_it import MarkdownIt
+    from rich.markdown import Markdown
+
+    made = Markdown("", code_theme="ansi_dark", hyperlinks=False)
+    made.parsed = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).parse(text)
+    for token in made.parsed:
+        for child in token.children or ():
+            if child.type == "softbreak":
+                child.type = "hardbreak"
+    return made
+
+
+def split_blocks(text: str) -> tuple[str, str]:
+    """Markdown blocks that nothing to come can change any more, and the rest.
+
+    A block has ended where a blank line outside a code fence is followed by a line that is not indented.
+    """
+    end = position = 0
+    fence, blank = "", False
+    for line in text.splitlines(keepends=True):
+        stripped = line.strip()
+        if not fence and blank and stripped and not line[0].isspace():
+            end = position
+        if fence:
+            fence = "" if stripped.startswith(fence) and not stripped.strip(fence[0]) else fence
+        elif stripped.startswith(("```", "~~~")):
+            fence = stripped[: len(stripped) - len(stripped.lstrip(stripped[0]))]
+        blank = not stripped
+        position += len(line)
+    return text[:end], text[end:]
+
+
+def _trimmed(pieces: Iterable[str]) -> Iterator[str]:
+    """Without the blank space that some models begin with."""
+    begun = False
+    for piece in pieces:
+        text = piece if begun else piece.lstrip()
+        if text:
+            begun = True
+            yield text

@@ -1,0 +1,43 @@
+"""The flags that every command which lets a model speak has in common."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import click
+
+from gadfly.settings import Settings, load_settings
+
+__all__ = ["answer_options", "settings_from", "speaking_options"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+_OPTIONS = (
+    click.option("--persona", help="Who answers: gadfly, straight or one of your own. Default: gadfly"),
+    click.option("--wit", type=float, help="From 0, dry, to 1, merciless. Default: 0.5"),
+    click.option("--system", help="A system prompt of your own instead of the persona's."),
+    click.option("--max-tokens", type=int, help="Cut answers off after so many. Default: 1024"),
+    click.option("--temperature", type=float, help="0 always takes the likeliest word. Default: the persona's."),
+    click.option("--seed", type=int, help="The same seed, the same answers."),
+    click.option("--context", type=int, help="Tokens the model can see. Default: all it was made for, up to 8192."),
+    click.option("--threads", type=int, help="Processors to use. Default: all."),
+    click.option("--offline/--online", default=None, help="Never use the network."),
+)
+
+
+def speaking_options(command: F) -> F:
+    """Add the flags; the function gets them as `persona`, `wit` …, None for what was not given."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+def settings_from(flags: Mapping[str, Any], model: str | None) -> Settings:
+    """Settings in which these flags and this model win. Raises SettingsError."""
+    names = ("persona", "wit", "threads", "offline")
+    return load_settings({"model": model, **{name: flags[name] for name in names}})
+
+
+def answer_options(flags: Mapping[str, Any]) -> dict[str, Any]:
+    """What was given of `max_tokens`, `temperature` and `seed`, as `gadfly.chat.session.Chat` takes it."""
+    names = ("max_tokens", "temperature", "seed")
+    return {name: flags[name] for name in names if flags[name] is not None}
