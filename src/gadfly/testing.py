@@ -14,6 +14,8 @@ from gadfly.engine import Engine
 from gadfly.ops import Floats
 from gadfly.quant import encode
 from gadfly.spec import Attention, Block, Dense, ModelSpec, PreNorm, Rope
+from gadfly.text.tokenizer import Tokenizer
+from gadfly.text.utf8 import decode_utf8
 from gadfly.weight import Plain, Quantised, Weight, Weights
 
 __all__ = [
@@ -29,32 +31,35 @@ __all__ = [
 Predict = Callable[[Sequence[int]], Floats]  # tokens so far to logits (vocab,)
 
 
-class ByteTokenizer:
-    """One token per byte of UTF-8, and two control tokens: 256 begins a text, 257 ends a turn."""
+class ByteCodec:
+    """One token per byte of UTF-8, and two control tokens without text; for `ByteTokenizer`."""
 
-    vocab_size = 258
-    bos = 256
-    eos = 257
-    stop_ids = frozenset({257})
-    specials = ("<|begin|>", "<|end|>")
+    size = 258
+    controls = ("<|im_start|>", "<|im_end|>")
 
-    def encode(self, text: str, special: bool = False, bos: bool = False) -> list[int]:
-        """Ids of a text; control tokens arise from it only if `special`."""
-        data = text.encode()
-        ids = [self.bos] if bos else []
-        while data:
-            control = [256 + i for i, name in enumerate(self.specials) if special and data.startswith(name.encode())]
-            ids.append(control[0] if control else data[0])
-            data = data[len(self.specials[control[0] - 256]) if control else 1 :]
-        return ids
+    def encode(self, text: str) -> list[int]:
+        return list(text.encode())
 
     def decode(self, ids: Sequence[int]) -> str:
-        """Text of ids, without control tokens; bytes that are no UTF-8 become U+FFFD."""
-        return b"".join(map(self.token_bytes, ids)).decode(errors="replace")
+        return decode_utf8(b"".join(map(self.token_bytes, ids)), final=True)[0]
+
+    def token_text(self, token: int) -> str:
+        return self.controls[token - 256] if token >= 256 else chr(token)
 
     def token_bytes(self, token: int) -> bytes:
-        """What a token stands for; nothing for a control token."""
         return bytes([token]) if token < 256 else b""
+
+    def is_fragment(self, token: int) -> bool:
+        return 128 <= token < 256
+
+
+class ByteTokenizer(Tokenizer):
+    """A tokenizer without a file: bytes are their own ids, 256 begins a text or a turn, 257 ends it (as in ChatML)."""
+
+    def __init__(self) -> None:
+        codec = ByteCodec()
+        start, end = range(256, codec.size)
+        super().__init__(codec, dict(zip(codec.controls, (start, end), strict=True)), start, end, {end})
 
 
 class ScriptedModel:
@@ -125,12 +130,12 @@ def reciting(reply: Sequence[int], stop: int, vocab: int) -> Predict:
 def scripted_engine(reply: str, context: int = 4096, page_size: int = 16, step_tokens: int = 512) -> Engine:
     """An engine over the `ByteTokenizer`'s ids that answers every prompt with `reply` and ends its turn."""
     tokenizer, pages = ByteTokenizer(), -(-context // page_size)
-    predict = reciting(tokenizer.encode(reply), tokenizer.eos, tokenizer.vocab_size)
-    model = ScriptedModel(predict, tokenizer.vocab_size, pages, page_size)
-    return Engine(model.step, tokenizer.vocab_size, context, pages, page_size, step_tokens)
+    (stop,) = tokenizer.stop_ids
+    model = ScriptedModel(reciting(tokenizer.encode(reply), stop, ByteCodec.size), ByteCodec.size, pages, page_size)
+    return Engine(model.step, ByteCodec.size, context, pages, page_size, step_tokens)
 
 
-def tiny_spec(vocab: int = ByteTokenizer.vocab_size, dim: int = 64, context: int = 128) -> ModelSpec:
+def tiny_spec(vocab: int = ByteCodec.size, dim: int = 64, context: int = 128) -> ModelSpec:
     """Two layers of a llama. `dim` is a multiple of 32, or of 256 for formats with blocks of that size."""
     rope = Rope(dim=dim // 4, theta=10000.0)
     mixer = Attention(heads=4, kv_heads=2, head_dim=dim // 4, rope=rope, scale=(dim // 4) ** -0.5)

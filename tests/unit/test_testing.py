@@ -8,6 +8,7 @@ from gadfly.completion import Sampling
 from gadfly.engine import Request
 from gadfly.quant import decode
 from gadfly.testing import ByteTokenizer, ScriptedModel, noise, random_weights, scripted_engine, tiny_spec
+from gadfly.text import Decoder
 from gadfly.weight import Plain
 
 
@@ -20,9 +21,17 @@ def test_bytes_come_back_as_they_were(text):
 
 def test_control_tokens_need_to_be_asked_for():
     tokenizer = ByteTokenizer()
-    assert tokenizer.encode("a<|end|>b", special=True) == [97, 257, 98]
-    assert 257 not in tokenizer.encode("a<|end|>b")
+    assert tokenizer.encode("a<|im_end|>b", special=True) == [97, 257, 98]
+    assert 257 not in tokenizer.encode("a<|im_end|>b")
     assert tokenizer.decode([256, 97, 257]) == "a"
+    assert [tokenizer.token_text(token) for token in (97, 256, 257)] == ["a", "<|im_start|>", "<|im_end|>"]
+
+
+@given(st.binary())
+def test_decoding_one_by_one_is_decoding_the_whole(data):
+    tokenizer = ByteTokenizer()
+    decoder = Decoder(tokenizer)
+    assert "".join(map(decoder.push, data)) + decoder.flush() == tokenizer.decode(list(data))
 
 
 def test_a_scripted_engine_says_its_piece():

@@ -154,7 +154,7 @@ class Interleavings(RuleBasedStateMachine):
 
 
 TestInterleavings = Interleavings.TestCase
-TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30, deadline=None)
+TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_a_conversation_computes_only_what_is_new():
