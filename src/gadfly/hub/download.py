@@ -190,10 +190,11 @@ class _Transfer:
     def _take(self, chunk: bytes, file: BinaryIO) -> None:
         if self.size is not None and self.done + len(chunk) > self.size:
             raise DownloadError(f"{self.shown} sends more than the {self.size} bytes it should have")
-        self._absorb(chunk)
-        if not MAGIC.startswith(self.start):
+        if not MAGIC.startswith((self.start + chunk[: len(MAGIC)])[: len(MAGIC)]):
             raise DownloadError(f"{self.shown} is not a GGUF file: it begins with {chunk[:12]!r}, not with {MAGIC!r}")
         file.write(chunk)
+        file.flush()  # what is told to be here is here, whenever the process is killed
+        self._absorb(chunk)
 
     def _absorb(self, chunk: bytes) -> None:
         self.start = (self.start + chunk[: len(MAGIC)])[: len(MAGIC)]

@@ -90,9 +90,9 @@ class Library:
         """Names whose download has begun, with the bytes that have arrived."""
         found = {}
         for name in self._names():
-            parts = [part.stat().st_size for part in self._folder(name).glob("*.part")]
-            if parts and self._read(name) is None:
-                found[name] = sum(parts)
+            files = [path.stat().st_size for path in self._folder(name).rglob("*") if path.is_file()]
+            if files and self._read(name) is None:
+                found[name] = sum(files)
         return found
 
     def find(self, name: str) -> Entry:

@@ -12,6 +12,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 import zipfile
 import zlib
@@ -38,10 +39,10 @@ def fetch_wheel(wheel: Wheel, target: Path, wanted: Wanted, progress: Progress, 
 
     Raises DownloadError if pip fails or the wheel is not what it should be; CapacityError, SettingsError.
     """
-    folder = target.with_name("wheel.tmp")
     with writing(target):
-        shutil.rmtree(folder, ignore_errors=True)  # of a pull that was killed
-        folder.mkdir()
+        for remains in target.parent.glob("wheel.*"):  # of a pull that was killed
+            shutil.rmtree(remains, ignore_errors=True)
+        folder = Path(tempfile.mkdtemp(prefix="wheel.", dir=target.parent))
         try:
             require_room(folder, 2 * wheel.size + (wanted.size or wheel.size))
             _run(_command(wheel, folder), folder, wheel, progress, quiet)

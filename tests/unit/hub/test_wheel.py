@@ -97,11 +97,30 @@ def test_the_pip_of_the_path_is_the_last_resort(index, target, monkeypatch):
         fetch_wheel(WHEEL, target, WANTED, Silent())
 
 
+def test_uv_unpacks_where_there_is_no_pip(index, target, monkeypatch):
+    """A stand-in for uv that does with its arguments what uv does; the real one was tried by hand."""
+    build_wheel(index)
+    uv = target.parent.parent / "uv"
+    uv.write_text(
+        f"#!{sys.executable}\n"
+        "import os, sys, zipfile\n"
+        'assert sys.argv[1:3] == ["pip", "install"] and sys.argv[-1] == "gadfly-test-model==1.0"\n'
+        'where, = (sys.argv[i + 1] for i, a in enumerate(sys.argv) if a == "--target")\n'
+        'folder = os.environ["PIP_FIND_LINKS"]\n'
+        "zipfile.ZipFile(os.path.join(folder, os.listdir(folder)[0])).extractall(where)\n"
+    )
+    uv.chmod(0o755)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda _: None)
+    monkeypatch.setattr(shutil, "which", lambda name: str(uv) if name == "uv" else None)
+    assert fetch_wheel(WHEEL, target, WANTED, Silent()).sha256 == WANTED.sha256
+    assert target.read_bytes() == BODY and alone(target)
+
+
 @pytest.mark.usefixtures("no_pip")
 def test_remains_of_a_killed_pull_are_cleared(index, target):
     build_wheel(index)
-    (target.parent / "wheel.tmp").mkdir()
-    (target.parent / "wheel.tmp" / "half.whl").write_bytes(b"PK")
+    (target.parent / "wheel.x1y2").mkdir()
+    (target.parent / "wheel.x1y2" / "half.whl").write_bytes(b"PK")
     fetch_wheel(WHEEL, target, WANTED, Silent())
     assert alone(target)
 
