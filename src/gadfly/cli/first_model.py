@@ -29,13 +29,14 @@ def choose_model(settings: Settings, library: Library) -> str:
         return max(here, key=lambda entry: entry.added).name
     catalogue, language = Catalogue.load(), language_of(os.environ)
     best = recommend(memory_here(), language, catalogue)
-    if best.name != DEFAULT and sys.stdin.isatty() and sys.stderr.isatty() and _hub_answers(settings.offline):
+    asking = all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr))
+    if best.name != DEFAULT and asking and _hub_answers(settings.offline):
         click.echo(f"{offer(best, language)} ", err=True, nl=False)
         yes = click.getchar().lower() in ("y", "j", "\r", "\n")
         click.echo("y" if yes else "n", err=True)
         if yes:
             return best.name
-    if warning := language_warning(catalogue[DEFAULT], language):
+    if warning := language_warning(catalogue[DEFAULT], language, catalogue):
         click.echo(warning, err=True)
     return DEFAULT
 

@@ -18,7 +18,7 @@ __all__ = ["showing_progress"]
 @contextmanager
 def showing_progress() -> Iterator[Progress]:
     """An observer for `gadfly.hub.pull`, for as long as the block runs."""
-    if not sys.stderr.isatty():
+    if not (sys.stderr and sys.stderr.isatty()):
         yield _Lines()
         return
     with _Bar() as bar:

@@ -48,6 +48,6 @@ def command(model: str, name: str | None, offline: bool | None, as_json: bool) -
     elif pulled.new:
         how = _KEPT[entry.kept].format(source=entry.source, path=entry.path)
         click.echo(f"{entry.name} is here: {size_text(entry.size)}, {how}.")
-        click.echo(f"Talk to it: gadfly chat --model {entry.name}")
+        click.echo(f"Talk to it: gadfly chat {entry.name}")
     else:
         click.echo(f"{entry.name} is here already: {size_text(entry.size)}, {entry.path}")

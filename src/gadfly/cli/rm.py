@@ -29,7 +29,7 @@ def command(names: tuple[str, ...], yes: bool) -> None:
             library.find(name)
     what = ", ".join(_described(name, here.get(name)) for name in names)
     if not yes:
-        if not sys.stdin.isatty():
+        if not (sys.stdin and sys.stdin.isatty()):
             raise RequestError(f"removing {what} needs a yes, and nobody can be asked here; add --yes")
         if not click.confirm(f"Remove {what}?"):
             raise click.exceptions.Exit(1)

@@ -20,32 +20,41 @@ def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
 
     Where no model fits or speaks the language: the default.
     """
-    tag = language.lower().replace("_", "-").partition("-")[0]
-    fitting = [
-        model
-        for model in catalogue.values()
-        if model.status == "runs" and model.free and model.template == "chat" and tag in model.languages
-        if model.memory <= memory * _SHARE
-    ]
+    fitting = [model for model in _free_speakers(language, catalogue) if model.memory <= memory * _SHARE]
     return max(fitting, key=lambda model: model.parameters, default=catalogue[DEFAULT])
 
 
 def offer(model: Model, language: str) -> str:
     """The question that offers to fetch `model`, to be answered with one key (j/y or n)."""
     size = size_text(model.size) if model.size else "unknown size"
-    if language.lower().startswith("de"):
+    if _tag(language) == "de":
         return f"Für diesen Rechner empfohlen: {model.name} ({size}, {model.licence}). Jetzt laden? [j/n]"
     return f"Recommended for this machine: {model.name} ({size}, {model.licence}). Fetch it now? [y/n]"
 
 
-def language_warning(model: Model, language: str) -> str | None:
-    """A sentence for someone whose language the model does not speak, or None if it does."""
-    tag = language.lower().replace("_", "-").partition("-")[0]
-    if tag in model.languages:
+def language_warning(model: Model, language: str, catalogue: Catalogue) -> str | None:
+    """A sentence for someone whose language the model does not speak, with one that does; None if it speaks it."""
+    if _tag(language) in model.languages:
         return None
-    if tag == "de":
-        return f"{model.name} spricht nur Englisch. Mehr Sprachen kann zum Beispiel: gadfly pull eurollm-1.7b"
-    return f"{model.name} speaks English only. For more languages: gadfly pull eurollm-1.7b"
+    speakers = _free_speakers(language, catalogue)
+    other = min(speakers, key=lambda speaker: speaker.memory).name if speakers else None
+    english = model.languages == ("en",)
+    if _tag(language) == "de":
+        only = "spricht nur Englisch" if english else "spricht kein Deutsch"
+        return f"{model.name} {only}." + (f" Deutsch kann zum Beispiel {other}: gadfly pull {other}" if other else "")
+    only = "speaks English only" if english else "does not speak your language"
+    return f"{model.name} {only}." + (
+        f" One that speaks your language is {other}: gadfly pull {other}" if other else ""
+    )
+
+
+def _tag(language: str) -> str:
+    return language.lower().replace("_", "-").partition("-")[0]
+
+
+def _free_speakers(language: str, catalogue: Catalogue) -> list[Model]:
+    models = [model for model in catalogue.values() if model.status == "runs" and model.free]
+    return [model for model in models if model.template == "chat" and _tag(language) in model.languages]
 
 
 def language_of(environ: Mapping[str, str]) -> str:

@@ -17,9 +17,10 @@ CATALOGUE = Catalogue.load()
     [
         (1_000_000_000, "en", "smollm2"),
         (2_000_000_000, "en-GB", "smollm2-360m"),
-        (4_000_000_000, "en", "smollm2-1.7b"),
+        (8_000_000_000, "en", "smollm2-1.7b"),
+        (16_000_000_000, "en", "mistral-7b"),
         (4_000_000_000, "de", "eurollm-1.7b"),
-        (16_000_000_000, "de_AT", "eurollm-9b"),
+        (24_000_000_000, "de_AT", "eurollm-9b"),
         (1_000_000_000, "de", "smollm2"),
         (16_000_000_000, "tlh", "smollm2"),
         (0, "en", "smollm2"),
@@ -53,10 +54,13 @@ def test_the_offer_names_model_size_and_licence_in_the_users_language():
 
 def test_the_default_says_that_it_speaks_english():
     default = CATALOGUE[DEFAULT]
-    assert language_warning(default, "en_US") is None
-    assert "spricht nur Englisch" in language_warning(default, "de")
-    assert "speaks English only" in language_warning(default, "fr")
-    assert language_warning(CATALOGUE["eurollm-1.7b"], "de") is None
+    assert language_warning(default, "en_US", CATALOGUE) is None
+    german = "smollm2 spricht nur Englisch. Deutsch kann zum Beispiel eurollm-1.7b: gadfly pull eurollm-1.7b"
+    assert language_warning(default, "de", CATALOGUE) == german
+    assert "speaks English only. One that speaks your language is eurollm" in language_warning(default, "fr", CATALOGUE)
+    assert language_warning(default, "tlh", CATALOGUE) == "smollm2 speaks English only."
+    assert language_warning(CATALOGUE["eurollm-1.7b"], "de", CATALOGUE) is None
+    assert language_warning(CATALOGUE["llama-3.2-1b"], "pl", CATALOGUE).startswith("llama-3.2-1b does not speak")
 
 
 @pytest.mark.parametrize(
