@@ -203,8 +203,8 @@ class LLM:
         if self.tokenizer is None or not isinstance(source, str):
             return None
         bos, eos = self.tokenizer.bos, self.tokenizer.eos
-        texts = ["" if token is None else self.tokenizer.token_text(token) for token in (bos, eos)]
-        return ChatTemplate(source, *texts)
+        bos_text, eos_text = ("" if token is None else self.tokenizer.token_text(token) for token in (bos, eos))
+        return ChatTemplate(source, bos_text, eos_text)
 
 
 def place(file: ModelFile, backend: Backend[Any, Any, Any]) -> Weights[Any]:
@@ -226,6 +226,7 @@ class Generation:
         self._decoder = Decoder(tokenizer) if tokenizer else None
         self._stops = StopStrings(stop)
         self._text = ""
+        self._ids: list[int] = []
         self._stopped = False
         self._pieces = self._run()
 
@@ -239,11 +240,12 @@ class Generation:
     def completion(self) -> Completion:
         """The answer so far; final once iteration has ended."""
         reason = "stop" if self._stopped else self._handle.finish_reason or "cancelled"
-        return Completion(self._text, tuple(self._handle.ids), reason, self._handle.usage)
+        return Completion(self._text, tuple(self._ids), reason, self._handle.usage)
 
     def _run(self) -> Iterator[str]:
         try:
             for token in self._handle:
+                self._ids.append(token)
                 piece, self._stopped = self._stops.push(self._decoder.push(token) if self._decoder else "")
                 yield from self._show(piece)
                 if self._stopped:
