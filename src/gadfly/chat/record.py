@@ -24,7 +24,6 @@ The ids of the answer's tokens are not kept: another model would not understand 
 
 import errno
 import json
-import math
 import os
 import tempfile
 from collections.abc import Mapping
@@ -40,6 +39,7 @@ __all__ = ["Record", "read_record", "write_record"]
 
 FORMAT, VERSION = "gadfly-chat", 1
 FILE_LIMIT = 64_000_000  # bytes
+NUMBER_LIMIT = 2**53  # above it, JSON of other programs is not exact
 _ROOM_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 
 
@@ -75,6 +75,8 @@ def write_record(path: Path, record: Record) -> None:
     except OSError as error:
         kind = CapacityError if error.errno in _ROOM_RAN_OUT else RequestError
         raise kind(f"{path} cannot be written: {error.strerror}; choose another place") from error
+    except ValueError as error:  # a name that no file can have
+        raise RequestError(f"{str(path)!r} cannot be written: {error}; choose another name") from error
 
 
 def read_record(path: Path) -> Record:
@@ -84,8 +86,8 @@ def read_record(path: Path) -> Record:
             data = file.read(FILE_LIMIT + 1)
     except FileNotFoundError:
         raise NotFoundError(f"there is no file {path}") from None
-    except OSError as error:
-        raise RequestError(f"{path} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:  # some names no file can have
+        raise RequestError(f"{str(path)!r} cannot be read: {getattr(error, 'strerror', error)}") from error
     if len(data) > FILE_LIMIT:
         raise RequestError(f"{path} is larger than {FILE_LIMIT} bytes, so it is no conversation")
     try:
@@ -182,14 +184,14 @@ def _text_or_none(table: Mapping[str, Any], key: str) -> str | None:
     return None if table[key] is None else _text(table, key)
 
 
-def _number(table: Mapping[str, Any], key: str, most: float = math.inf) -> float:
+def _number(table: Mapping[str, Any], key: str, most: float = NUMBER_LIMIT) -> float:
     value = table[key]
-    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most or value == math.inf:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value <= most:
         raise ValueError(f"{key} is {value!r:.40}; expected a number from 0 to {most}")
     return value
 
 
-def _count(table: Mapping[str, Any], key: str, most: float = math.inf) -> int:
+def _count(table: Mapping[str, Any], key: str, most: float = NUMBER_LIMIT) -> int:
     value = _number(table, key, most)
     if not isinstance(value, int):
         raise ValueError(f"{key} is {value!r:.40}; expected a whole number")
