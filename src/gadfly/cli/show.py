@@ -8,6 +8,7 @@ from gadfly.cli.facts import entry_facts, model_facts
 from gadfly.cli.progress import showing_progress
 from gadfly.errors import ModelFileError
 from gadfly.hub.catalogue import Catalogue
+from gadfly.hub.check import check_file
 from gadfly.hub.library import Entry, Library
 from gadfly.hub.progress import size_text
 from gadfly.settings import home
@@ -61,8 +62,6 @@ def _text(key: str, value: object) -> str:
 
 
 def _check(entry: Entry) -> None:
-    from gadfly.hub.download import check_file
-
     for file in entry.files:
         with showing_progress() as progress:
             found = check_file(file.path, progress)

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gadfly.errors import ModelFileError, RequestError
 from gadfly.hub.catalogue import Catalogue, Model
-from gadfly.hub.download import Checked, check_file
+from gadfly.hub.check import Checked, check_file
 from gadfly.hub.library import Entry, Kept, Library, StoredFile
 from gadfly.hub.plan import name_of_file
 from gadfly.hub.progress import Progress

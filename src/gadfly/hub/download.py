@@ -19,28 +19,16 @@ from typing import BinaryIO
 
 import httpx2
 
-from gadfly.errors import DownloadError, ModelFileError
+from gadfly.errors import DownloadError
+from gadfly.hub.check import MAGIC, Checked
 from gadfly.hub.connection import Connection, NoAnswer
 from gadfly.hub.disk import move, require_room, write_whole, writing
 from gadfly.hub.progress import Progress, size_text
 from gadfly.hub.sources import Address
 
-__all__ = ["MAGIC", "Checked", "check_file", "download", "part_of"]
+__all__ = ["download"]
 
-MAGIC = b"GGUF"
 _CHUNK = 1 << 20
-
-
-@dataclass(frozen=True)
-class Checked:
-    """What a whole file was found to be: bytes and lower-case hex."""
-
-    size: int
-    sha256: str
-
-
-def part_of(target: Path) -> Path:
-    return target.with_name(target.name + ".part")
 
 
 def download(
@@ -62,24 +50,6 @@ def download(
         return transfer.run()
 
 
-def check_file(path: Path, progress: Progress) -> Checked:
-    """Size and sha256 of a file, read once. Raises ModelFileError if it cannot be read or does not begin like GGUF."""
-    digest, done = hashlib.sha256(), 0
-    try:
-        total = path.stat().st_size
-        with path.open("rb") as file:
-            if (start := file.read(len(MAGIC))) != MAGIC:
-                raise ModelFileError(f"{path} is not a GGUF file: it begins with {start!r}, not with {MAGIC!r}")
-            file.seek(0)
-            while chunk := file.read(_CHUNK):
-                digest.update(chunk)
-                done += len(chunk)
-                progress.advance(done, total)
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error.strerror or error}") from error
-    return Checked(done, digest.hexdigest())
-
-
 class _Again(Exception):
     """The line dropped, or the server asks to come back later."""
 
@@ -88,23 +58,25 @@ class _Again(Exception):
         self.wait = wait
 
 
+@dataclass
 class _Transfer:
-    def __init__(
-        self,
-        url: str,
-        target: Path,
-        connection: Connection,
-        progress: Progress,
-        size: int | None,
-        sha256: str | None,
-        token: str | None,
-    ) -> None:
-        self.url, self.shown, self.target, self.token = url, str(Address(url)), target, token
-        self.connection, self.progress = connection, progress
-        self.expected, self.size, self.sha256 = size, size, sha256  # size: also what the server states
-        self.part = part_of(target)
-        self.label = self.part.with_name(self.part.name + ".json")
-        self.digest, self.done, self.start, self.tag, self.size = hashlib.sha256(), 0, b"", "", self.expected
+    url: str
+    target: Path
+    connection: Connection
+    progress: Progress
+    expected: int | None  # bytes
+    sha256: str | None
+    token: str | None
+
+    def __post_init__(self) -> None:
+        self.shown = str(Address(self.url))
+        self.part = self.target.with_name(f"{self.target.name}.part")
+        self.label = self.target.with_name(f"{self.target.name}.part.json")
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self.digest, self.done, self.start, self.tag = hashlib.sha256(), 0, b"", ""
+        self.size = self.expected  # or what the server states
 
     def run(self) -> Checked:
         resumed = self._recall()
@@ -241,7 +213,7 @@ class _Transfer:
     def _forget(self) -> None:
         self.part.unlink(missing_ok=True)
         self.label.unlink(missing_ok=True)
-        self.digest, self.done, self.start, self.tag, self.size = hashlib.sha256(), 0, b"", "", self.expected
+        self._start_over()
 
 
 class _WrongContent(DownloadError):

@@ -13,8 +13,9 @@ from pathlib import Path
 from gadfly.errors import DownloadError, NotFoundError, RequestError
 from gadfly.hub.adopt import adopt
 from gadfly.hub.catalogue import NAME
+from gadfly.hub.check import Checked, check_file
 from gadfly.hub.connection import Connection, Patience
-from gadfly.hub.download import Checked, check_file, download
+from gadfly.hub.download import download
 from gadfly.hub.hugging_face import HuggingFace
 from gadfly.hub.library import Entry, Library, StoredFile
 from gadfly.hub.plan import Plan, catalogue_model, plan

