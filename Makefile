@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow check format stubs model bench bench-peer wheel clean
+.PHONY: help chat test test-slow check format stubs sizes model bench bench-peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
@@ -12,7 +12,8 @@ help:
 	@echo "make test-slow   what takes longer"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp"
-	@echo "make wheel       a wheel in dist/ that installs without a compiler"
+	@echo "make wheel       what others install without a compiler, in dist/"
+	@echo "make sizes       how long files are and what occurs twice, for the eye"
 	@echo "make clean       remove what was built"
 
 chat: $(VENV)/gadfly
@@ -28,19 +29,23 @@ test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow
 
 check: $(VENV)/dev
-	$(BIN)/ruff format --check src tests benchmarks
-	$(BIN)/ruff check src tests benchmarks
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
 	$(BIN)/clang-format --dry-run --Werror $(shell find native -name '*.h' -o -name '*.cpp')
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
 format: $(VENV)/dev
-	$(BIN)/ruff format src tests benchmarks
-	$(BIN)/ruff check --fix src tests benchmarks
+	$(BIN)/ruff format .
+	$(BIN)/ruff check --fix .
 	$(BIN)/clang-format -i $(shell find native -name '*.h' -o -name '*.cpp')
 
 stubs: $(VENV)/dev
 	$(BIN)/python -m nanobind.stubgen -m gadfly._native -o src/gadfly/_native.pyi
+	$(BIN)/ruff format src/gadfly/_native.pyi
+
+sizes:
+	@$(PYTHON) .ci/sizes.py
 
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
@@ -48,8 +53,12 @@ bench: $(VENV)/gadfly model
 bench-peer: $(VENV)/peer model
 	$(BIN)/gadfly bench smollm2 --against llama.cpp
 
+# The wheel is built from the source distribution, which is thereby known to build.
 wheel: $(VENV)/dev
-	$(BIN)/python -m build --wheel
+	rm -rf build/dist && mkdir -p dist
+	$(BIN)/python -m build --outdir build/dist
+	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/dist/*.whl
+	mv build/dist/*.tar.gz dist/
 
 clean:
 	rm -rf $(VENV) build dist
