@@ -53,7 +53,9 @@ _FILTERS = (
     "abs capitalize count d default dictsort e escape first float indent int items join last length list lower map max"
     " min reject rejectattr replace reverse safe select selectattr sort string title trim unique upper"
 )
-_LOOKS_ONLY = "count d default first last length map reject rejectattr reverse select selectattr"  # not at all of it
+_LOOKS_ONLY = (
+    "count d default first items last length list map reject rejectattr reverse select selectattr"  # not at all of it
+)
 
 
 def _split(text: str, *_: Any, **__: Any) -> int:

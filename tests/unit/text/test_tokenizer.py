@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import sentencepiece
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from gadfly.errors import ModelFileError, NotFoundError, RequestError, UnsupportedError
@@ -21,17 +21,20 @@ NOT_IN_SMOLLM2 = set(bytes.fromhex("040613 14161d c0c1f1f2f5f6f7f8f9fafbfcfdfeff
 texts = st.lists(st.text() | st.sampled_from([*MARKS, "<sep>", "<think>", "    ", "\n\n", "1234", "🦟"])).map("".join)
 
 
+@settings(max_examples=50)
 @given(text=texts)
 def test_plain_text_never_becomes_a_control_token(tokenizer: Tokenizer, text: str) -> None:
     assert not set(tokenizer.encode(text)) & set(tokenizer.controls.values())
 
 
+@settings(max_examples=50)
 @given(text=texts)
 def test_text_comes_back(tokenizer: Tokenizer, text: str) -> None:
     # SentencePiece writes spaces as U+2581, and cannot tell them apart afterwards.
     assert tokenizer.decode(tokenizer.encode(text)) == text.replace("▁", " " if "<s>" in tokenizer.controls else "▁")
 
 
+@settings(max_examples=30)
 @given(runs=st.lists(texts))
 def test_control_tokens_split_a_text(tokenizer: Tokenizer, runs: list[str]) -> None:
     mark, token = next(iter(tokenizer.controls.items()))
@@ -150,6 +153,7 @@ def test_golden_prompts_of_smollm2(smollm2: Tokenizer) -> None:
     assert {smollm2.token_text(i) for i in smollm2.stop_ids} == {"<|endoftext|>", "<|im_end|>"}
 
 
+@settings(max_examples=50)
 @given(text=texts)
 def test_text_comes_back_from_smollm2(smollm2: Tokenizer, text: str) -> None:
     ids = smollm2.encode(text)

@@ -32,6 +32,7 @@ def written(folder: Path, stated: Any, config: Any = None) -> Tokenizer:
     return Tokenizer.from_file(path)
 
 
+@settings(max_examples=40)
 @given(text=texts)
 def test_as_hugging_face(read: Tokenizer, trained: tokenizers.Tokenizer, text: str) -> None:
     assert read.encode(text, special=True) == trained.encode(text, add_special_tokens=False).ids
@@ -121,7 +122,7 @@ plain = st.recursive(
 )
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
     st.dictionaries(st.sampled_from(["model", "added_tokens", "pre_tokenizer", "normalizer", "post_processor"]), plain)
 )

@@ -112,7 +112,7 @@ arrays = st.lists(st.sampled_from(["a", "b", "ab", "a b", "", " ", "<0x41>", "</
 ).map(np.array)
 
 
-@settings(suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
 @given(
     st.sampled_from(["gpt2", "llama"]),
     st.dictionaries(
