@@ -8,10 +8,7 @@ Source: the GGUF specification of ggml (docs/gguf.md); splitting: llama.cpp, too
 """
 
 import math
-import mmap
 import re
-import stat
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from itertools import pairwise
@@ -24,6 +21,7 @@ import numpy as np
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.quant import format_by_id
 from gadfly.weight import Plain, Quantised, Weight
+from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import Cursor, quoted
 from gadfly.weights.gguf_metadata import Metadata
 
@@ -121,13 +119,8 @@ class GGUF:
         return Quantised(tensor.format, tensor.shape, data.reshape(rows, -1))
 
     def release(self) -> None:
-        """Give the pages read so far back to the system, which keeps them cached as long as it has room.
-
-        They no longer count as this process's memory; views stay valid, and reading them again maps the pages again.
-        """
-        if sys.platform == "linux":
-            for mapped in self._maps:
-                mapped.madvise(mmap.MADV_DONTNEED)
+        """Give the pages read so far back to the system; weights stay valid."""
+        release_pages(self._maps)
 
     def close(self) -> None:
         """Let go of the files. They stay mapped until the last weight taken from them is gone."""
@@ -147,7 +140,7 @@ class _Part:
 
     def __init__(self, path: Path, part: int) -> None:
         self.path = path
-        self.map = _map(path)
+        self.map = map_file(path, "a GGUF file")
         self.cursor = cursor = Cursor(path, memoryview(self.map))
         count = _read_start(cursor)
         self.metadata = Metadata.read(cursor, cursor.u64("the number of metadata keys"))
@@ -168,21 +161,6 @@ class _Part:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.cursor.error(f"metadata {quoted(key)} is not an integer")
         return value
-
-
-def _map(path: Path) -> mmap.mmap:
-    try:
-        status = path.stat()
-        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
-            raise ModelFileError(f"{path} is not a file; give the path of a .gguf file")
-        if status.st_size == 0:
-            raise ModelFileError(f"{path} is empty; expected a GGUF file, fetch it again")
-        with path.open("rb") as file:
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    except FileNotFoundError:
-        raise NotFoundError(f"{path} does not exist; give the path of a .gguf file") from None
-    except (OSError, ValueError) as error:
-        raise ModelFileError(f"{path} cannot be read: {error}; check the path and its permissions") from error
 
 
 def _read_start(cursor: Cursor) -> int:

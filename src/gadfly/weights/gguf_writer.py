@@ -5,20 +5,16 @@ The file is written aside, synced and renamed: what stands under its name is alw
 """
 
 import math
-import os
-from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
-from errno import EDQUOT, EFBIG, ENOSPC
+from collections.abc import Iterable, Mapping
 from pathlib import Path
-from secrets import token_hex
 from struct import pack
 from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gadfly.errors import CapacityError, ModelFileError
 from gadfly.quant import FORMATS
+from gadfly.weights.disk import replacing
 from gadfly.weights.gguf_metadata import ARRAY, SCALARS, STRING, Value
 
 __all__ = ["Blocks", "write_gguf"]
@@ -42,7 +38,7 @@ def write_gguf(
     their type. Raises CapacityError if the disk is full, ModelFileError if the file cannot be written, UnsupportedError
     if rows do not fill whole blocks, and ValueError for blocks, shapes or values that no file can hold.
     """
-    with _replacing(Path(path)) as file:
+    with replacing(Path(path)) as file:
         file.write(b"GGUF" + pack("<IQQ", 3, len(tensors), len(metadata)))
         for key, value in metadata.items():
             if key == "general.alignment" and value != ALIGNMENT:
@@ -60,29 +56,6 @@ def write_gguf(
             if written != size:
                 raise ValueError(f"tensor {name!r} has {written} bytes; {format_name} of shape {shape} takes {size}")
         _pad(file)
-
-
-@contextmanager
-def _replacing(path: Path) -> Iterator[BinaryIO]:
-    """A file that takes the place of `path` once it is whole and on disk; until then nothing there changes."""
-    aside = path.with_name(f".{path.name}.{token_hex(4)}")
-    try:
-        with aside.open("xb") as file:
-            yield file
-            file.flush()
-            os.fsync(file.fileno())
-        aside.replace(path)
-        folder = os.open(path.parent, os.O_RDONLY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-    except OSError as error:
-        if error.errno in (ENOSPC, EDQUOT, EFBIG):
-            raise CapacityError(f"{path} cannot be written: {error.strerror}; make room and try again") from error
-        raise ModelFileError(f"{path} cannot be written: {error.strerror}; take a folder you may write to") from error
-    finally:
-        aside.unlink(missing_ok=True)
 
 
 def _size(name: str, format_name: str, shape: tuple[int, ...]) -> int:

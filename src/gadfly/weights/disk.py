@@ -1,0 +1,89 @@
+"""Model files as the disk gives and takes them: mapped for reading, whole or not there, refusals as one-line errors.
+
+What the bytes mean is the business of the formats beside this page (`gguf`, `grok_release` and so on).
+"""
+
+import mmap
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from errno import EDQUOT, EFBIG, EMFILE, ENOSPC
+from pathlib import Path
+from secrets import token_hex
+from typing import BinaryIO
+
+from gadfly.errors import CapacityError, ModelFileError, NotFoundError
+
+__all__ = ["map_file", "release_pages", "replacing", "sync_folder", "writing"]
+
+
+def map_file(path: Path, what: str) -> mmap.mmap:
+    """Map a file read-only. `what` is what it should be, for errors: "a GGUF file".
+
+    Raises NotFoundError, or ModelFileError for whatever else is no readable file. Before Python 3.13 each map holds
+    one of the process's open files: CapacityError if they run out.
+    """
+    try:
+        status = path.stat()
+        if not stat.S_ISREG(status.st_mode):  # reading a pipe or a device might never end
+            raise ModelFileError(f"{path} is not a file; give the path of {what}")
+        if status.st_size == 0:
+            raise ModelFileError(f"{path} is empty; expected {what}, fetch it again")
+        with path.open("rb") as file:
+            if sys.version_info >= (3, 13):
+                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
+            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+    except FileNotFoundError:
+        raise NotFoundError(f"{path} does not exist; give the path of {what}") from None
+    except (OSError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno == EMFILE:
+            raise CapacityError(f"{path} is one open file too many; allow more with `ulimit -n 4096`") from error
+        raise ModelFileError(f"{path} cannot be read: {error}; check the path and its permissions") from error
+
+
+def release_pages(maps: Iterable[mmap.mmap]) -> None:
+    """Give the pages read so far back to the system, which keeps them cached as long as it has room.
+
+    They no longer count as this process's memory; views stay valid, and reading them again maps the pages again.
+    """
+    if sys.platform == "linux":
+        for mapped in maps:
+            mapped.madvise(mmap.MADV_DONTNEED)
+
+
+@contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """Turn what the disk refuses inside into errors about `path`."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in (ENOSPC, EDQUOT, EFBIG):
+            raise CapacityError(f"{path} cannot be written: {error.strerror}; make room and try again") from error
+        raise ModelFileError(f"{path} cannot be written: {error.strerror}; take a folder you may write to") from error
+
+
+@contextmanager
+def replacing(path: Path) -> Iterator[BinaryIO]:
+    """A file that takes the place of `path` once it is whole and on disk; until then nothing there changes."""
+    aside = path.with_name(f".{path.name}.{token_hex(4)}")
+    with writing(path):
+        try:
+            with aside.open("xb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            aside.replace(path)
+            sync_folder(path.parent)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
+def sync_folder(folder: Path) -> None:
+    """Return when the names in the folder are on disk."""
+    opened = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(opened)
+    finally:
+        os.close(opened)
