@@ -3,9 +3,9 @@
 A template writes marks and messages into one text, in which `<|im_end|>` out of a message looks like the template's
 own. So before rendering, a character of every control token that a message spells out is exchanged for one that occurs
 nowhere; when the text has been split at its control tokens it is changed back. A template may also cut and join
-messages, and so put together a token from parts that are none. A second rendering, in which no character of a message
-can begin or end a control token, shows whether it did; then the second is used, although a template that looks into
-its messages may have understood them less well there.
+messages, and so put together a token from parts that are none. A second rendering, in which no bracket or the like in
+a message can begin or end a control token, shows whether it did; then the second is used, although a template that
+looks into its messages may have understood them less well there.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -34,14 +34,17 @@ def encode_chat(
     """
     controls = tokenizer.controls
     given = {"messages": plain(messages, "messages")} | {name: plain(value, name) for name, value in variables.items()}
-    stand_ins = _stand_ins({end for token in controls for end in (token[0], token[-1])}, [template.source, given])
+    ends = {end for token in controls for end in (token[0], token[-1])}
+    stand_ins = _stand_ins(ends, [template.source, given])
+    hidden = {ord(c): stand_in for c, stand_in in stand_ins.items() if not c.isalnum()}
+    shown = {ord(stand_in): c for c, stand_in in stand_ins.items()}
 
     def hide_tokens(text: str) -> str:
         starts = set(controls.starts(text))
         return "".join([stand_ins[c] if i in starts else c for i, c in enumerate(text)]) if starts else text
 
     def hide_ends(text: str) -> str:
-        return text.translate({ord(c): stand_in for c, stand_in in stand_ins.items()})
+        return hide_tokens(text).translate(hidden)
 
     def runs(values: dict[str, Any]) -> list[str | int]:
         text = template.render(add_generation_prompt=add_generation_prompt, **values)
@@ -54,7 +57,6 @@ def encode_chat(
     chosen = runs(faithful)
     if careful != faithful and _ids(safe := runs(careful)) != _ids(chosen):
         chosen = safe
-    shown = {ord(stand_in): c for c, stand_in in stand_ins.items()}
     ids: list[int] = []
     for run in chosen:
         ids += [run] if isinstance(run, int) else tokenizer.encode(run.translate(shown))

@@ -4,98 +4,30 @@ A template is a program out of a stranger's file. It runs in jinja2's immutable 
 and filters that chat templates use, nothing that loads, nothing lazy. Steps are counted, values are weighed before
 anything is made from them, and after so much work the template is stopped: at the same point on every machine, be it
 in a loop, in a macro that calls itself or in front of a huge string.
-What a template is given is decided in `gadfly.text.template`; how its steps get here, in `gadfly.text.metering`.
+What there is to use is listed in `gadfly.text.template_language`; how steps get here, in `gadfly.text.metering`.
 """
 
 import json
 from collections.abc import Callable, ItemsView, Iterable, Iterator, KeysView, Mapping, Sequence, ValuesView
-from datetime import datetime
 from functools import wraps
 from types import CodeType
 from typing import Any, NoReturn
 
 from jinja2.exceptions import SecurityError
-from jinja2.ext import Extension, loopcontrols
-from jinja2.filters import FILTERS
-from jinja2.nodes import Node
-from jinja2.parser import Parser
+from jinja2.ext import loopcontrols
 from jinja2.runtime import BlockReference, Context, LoopContext, Macro, TemplateReference
-from jinja2.sandbox import ImmutableSandboxedEnvironment, safe_range
-from jinja2.tests import TESTS
-from jinja2.utils import Cycler, Joiner, Namespace
+from jinja2.sandbox import ImmutableSandboxedEnvironment
+from jinja2.utils import Namespace
 
 from gadfly.errors import TemplateError
 from gadfly.text.metering import metered
+from gadfly.text.template_language import FILTERS, GLOBALS, GROWTH, ITEM, LOOKS_ONLY, METHODS, TESTS, Generation
 
 __all__ = ["Sandbox"]
 
-# What things cost; the unit is a character that is copied.
-STEP = 32  # a turn of a loop, a call, an operator
-ITEM = 8  # an element of a list
+STEP = 32  # what a turn of a loop, a call or an operator costs; the unit is a character that is copied
 DEEPEST = 64  # values inside values; functions written in C overflow their stack on much deeper ones
 LARGEST_NUMBER = 2**14  # bits
-LONGEST_FORMAT = 256  # characters, of a date
-
-_METHODS = {
-    kind: frozenset(names.split())
-    for kind, names in {
-        str: "capitalize count endswith find index isalnum isalpha isdecimal isdigit islower isnumeric isspace istitle"
-        " isupper join lower lstrip partition removeprefix removesuffix replace rfind rindex rpartition rsplit rstrip"
-        " split splitlines startswith strip swapcase title upper",
-        dict: "get items keys values",
-        list: "count index",
-        tuple: "count index",
-        LoopContext: "changed cycle depth depth0 first index index0 last length nextitem previtem revindex revindex0",
-        Cycler: "current next reset",
-    }.items()
-}
-_FILTERS = (
-    "abs capitalize count d default dictsort e escape first float indent int items join last length list lower map max"
-    " min reject rejectattr replace reverse safe select selectattr sort string title trim unique upper"
-)
-_LOOKS_ONLY = (
-    "count d default first items last length list map reject rejectattr reverse select selectattr"  # not at all of it
-)
-
-
-def _split(text: str, *_: Any, **__: Any) -> int:
-    return ITEM * len(text)
-
-
-def _indent(s: Any, width: int | str = 4, first: bool = False, blank: bool = False) -> int:  # noqa: ARG001
-    return (1 + len(str(s).splitlines())) * (len(width) if isinstance(width, str) else max(width, 0))
-
-
-# What a result weighs beyond what it is made from. Arguments are named as the filters and methods name them.
-_GROWTH: Mapping[str, Callable[..., int]] = {
-    "filter indent": _indent,
-    "filter join": lambda value, d="", attribute=None: len(value) * len(str(d)),  # noqa: ARG005
-    "filter list": lambda value: ITEM * len(value),
-    "filter replace": lambda s, old, new, count=None: (1 + str(s).count(str(old))) * len(str(new)),  # noqa: ARG005
-    "filter title": lambda s: ITEM * len(str(s)),
-    "method join": lambda between, items: len(items) * len(between),
-    "method replace": lambda text, old, new, count=-1: (1 + text.count(old)) * len(new),  # noqa: ARG005
-    "method rsplit": _split,
-    "method split": _split,
-    "method splitlines": _split,
-}
-
-
-class Generation(Extension):
-    """`{% generation %}`, by which training marks what the model says; here its content is all that matters."""
-
-    tags = {"generation"}  # noqa: RUF012
-
-    def parse(self, parser: Parser) -> list[Node]:
-        next(parser.stream)
-        return list(parser.parse_statements(("name:endgeneration",), drop_needle=True))
-
-
-class Record(Namespace):
-    """A namespace that can be printed without what is in it."""
-
-    def __repr__(self) -> str:
-        return "<namespace>"
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
@@ -117,20 +49,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
             optimized=False,
         )
         self._work = self._left = work
-        filters: dict[str, Any] = FILTERS
-        tests: dict[str, Any] = TESTS
-        self.filters = {name: self._metered(f"filter {name}", filters[name]) for name in _FILTERS.split()}
+        self.filters = {name: self._metered(f"filter {name}", function) for name, function in FILTERS.items()}
         self.filters["tojson"] = self._json
-        self.tests = {name: self._metered(f"test {name}", test) for name, test in tests.items()}
-        self.globals = {
-            "cycler": Cycler,
-            "dict": dict,
-            "joiner": Joiner,
-            "namespace": Record,
-            "raise_exception": _raise_exception,
-            "range": safe_range,
-            "strftime_now": _strftime_now,
-        }
+        self.tests = {name: self._metered(f"test {name}", function) for name, function in TESTS.items()}
+        self.globals = dict(GLOBALS)
 
     def compiled(self, source: str) -> CodeType:
         """The code of a template, to be run in another sandbox. Raises jinja2's TemplateSyntaxError and others."""
@@ -180,6 +102,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
             self.spend(len(value))
         elif isinstance(value, list | tuple | dict):
             self.spend(ITEM * (8 + len(value)))
+        elif isinstance(value, int) and value.bit_length() > LARGEST_NUMBER:
+            raise TemplateError(f"the chat template makes a number of more than {LARGEST_NUMBER} bits")
         return value
 
     def joined(self, values: Sequence[Any]) -> str:
@@ -199,7 +123,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
         if numbers:
             bits = left.bit_length() * max(right, 1) if operator == "**" else left.bit_length() + right.bit_length()
             if bits > LARGEST_NUMBER:
-                raise TemplateError(f"the chat template computes with numbers of more than {LARGEST_NUMBER} bits")
+                raise TemplateError(f"the chat template makes a number of more than {LARGEST_NUMBER} bits")
         elif operator == "*":
             for value, times in ((left, right), (right, left)):
                 if isinstance(value, str | list | tuple) and isinstance(times, int):
@@ -223,7 +147,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
             if isinstance(owner, str | list | tuple):
                 values = (owner, *values)
             self.weighed(values)
-            if growth := isinstance(owner, str) and _GROWTH.get(f"method {called.__name__}"):
+            if growth := isinstance(owner, str) and GROWTH.get(f"method {called.__name__}"):
                 self.spend(growth(*values))
         return self.made(super().call(context, called, *args, **kwargs))
 
@@ -239,7 +163,7 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def is_safe_attribute(self, obj: Any, attr: str, value: Any) -> bool:  # noqa: ARG002
         if isinstance(obj, Namespace | TemplateReference):
             return not attr.startswith("_")
-        return any(attr in names for kind, names in _METHODS.items() if isinstance(obj, kind))
+        return any(attr in names for kind, names in METHODS.items() if isinstance(obj, kind))
 
     def unsafe_undefined(self, obj: Any, attribute: str) -> NoReturn:
         raise SecurityError(f"it reaches for the attribute {attribute[:40]!r} of {type(obj).__name__}")
@@ -250,8 +174,8 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def _metered(self, name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         """A filter or a test that is charged for its arguments and its result."""
         skipped = 1 if hasattr(function, "jinja_pass_arg") else 0
-        first = skipped + (name.removeprefix("filter ") in _LOOKS_ONLY.split())
-        growth = _GROWTH.get(name)
+        first = skipped + (name.removeprefix("filter ") in LOOKS_ONLY)
+        growth = GROWTH.get(name)
 
         @wraps(function)
         def metered(*args: Any, **kwargs: Any) -> Any:
@@ -276,13 +200,3 @@ class Sandbox(ImmutableSandboxedEnvironment):
             raise TemplateError("the chat template indents JSON by more than 16 characters")
         encoder = json.JSONEncoder(ensure_ascii=ensure_ascii, indent=indent, separators=separators, sort_keys=sort_keys)
         return self.concat(encoder.iterencode(value))
-
-
-def _raise_exception(message: Any) -> NoReturn:
-    raise TemplateError(f"the chat template refuses the conversation: {' '.join(str(message).split())[:500]}")
-
-
-def _strftime_now(format: str) -> str:  # noqa: A002
-    if len(format) > LONGEST_FORMAT:
-        raise TemplateError(f"the chat template formats a date with more than {LONGEST_FORMAT} characters")
-    return datetime.now().strftime(format)

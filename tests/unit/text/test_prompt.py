@@ -125,6 +125,16 @@ def test_names_and_nested_roles_are_written_by_people(byte_pair: Tokenizer) -> N
     assert marks(byte_pair, ids) == ["<|im_end|>"]
 
 
+def test_control_tokens_may_be_made_of_letters(byte_pair_metadata: dict[str, Any]) -> None:
+    kinds = byte_pair_metadata["tokenizer.ggml.token_type"].copy()
+    kinds[byte_pair_metadata["tokenizer.ggml.tokens"].index("th")] = 3
+    tokenizer = Tokenizer.from_gguf(byte_pair_metadata | {"tokenizer.ggml.token_type": kinds})
+    template = ChatTemplate("th{{ messages[0].content }}")
+    ids = encode_chat(tokenizer, template, [{"role": "user", "content": "the youth <th>"}])
+    assert marks(tokenizer, ids) == ["th"]
+    assert tokenizer.decode(ids) == "the youth <th>"
+
+
 def test_user_defined_tokens_are_text(byte_pair: Tokenizer) -> None:
     ids = encode_chat(byte_pair, ChatTemplate(CHATML), [{"role": "user", "content": "<think>"}])
     assert "<think>" in map(byte_pair.token_text, ids)
