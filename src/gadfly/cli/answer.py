@@ -5,6 +5,7 @@ prints every finished block once and redraws only the last, unfinished one: noth
 All text goes through `printable` first.
 """
 
+import re
 import sys
 from collections.abc import Iterable, Iterator
 from time import monotonic
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["PlainScreen", "RichScreen", "Screen", "split_blocks"]
 
 REDRAWS_PER_SECOND = 12
+ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)|\d{1,9}$")  # of a list; or what may become one with the next piece
 
 
 class Screen(Protocol):
@@ -72,12 +74,13 @@ class RichScreen:
         try:
             with live:
                 for piece in _trimmed(pieces):
-                    done, rest = split_blocks(rest + printable(piece))
-                    if done:
+                    blocks, rest = split_blocks(rest + printable(piece))
+                    if blocks:
                         live.update("", refresh=True)
-                        self._print(done, first)
+                    for block in blocks:
+                        self._print(block, first)
                         first = False
-                    if done or monotonic() - drawn > 1 / REDRAWS_PER_SECOND:
+                    if blocks or monotonic() - drawn > 1 / REDRAWS_PER_SECOND:
                         live.update(_Tail(rest, first), refresh=True)
                         drawn = monotonic()
         finally:
@@ -123,24 +126,28 @@ def markdown(text: str) -> "Markdown":
     return made
 
 
-def split_blocks(text: str) -> tuple[str, str]:
+def split_blocks(text: str) -> tuple[list[str], str]:
     """Markdown blocks that nothing to come can change any more, and the rest.
 
-    A block has ended where a blank line outside a code fence is followed by a line that is not indented.
+    A block has ended where a blank line outside a code fence is followed by a line that is not indented, nor the next
+    item of the same list.
     """
-    end = position = 0
+    blocks: list[str] = []
+    start = position = 0
     fence, blank = "", False
     for line in text.splitlines(keepends=True):
         stripped = line.strip()
-        if not fence and blank and stripped and not line[0].isspace():
-            end = position
+        begins = blank and stripped and not fence and not line[0].isspace()
+        if begins and not (ITEM.match(line) and ITEM.match(text, start)):
+            blocks.append(text[start:position])
+            start = position
         if fence:
             fence = "" if stripped.startswith(fence) and not stripped.strip(fence[0]) else fence
         elif stripped.startswith(("```", "~~~")):
             fence = stripped[: len(stripped) - len(stripped.lstrip(stripped[0]))]
         blank = not stripped
         position += len(line)
-    return text[:end], text[end:]
+    return blocks, text[start:]
 
 
 def _trimmed(pieces: Iterable[str]) -> Iterator[str]:

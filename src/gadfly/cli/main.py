@@ -1,8 +1,8 @@
 """gadfly: the command. Which commands there are, and what a user sees when something goes wrong.
 
 A command is a module with a click command called `command`; it is imported when it is used and not before, so that
-`gadfly --help` answers at once. Exit codes: 0 done, 1 a no or a bug of ours, 2 something was wrong with what was
-asked, 130 stopped with Ctrl-C, 141 nobody reads the output any more.
+`gadfly --help` answers at once. Exit codes: 0 done, 1 a no, a reader that left or a bug of ours, 2 something was wrong
+with what was asked, 130 stopped with Ctrl-C.
 """
 
 import os
@@ -14,6 +14,7 @@ from importlib import import_module
 
 import click
 
+from gadfly.cli.printable import printable
 from gadfly.errors import GadflyError
 
 __all__ = ["gadfly", "main"]
@@ -102,17 +103,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 130
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # else Python complains while it shuts down
-        return 141
+        return 1
     except Exception as error:
         if debug:
             traceback.print_exc()
-        click.echo(f"gadfly: {_explained(error)}", err=True)
+        click.echo(f"gadfly: {printable(_explained(error))}", err=True)
         return 2 if isinstance(error, GadflyError | OSError | MemoryError) else 1
 
 
 def _explained(error: Exception) -> str:
     if isinstance(error, GadflyError):
-        return " ".join(str(error).split("\n"))
+        return str(error).replace("\n", " ")
     if isinstance(error, OSError):
         return f"{error.filename or 'the system'}: {error.strerror or error}"
     if isinstance(error, MemoryError):

@@ -5,8 +5,8 @@ It reads no keyboard and knows no colour: lines come from `gadfly.cli.terminal` 
 
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Generator, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import FrameType
 
@@ -61,17 +61,18 @@ class Talk:
             self.screen.note("(stopped)")
         return ""
 
-    def answer(self, pieces: Iterable[str]) -> None:
+    def answer(self, pieces: Generator[str, None, None]) -> None:
         """Show an answer as it comes; Ctrl-C stops it."""
         with stopping(self.chat.cancel):
             show_answer(self.chat, pieces, self.screen, self.stats)
 
 
-def show_answer(chat: Chat, pieces: Iterable[str], screen: Screen, stats: bool) -> None:
+def show_answer(chat: Chat, pieces: Generator[str, None, None], screen: Screen, stats: bool) -> None:
     """The answer that `chat` has begun, and what has to be said about it."""
     if chat.notice:
         screen.note(chat.notice)
-    screen.answer(chat.persona.name.capitalize(), pieces)
+    with closing(pieces):  # so that the answer is on record, even after an impatient Ctrl-C
+        screen.answer(chat.persona.name.capitalize(), pieces)
     reply = chat.turns[-1].reply
     if reply is None or reply.completion.finish_reason == "cancelled":
         screen.note("(stopped)")
