@@ -1,7 +1,7 @@
 """The documents, followed word by word: their shell and Python blocks run in order, in a home of their own.
 
-A block is left out if a comment `<!-- not run: why -->` stands above it. A block of text right below one is what it has to
-print, where "..." stands for anything. Links have to lead somewhere, and the maps have to show every package.
+A block is left out if a comment `<!-- not run: why -->` stands above it. A block of text right below one is what it
+has to print, where "..." stands for anything. Links have to lead somewhere, and the maps have to show every package.
 """
 
 import os
