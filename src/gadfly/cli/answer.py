@@ -7,9 +7,10 @@ All text goes through `printable` first.
 
 import re
 import sys
+import threading
 from collections.abc import Iterable, Iterator
-from time import monotonic
-from typing import TYPE_CHECKING, Protocol, TextIO
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Protocol, Self, TextIO
 
 from gadfly.cli.printable import printable
 
@@ -66,23 +67,16 @@ class RichScreen:
         self._console.print(printable(text), style="dim", markup=False, highlight=False)
 
     def answer(self, name: str, pieces: Iterable[str]) -> None:
-        from rich.live import Live
-
         self._console.print(printable(name), style="bold yellow", markup=False, highlight=False)
-        rest, drawn, first = "", 0.0, True
-        live = Live(console=self._console, auto_refresh=False, transient=True, redirect_stdout=False)
+        rest, first = "", True
         try:
-            with live:
+            with _Drawing(self._console) as drawing:
                 for piece in _trimmed(pieces):
                     blocks, rest = split_blocks(rest + printable(piece))
-                    if blocks:
-                        live.update("", refresh=True)
-                    for block in blocks:
-                        self._print(block, first)
-                        first = False
-                    if blocks or monotonic() - drawn > 1 / REDRAWS_PER_SECOND:
-                        live.update(_Tail(rest, first), refresh=True)
-                        drawn = monotonic()
+                    with drawing.changing(_Tail(rest, first and not blocks)):
+                        for block in blocks:
+                            self._print(block, first)
+                            first = False
         finally:
             if rest.strip() or first:
                 self._print(rest, first)
@@ -91,6 +85,47 @@ class RichScreen:
         if not first:
             self._console.print()
         self._console.print(markdown(text))
+
+
+class _Drawing:
+    """The live end of the screen, redrawn a few times a second if it has changed, also while the model is thinking.
+
+    rich's own redrawing thread can be between two steps of a print; the lock here keeps the two apart.
+    """
+
+    def __init__(self, console: "Console") -> None:
+        from rich.live import Live
+
+        self._live = Live(console=console, auto_refresh=False, transient=True, redirect_stdout=False)
+        self._lock = threading.Lock()
+        self._ended = threading.Event()
+        self._stale = False
+        self._thread = threading.Thread(target=self._redraw, daemon=True)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._ended.set()
+        self._thread.join()
+        self._live.stop()
+
+    @contextmanager
+    def changing(self, tail: "_Tail") -> Iterator[None]:
+        """Show `tail` from now on; what is printed inside comes above it."""
+        with self._lock:
+            self._live.update(tail)
+            self._stale = True
+            yield
+
+    def _redraw(self) -> None:
+        while not self._ended.wait(1 / REDRAWS_PER_SECOND):
+            with self._lock:
+                if self._stale:
+                    self._live.refresh()
+                    self._stale = False
 
 
 class _Tail:
