@@ -49,6 +49,7 @@ sizes:
 
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
+	$(BIN)/python benchmarks/startup.py
 
 bench-peer: $(VENV)/peer model
 	$(BIN)/gadfly bench smollm2 --against llama.cpp

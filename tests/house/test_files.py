@@ -31,18 +31,19 @@ def test_the_stub_is_what_the_extension_says_of_itself(tmp_path: Path) -> None:
 
 
 # Somebody's machine, in a text that is meant for everybody's.
-PLACES = re.compile(r"(?<![\w.$}~/-])/(?:work|home|root|Users|mnt|opt|srv)/[\w.-]+")
+PLACES = re.compile(r"(?<![\w.$}~/-])/(?:work|home|Users|mnt|srv)/[\w.-]+")
 
 
 def test_nothing_points_to_a_place_on_one_machine() -> None:
     found = {
         f"{path.relative_to(ROOT)}: {match}"
         for path in tracked()
-        if path.suffix not in (".gguf", ".npz", ".model", ".png")
+        if path.suffix not in (".gguf", ".npz", ".model", ".png") and path != Path(__file__)
         for match in PLACES.findall(path.read_text(errors="replace"))
     }
     assert not found
 
 
 def test_the_pattern_for_places_finds_some() -> None:
-    assert PLACES.findall("see /work/main/x and `/home/ann/model.gguf`") and not PLACES.findall("https://a.org/home/x")
+    assert PLACES.findall("see /work/x/y, `/home/ann/a.gguf`") == ["/work/x", "/home/ann"]
+    assert not PLACES.findall("https://example.org/home/page ~/work/it")
