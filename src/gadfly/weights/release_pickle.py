@@ -302,6 +302,8 @@ class _Walk:
         if self.position != len(self.data):
             raise self.error(f"the file goes on to byte {len(self.data)}; expected its end")
         match self.marks, self.stack:
-            case [], [_Object(value=StoredArray("float32") | StoredWeight() as value)]:
-                return value
+            case [], [_Object("an array", value=StoredArray("float32") as array)]:
+                return array
+            case [], [_Object("a weight", value=StoredWeight() as weight)]:
+                return weight
         raise self.error("expected one float32 array or one QuantizedWeight8bit, and nothing else")
