@@ -55,7 +55,7 @@ bench-peer: $(VENV)/peer model
 	$(BIN)/gadfly bench smollm2 --against llama.cpp
 
 # The wheel is built from the source distribution, which is thereby known to build.
-wheel: $(VENV)/dev
+wheel: $(VENV)/release
 	rm -rf build/dist && mkdir -p dist
 	$(BIN)/python -m build --outdir build/dist
 	PATH="$(CURDIR)/$(BIN):$$PATH" $(BIN)/auditwheel repair --wheel-dir dist build/dist/*.whl
@@ -77,6 +77,10 @@ $(VENV)/gadfly: $(VENV)/python $(NATIVE)
 
 $(VENV)/dev: $(VENV)/gadfly
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/release: $(VENV)/python
+	$(BIN)/python -m pip install --quiet --group release
 	@touch $@
 
 $(VENV)/peer: $(VENV)/gadfly
