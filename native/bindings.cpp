@@ -100,6 +100,9 @@ class Recorder {
         require(width % kTile == 0, "int8 rows have a multiple of 32 columns");
         program_.add(make_quantise(rows(wanted), x, width, out), {x}, {out});
     }
+    void residual(bool wanted, size_t x, size_t rounded, size_t width, size_t out) {
+        program_.add(make_residual(rows(wanted), x, rounded, width, out), {x, rounded}, {out});
+    }
     void linear(bool wanted, size_t x, const Matrix& weight, size_t out) {
         program_.add(make_linear(rows(wanted), x, weight, out), {x}, {out});
     }
@@ -225,6 +228,8 @@ NB_MODULE(_native, m) {
         .def("rms_norm", &Recorder::rms_norm, nb::arg("wanted"), nb::arg("x"), nb::arg("weight"), nb::arg("eps"),
              nb::arg("out"))
         .def("quantise", &Recorder::quantise, nb::arg("wanted"), nb::arg("x"), nb::arg("width"), nb::arg("out"))
+        .def("residual", &Recorder::residual, nb::arg("wanted"), nb::arg("x"), nb::arg("rounded"), nb::arg("width"),
+             nb::arg("out"))
         .def("linear", &Recorder::linear, nb::arg("wanted"), nb::arg("x"), nb::arg("weight"), nb::arg("out"))
         .def("angles", &Recorder::angles, nb::arg("frequencies"), nb::arg("out"))
         .def("rope", &Recorder::rope, nb::arg("x"), nb::arg("angles"), nb::arg("heads"), nb::arg("head_dim"),

@@ -1,7 +1,8 @@
-// Softmax attention over a paged cache of half floats, for a few queries that share a key/value head.
+// Softmax attention over a paged cache, for a few queries that share a key/value head.
 //
 // Keys lie in a page as [head_dim][slot], so a vector holds the scores of eight positions and no lane is ever summed
-// across; values lie as [slot][head_dim]. A query's arithmetic is the same whichever queries it is grouped with.
+// across; values lie as [slot][head_dim], and their scales are folded into the probabilities. A query's arithmetic is
+// the same whichever queries it is grouped with.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -10,11 +11,14 @@
 namespace gadfly {
 namespace {
 
+inline const std::byte* page_at(const std::byte* head, const AttendTask& task, size_t position) {
+    return head + static_cast<size_t>(task.pages[position / task.page_size]) * task.page_stride;
+}
+
 template <size_t Q>
 void score(const AttendTask& task, size_t visible) {
     for (size_t first = 0; first < visible; first += 2 * kLanes) {
-        const size_t page = first / task.page_size, slot = first % task.page_size;
-        const uint16_t* k = task.keys + static_cast<size_t>(task.pages[page]) * task.page_stride + slot;
+        const auto* k = reinterpret_cast<const uint16_t*>(page_at(task.keys, task, first)) + first % task.page_size;
         f32x8 acc[Q][2];
         for (auto& a : acc) a[0] = a[1] = splat(0);
         for (size_t d = 0; d < task.head_dim; d++, k += task.page_size) {
@@ -52,6 +56,15 @@ float exponentiate(float* scores, size_t visible, size_t end) {
     return sum(total);
 }
 
+// p becomes p · (scale of the value it weighs), for the positions before `end`, a multiple of 16.
+void fold_value_scales(const AttendTask& task, float* p, size_t end) {
+    for (size_t first = 0; first < end; first += kLanes) {
+        const std::byte* codes = page_at(task.values, task, first);
+        const auto* scales = reinterpret_cast<const float*>(codes + task.head_dim * task.page_size);
+        store(p + first, mul(load(p + first), load(scales + first % task.page_size)));
+    }
+}
+
 // out[q] = Σ p · v / total, eight components at a time.
 template <size_t Q>
 void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries]) {
@@ -59,12 +72,11 @@ void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries])
         f32x8 acc[Q];
         for (f32x8& a : acc) a = splat(0);
         for (size_t first = 0; first < visible; first += task.page_size) {
-            const auto page = static_cast<size_t>(task.pages[first / task.page_size]);
-            const uint16_t* v = task.values + page * task.page_stride + d;
+            const auto* v = reinterpret_cast<const int8_t*>(page_at(task.values, task, first)) + d;
             const size_t last = visible - first < task.page_size ? visible - first : task.page_size;
             const float* p = task.scores + first;
             for (size_t slot = 0; slot < last; slot++, v += task.head_dim) {
-                const f32x8 value = load(v, Half{});
+                const f32x8 value = load(v);
 #pragma GCC unroll 6
                 for (size_t q = 0; q < Q; q++) acc[q] = fma(splat(p[q * task.score_stride + slot]), value, acc[q]);
             }
@@ -80,7 +92,11 @@ void attend_queries(const AttendTask& task) {
     const size_t end = (visible + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
     score<Q>(task, visible);
     float total[kQueries];
-    for (size_t q = 0; q < Q; q++) total[q] = exponentiate(task.scores + q * task.score_stride, task.visible[q], end);
+    for (size_t q = 0; q < Q; q++) {
+        float* p = task.scores + q * task.score_stride;
+        total[q] = exponentiate(p, task.visible[q], end);
+        fold_value_scales(task, p, end);
+    }
     mix<Q>(task, visible, total);
 }
 

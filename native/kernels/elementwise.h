@@ -85,8 +85,24 @@ void rope(const float* x, const float* cos, const float* sin, size_t heads, size
     }
 }
 
-void to_half(const float* x, size_t width, uint16_t* out) {  // width a multiple of eight
+void residual(const float* x, Int8Row rounded, size_t width, float* out) {
+    for (size_t i = 0; i < width; i += kLanes) {
+        const f32x8 known = mul(load(rounded.codes + i), splat(rounded.scale[i / kGroup]));
+        store(out + i, sub(load(x + i), known));
+    }
+}
+
+void to_half(const float* x, size_t width, uint16_t* out) {
     for (size_t i = 0; i < width; i += kLanes) store_half(out + i, load(x + i));
+}
+
+float to_int8(const float* x, size_t width, int8_t* codes) {
+    f32x8 largest = splat(0);
+    for (size_t i = 0; i < width; i += kLanes) largest = max(abs(load(x + i)), largest);
+    const float top = max_lane(largest);
+    const f32x8 inverse = splat(top > 0 ? 127.0F / top : 0.0F);
+    for (size_t i = 0; i < width; i += kLanes) store_int8(codes + i, round_to_int(mul(load(x + i), inverse)));
+    return top / 127.0F;
 }
 
 }  // namespace

@@ -42,6 +42,13 @@ struct Rows {
     Int8Row int8s(size_t row, size_t width) const { return Int8Row::at(data + row * stride, width); }
 };
 
+// What a page of the cache holds of one head. Keys are half floats [head_dim][slot]: softmax magnifies their errors.
+// Values are int8 codes [slot][head_dim], then a float scale per slot.
+struct HeadPage {
+    static constexpr size_t key_bytes(size_t head_dim, size_t page_size) { return head_dim * page_size * 2; }
+    static constexpr size_t value_bytes(size_t head_dim, size_t page_size) { return (head_dim + 4) * page_size; }
+};
+
 // Up to kQueries queries that read the same keys and values: heads of one group, neighbouring tokens, or both.
 constexpr size_t kQueries = 6;
 struct AttendTask {
@@ -53,8 +60,8 @@ struct AttendTask {
     size_t page_size;  // a multiple of 16
     float scale;
     const int32_t* pages;
-    const uint16_t* keys;    // half floats; page p of this head starts at p · page_stride, as [head_dim][slot]
-    const uint16_t* values;  // likewise, as [slot][head_dim]
+    const std::byte* keys;    // of this head; page p starts at p · page_stride bytes
+    const std::byte* values;  // likewise
     size_t page_stride;
     float* scores;        // scratch: kQueries · score_stride floats
     size_t score_stride;  // at least the largest `visible`, rounded up to a page
@@ -71,7 +78,10 @@ struct Kernels {
                  float* out);
     void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
     void (*add)(const float* x, const float* y, size_t width, float* out);
-    void (*to_half)(const float* x, size_t width, uint16_t* out);
+    void (*to_half)(const float* x, size_t width, uint16_t* out);  // width a multiple of 8
+    // codes · scale ≈ x, the largest code being ±127; width a multiple of 8. Returns the scale.
+    float (*to_int8)(const float* x, size_t width, int8_t* codes);
+    void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
 };
 

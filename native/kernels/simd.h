@@ -38,6 +38,9 @@ inline f32x8 load(const uint16_t* p, BFloat) {
     const __m128i raw = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(raw), 16));
 }
+inline f32x8 load(const int8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
 inline void store(float* p, f32x8 x) { _mm256_storeu_ps(p, x); }
 inline void store_half(uint16_t* p, f32x8 x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -92,6 +95,9 @@ inline f32x8 load(const uint16_t* p, Half) {
 }
 inline f32x8 load(const uint16_t* p, BFloat) {
     return each([&](size_t i) { return std::bit_cast<float>(uint32_t{p[i]} << 16); });
+}
+inline f32x8 load(const int8_t* p) {
+    return each([&](size_t i) { return static_cast<float>(p[i]); });
 }
 inline void store(float* p, f32x8 x) { std::memcpy(p, x.lane, sizeof x.lane); }
 inline void store_half(uint16_t* p, f32x8 x) {

@@ -52,6 +52,21 @@ class Quantise : public PerRow {
     size_t x_, width_, out_;
 };
 
+class Residual : public PerRow {
+  public:
+    Residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out)
+        : PerRow(rows), x_(x), rounded_(rounded), width_(width), out_(out) {}
+
+  protected:
+    void compute(const Context& c, size_t row) const override {
+        c.kernels.residual(c.buffers[x_].floats(row), c.buffers[rounded_].int8s(row, width_), width_,
+                           c.buffers[out_].floats(row));
+    }
+
+  private:
+    size_t x_, rounded_, width_, out_;
+};
+
 class Linear : public Instruction {
   public:
     Linear(RowsOf rows, size_t x, Matrix weight, size_t out)
@@ -275,6 +290,9 @@ std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight,
 }
 std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out) {
     return std::make_unique<Quantise>(rows, x, width, out);
+}
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out) {
+    return std::make_unique<Residual>(rows, x, rounded, width, out);
 }
 std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out) {
     return std::make_unique<Linear>(rows, x, std::move(weight), out);

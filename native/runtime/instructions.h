@@ -35,6 +35,8 @@ class PerRow : public Instruction {
 std::unique_ptr<Instruction> make_embed(Matrix table, size_t out);
 std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight, float eps, size_t out);
 std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out);
+// x minus what its int8 form `rounded` stands for.
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out);
 std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out);
 // Cosines, then sines, of position · frequency: frequencies.size() of each per token.
 std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, size_t out);

@@ -6,7 +6,8 @@ the program is fixed; a step is then one call without Python in it. The kernels 
 
 Weights in F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are multiplied as they are, rearranged for the vector unit. Every other
 format is rounded to 8-bit blocks of 32 when placed (`Native.rounded` counts them): its error is below 0.4 % of the
-block's largest weight. Activations meet integer weights as int8 with one scale per 16.
+block's largest weight. Activations meet integer weights as int8 with one scale per 16. What narrow matrices compute
+costs little and weighs much, as every later token reads it: they are given the rounding error too, as a second int8.
 """
 
 from collections import Counter
@@ -28,6 +29,7 @@ from gadfly.weight import Plain, Quantised, Weight
 __all__ = ["Buffer", "Native", "Recording"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
+NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | Floats  # matrices and vectors
@@ -130,6 +132,7 @@ class Recording:
 
     calls: list[Call] = field(default_factory=list)
     int8_of: dict[Buffer, Buffer] = field(default_factory=dict)
+    residual_of: dict[Buffer, Buffer] = field(default_factory=dict)
     angles_of: dict[Rope, Buffer] = field(default_factory=dict)
 
     def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
@@ -141,8 +144,12 @@ class Recording:
 
     def project(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
-        x = x if weight.is_float else self._int8(x)
-        return self._call("linear", x.wanted, x, weight, out=Buffer(4 * weight.rows, x.wanted))
+        if weight.is_float:
+            return self._linear(x, weight)
+        y = self._linear(self._int8(x), weight)
+        if weight.rows * NARROW > weight.columns:
+            return y
+        return self.add(y, self._linear(self._int8(self._residual(x)), weight))
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
@@ -194,6 +201,16 @@ class Recording:
     def _call(self, method: str, *args: Any, out: Buffer) -> Buffer:
         self.calls.append(Call(method, args, out))
         return out
+
+    def _linear(self, x: Buffer, weight: PackedMatrix) -> Buffer:
+        return self._call("linear", x.wanted, x, weight, out=Buffer(4 * weight.rows, x.wanted))
+
+    def _residual(self, x: Buffer) -> Buffer:
+        """What x loses when it is quantised, once however many weights it meets."""
+        if x not in self.residual_of:
+            out = Buffer(x.row_bytes, x.wanted)
+            self.residual_of[x] = self._call("residual", x.wanted, x, self._int8(x), x.width, out=out)
+        return self.residual_of[x]
 
     def _int8(self, x: Buffer) -> Buffer:
         """x quantised, once however many weights it meets."""
