@@ -14,22 +14,22 @@ from pathlib import Path
 import pytest
 
 PROGRAM = """
-import sys, threading
+import os, sys
 import gadfly.cli.chat
 from gadfly.cli.main import main
 from scripted_speaker import ScriptedGeneration, ScriptedSpeaker
 
 class Endless(ScriptedGeneration):
     def __iter__(self):
-        self.stopped = threading.Event()
+        self.woken, self.waker = os.pipe()  # a signal handler may write to it, but not touch a lock
         for piece in ("**la** ", "la ", "laaa"):
             self.said.append(piece)
             yield piece
-        self.stopped.wait()
+        os.read(self.woken, 1)
 
     def cancel(self):
         super().cancel()
-        self.stopped.set()
+        os.write(self.waker, b"!")
 
 class Speaker(ScriptedSpeaker):
     def respond(self, prompt_ids, max_tokens, sampling, stop):
@@ -78,6 +78,10 @@ class Terminal:
         while termios.tcgetattr(self._screen)[3] & termios.ICANON:
             select.select([self._screen], [], [], 0.01)
 
+    @property
+    def echoes(self) -> bool:
+        return bool(termios.tcgetattr(self._screen)[3] & termios.ECHO)
+
     def exit_code(self) -> int:
         while self._read():
             pass
@@ -110,6 +114,7 @@ def test_a_conversation(terminal: Terminal):
     terminal.expect_prompt()
     terminal.press("Sing!\r")
     terminal.expect("laaa")
+    assert not terminal.echoes  # or what is typed now would stand in the answer
     terminal.press("\x03")
     terminal.expect("(stopped)")
     terminal.expect_prompt()

@@ -73,7 +73,7 @@ class RichScreen:
             with _Drawing(self._console) as drawing:
                 for piece in _trimmed(pieces):
                     blocks, rest = split_blocks(rest + printable(piece))
-                    with drawing.changing(_Tail(rest, first and not blocks)):
+                    with drawing.changing(_Tail(rest, first and not blocks), now=bool(blocks)):
                         for block in blocks:
                             self._print(block, first)
                             first = False
@@ -113,11 +113,11 @@ class _Drawing:
         self._live.stop()
 
     @contextmanager
-    def changing(self, tail: "_Tail") -> Iterator[None]:
-        """Show `tail` from now on; what is printed inside comes above it."""
+    def changing(self, tail: "_Tail", now: bool) -> Iterator[None]:
+        """Show `tail` soon, or `now` and above it what is printed inside."""
         with self._lock:
-            self._live.update(tail)
-            self._stale = True
+            self._live.update(tail, refresh=now)
+            self._stale = not now
             yield
 
     def _redraw(self) -> None:

@@ -81,7 +81,9 @@ def converse(talk: Talk) -> None:
     draft = ""
     while not talk.over:
         try:
-            draft = talk.take(keyboard.read(draft))
+            line = keyboard.read(draft)
+            with keyboard.silent():
+                draft = talk.take(line)
         except KeyboardInterrupt:
             draft = ""
             talk.editing = False

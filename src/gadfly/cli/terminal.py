@@ -1,6 +1,8 @@
 """The keyboard side of the terminal chat: one line or several, with history and completion, by prompt-toolkit."""
 
-from collections.abc import Callable, Iterable
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from prompt_toolkit import PromptSession
@@ -10,6 +12,11 @@ from prompt_toolkit.filters import Condition
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
+
+try:
+    import termios
+except ImportError:  # Windows
+    termios = None  # type: ignore[assignment]
 
 __all__ = ["Keyboard", "is_complete", "unwrapped"]
 
@@ -34,6 +41,21 @@ class Keyboard:
     def read(self, draft: str = "") -> str:
         """What the user sends, beginning with `draft`. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C."""
         return unwrapped(self._session.prompt("You: ", default=draft))
+
+    @contextmanager
+    def silent(self) -> Iterator[None]:
+        """What is typed inside is not echoed into what is being written, but kept for the next `read`."""
+        if termios is None:
+            yield
+            return
+        before = termios.tcgetattr(sys.stdin)
+        flags = list(before)
+        flags[3] &= ~termios.ECHO
+        termios.tcsetattr(sys.stdin, termios.TCSADRAIN, flags)
+        try:
+            yield
+        finally:
+            termios.tcsetattr(sys.stdin, termios.TCSADRAIN, before)
 
 
 def is_complete(text: str) -> bool:
