@@ -74,6 +74,7 @@ def test_without_a_promise_of_the_same_bytes_a_drop_starts_over(hub, file, conne
     file.drop_after = [100_000]
     download(f"{hub.address}/model.gguf", target, connection, Silent())
     assert target.read_bytes() == BODY
+    assert hub.ranges("/model.gguf") == ([None, "bytes=100000-"] if "ranges" in tags else [None, None])
 
 
 def test_a_date_is_as_good_as_a_tag(hub, file, connection, target):
@@ -138,7 +139,8 @@ def test_a_part_that_was_whole_already_only_has_to_be_moved(hub, connection, tar
     part(target).write_bytes(BODY)
     label = {"url": f"{hub.address}/model.gguf", "tag": '"one"', "sha256": known.get("sha256")}
     target.with_name("model.gguf.part.json").write_text(json.dumps(label))
-    download(f"{hub.address}/model.gguf", target, connection, Silent(), **known)  # answered by 416
+    download(f"{hub.address}/model.gguf", target, connection, Silent(), **known)
+    assert hub.ranges("/model.gguf") == ["bytes=300000-"], "answered by 416, and that is all"
     assert target.read_bytes() == BODY and only(target)
 
 
