@@ -53,7 +53,7 @@ class PlainScreen:
                 self._out.write(printable(piece))
                 self._out.flush()
         finally:
-            self._out.write("\n")
+            self._out.write("\n\n" if self._named else "\n")
             self._out.flush()
 
 
@@ -80,6 +80,7 @@ class RichScreen:
         finally:
             if rest.strip() or first:
                 self._print(rest, first)
+            self._console.print()
 
     def _print(self, text: str, first: bool) -> None:
         if not first:

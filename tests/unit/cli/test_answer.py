@@ -39,7 +39,7 @@ class TestPlain:
     def test_it_only_appends(self):
         out = io.StringIO()
         PlainScreen(out).answer("Gadfly", [" \n", " Well", ",\x1b[2J yes", "."])
-        assert out.getvalue() == "Gadfly: Well,[2J yes.\n"
+        assert out.getvalue() == "Gadfly: Well,[2J yes.\n\n"
 
     def test_stdout_of_a_pipe_gets_answers_only(self):
         out, notes = io.StringIO(), io.StringIO()
@@ -57,7 +57,7 @@ class TestPlain:
 
         with pytest.raises(KeyboardInterrupt):
             PlainScreen(out).answer("Gadfly", pieces())
-        assert out.getvalue().endswith("Well\n")
+        assert out.getvalue().endswith("Well\n\n")
 
 
 class TestBlocks:

@@ -1,0 +1,7 @@
+"""python -m gadfly: the same as the command gadfly."""
+
+import sys
+
+from gadfly.cli.main import main
+
+sys.exit(main())
