@@ -32,10 +32,10 @@ from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, encode_ch
 from gadfly.weight import Weight, Weights
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["LLM", "Generation", "load"]
+__all__ = ["LLM", "Generation", "available_processors", "load"]
 
 PAGE_SIZE = 16
-STEP_TOKENS = 512
+STEP_TOKENS = 256  # each takes some tens of kilobytes of activations
 DEFAULT_CONTEXT = 8192  # at most, unless asked for: every position of a large context costs memory once it is used
 
 
@@ -235,6 +235,9 @@ class Generation:
 
     def cancel(self) -> None:
         self._handle.cancel()
+
+    def __del__(self) -> None:
+        self._handle.cancel()  # whoever forgets an answer does not want its rest
 
     @property
     def completion(self) -> Completion:

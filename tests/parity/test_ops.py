@@ -143,7 +143,8 @@ def test_attention(native: Native, reference: Reference, lengths: tuple[int, ...
             second.append(Span(rows, length, pages, range(length)))
         return np.concatenate([run(Batch.of(first)), run(Batch.of(second))])
 
-    np.testing.assert_allclose(attend(native), attend(reference), atol=2e-3)  # the cache holds half floats
+    # The cache holds keys as half floats and values as int8.
+    np.testing.assert_allclose(attend(native), attend(reference), atol=0.02)
 
 
 @pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q8_0", "F32", "F16", "BF16"])

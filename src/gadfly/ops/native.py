@@ -11,7 +11,7 @@ costs little and weighs much, as every later token reads it: they are given the 
 """
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -30,6 +30,7 @@ __all__ = ["Buffer", "Native", "Recording"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
+IN_PLACE = frozenset({"add", "gated"})  # element by element, so that they may write over what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | Floats  # matrices and vectors
@@ -188,14 +189,16 @@ class Recording:
         free: dict[tuple[bool, int], list[int]] = {}
         for i, call in enumerate(self.calls):
             args = [slots[arg] if isinstance(arg, Buffer) else arg for arg in call.args]
+            done = [arg for arg in _distinct_buffers(call.args) if last_use[arg] == i and arg is not result]
+            if call.method in IN_PLACE:
+                _lend(done, slots, free)
             if call.out is not None:
                 idle = free.get(_kind(call.out))
                 slots[call.out] = idle.pop() if idle else program.buffer(*_kind(call.out))
                 args.append(slots[call.out])
             getattr(program, call.method)(*args)
-            for arg in _distinct_buffers(call.args):
-                if last_use[arg] == i and arg is not result:
-                    free.setdefault(_kind(arg), []).append(slots[arg])
+            if call.method not in IN_PLACE:
+                _lend(done, slots, free)
         return program, slots[result]
 
     def _call(self, method: str, *args: Any, out: Buffer) -> Buffer:
@@ -222,6 +225,11 @@ class Recording:
 
 def _kind(buffer: Buffer) -> tuple[bool, int]:
     return buffer.wanted, buffer.row_bytes
+
+
+def _lend(done: Sequence[Buffer], slots: Mapping[Buffer, int], free: dict[tuple[bool, int], list[int]]) -> None:
+    for buffer in done:
+        free.setdefault(_kind(buffer), []).append(slots[buffer])
 
 
 def _distinct_buffers(args: Sequence[Any]) -> list[Buffer]:

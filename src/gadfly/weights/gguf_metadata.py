@@ -1,4 +1,4 @@
-"""The keys and values at the front of a GGUF file; a value is decoded when it is first asked for.
+"""The keys and values at the front of a GGUF file; a value is decoded each time it is asked for, and not kept.
 
     key    = length u64 | UTF-8 bytes
     value  = type u32 | scalar  or  STRING | length u64 | UTF-8 bytes  or  ARRAY | type u32 | length u64 | values
@@ -54,7 +54,6 @@ class Metadata(Mapping[str, Value]):
     def __init__(self, cursor: Cursor, entries: Mapping[str, _Entry]) -> None:
         self._cursor = cursor
         self._entries = entries
-        self._decoded: dict[str, Value] = {}
 
     @classmethod
     def read(cls, cursor: Cursor, count: int) -> Self:
@@ -73,9 +72,7 @@ class Metadata(Mapping[str, Value]):
         return Metadata(self._cursor, {k: v for k, v in self._entries.items() if not k.startswith(prefix)})
 
     def __getitem__(self, key: str) -> Value:
-        if key not in self._decoded:
-            self._decoded[key] = _decode(self._cursor, self._entries[key], f"metadata {quoted(key)}")
-        return self._decoded[key]
+        return _decode(self._cursor, self._entries[key], f"metadata {quoted(key)}")
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._entries)

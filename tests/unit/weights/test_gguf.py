@@ -152,11 +152,11 @@ def test_version_2_and_a_file_without_tensors(opened):
     assert dict(opened(header()).tensors) == {}
 
 
-def test_metadata_is_a_mapping_and_decoded_once(opened):
+def test_metadata_is_a_mapping(opened):
     metadata = opened(header(keys=[text("k") + pack("<IIQ", ARRAY, STRING, 1) + text("x")])).metadata
     assert (list(metadata), len(metadata), "k" in metadata, "z" in metadata) == (["k"], 1, True, False)
     assert metadata.get("z", 5) == 5
-    assert metadata["k"] is metadata["k"]
+    assert metadata["k"] == ["x"]
     with pytest.raises(KeyError):
         metadata["z"]
 
