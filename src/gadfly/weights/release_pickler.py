@@ -14,7 +14,6 @@ from gadfly.weights.release_opcodes import DTYPES, ITEM_BYTES, Global, Op
 __all__ = ["pickled"]
 
 FRAME_TARGET = 2**16  # bytes
-SMALLEST_FRAME = 4  # bytes; fewer are written without one
 
 
 def pickled(*arrays: tuple[str, tuple[int, ...]]) -> list[bytes | int]:
@@ -159,7 +158,6 @@ class _Pickler:
         return sum(part if isinstance(part, int) else len(part) for part in self.frame)
 
     def end_frame(self) -> None:
-        if (size := self.frame_size()) >= SMALLEST_FRAME:
-            self.parts.append(bytes([Op.FRAME]) + pack("<Q", size))
-        self.parts += self.frame
-        self.frame = []
+        if self.frame:
+            self.parts += [bytes([Op.FRAME]) + pack("<Q", self.frame_size()), *self.frame]
+            self.frame = []

@@ -4,6 +4,7 @@ import os
 import pickle
 import pickletools
 import tracemalloc
+from itertools import pairwise
 from pathlib import Path
 from struct import pack
 
@@ -13,7 +14,7 @@ import pytest
 from gadfly.errors import ModelFileError
 from gadfly.weights.release_opcodes import NAMES, Op
 from gadfly.weights.release_pickle import MOST_OPCODES, StoredArray, StoredWeight, walk
-from release_pickles import BFLOAT16, FLOAT32, INT8, Array, dumps, weight
+from release_pickles import BFLOAT16, FLOAT32, INT8, Array, dumps, unpickle, weight
 
 PATH = Path("tensor00003_000")
 
@@ -51,6 +52,7 @@ def named(module, name):
 NDARRAY, DTYPE = named("numpy", "ndarray"), named("numpy", "dtype")
 WEIGHT = named("__main__", "QuantizedWeight8bit")
 NUMBERS = bytes([Op.BININT1, 0, Op.TUPLE1])
+ARRAY = dumps(Array(FLOAT32, (2,)))
 EMPTY_ARRAY = say(named("numpy.core.multiarray", "_reconstruct"), NDARRAY, NUMBERS, b"C\x01b", Op.TUPLE3, Op.REDUCE)
 
 
@@ -153,6 +155,9 @@ def test_other_opcodes_are_refused(code):
         (say(Op.PROTO, 4), "opcode PROTO .* at byte 2: expected PROTO, and only as the first byte"),
         (b"\x80", "it takes 1 bytes at byte 1, but the file ends at byte 1"),
         (b"\x80\x05", "the protocol is 5; expected 4"),
+        (b"\x80\x03" + ARRAY[2:], "the protocol is 3; expected 4"),
+        (b"\x80\x04(" + ARRAY[2:], "opcode STOP .* expected one float32 array"),
+        (b"\x80\x04)" + ARRAY[2:], "opcode STOP .* expected one float32 array"),
         (
             say(Op.FRAME, pack("<Q", 2**64 - 1)),
             "the frame has 18446744073709551615 bytes, but the file ends at byte 11",
@@ -185,7 +190,8 @@ def test_other_opcodes_are_refused(code):
         (say(WEIGHT, NUMBERS, Op.NEWOBJ), "expected QuantizedWeight8bit without arguments"),
         (say(WEIGHT, Op.EMPTY_TUPLE, Op.REDUCE), "expected a call that makes an empty ndarray"),
         (say(NDARRAY, NUMBERS, Op.REDUCE), "expected a call"),
-        (say(EMPTY_ARRAY[2:-2], b"C\x01c", Op.TUPLE3, Op.REDUCE), "expected a call"),
+        (EMPTY_ARRAY.replace(b"C\x01b", b"C\x01c"), "expected a call"),
+        (EMPTY_ARRAY.replace(b"C\x01b", b"C\x02bb"), "expected a call"),
         (say(DTYPE, text("O8"), Op.NEWFALSE, Op.NEWTRUE, Op.TUPLE3, Op.REDUCE), "or a dtype f4, i1 or bfloat16"),
         (say(DTYPE, DTYPE, Op.NEWFALSE, Op.NEWTRUE, Op.TUPLE3, Op.REDUCE), "or a dtype f4"),
         (say(DTYPE, Op.EMPTY_DICT, Op.NEWFALSE, Op.NEWTRUE, Op.TUPLE3, Op.REDUCE), "or a dtype f4"),
@@ -250,6 +256,8 @@ def test_a_bomb_in_a_place_that_is_compared():
         ({1: 6}, "expected the state of a new"),
         ({1: (2, 4)}, r"the array has 24 bytes; expected 32, as float32 of shape \(2, 4\) takes"),
         ({1: (2**31 - 1,) * 3}, "the array has 24 bytes; expected 396140812[0-9]{20}, "),
+        ({3: 0}, "expected the state of a new"),
+        ({3: None}, "expected the state of a new"),
         ({3: True}, "the array is in Fortran order; expected C order"),
         ({4: b""}, "the array has 0 bytes; expected 24"),
         ({4: "text"}, "expected the state of a new"),
@@ -297,12 +305,40 @@ def test_weight_and_scales_that_share_their_bytes():
     refuses(dumps(weight(Array(INT8, (4, 3), payload), Array(BFLOAT16, (2, 3), payload))), "SETITEMS .* overlap")
 
 
-def test_what_is_built_twice():
-    made = say(DTYPE, text("f4"), Op.NEWFALSE, Op.NEWTRUE, Op.TUPLE3, Op.REDUCE)
-    state = say(Op.MARK, Op.BININT1, 3, text("<"), bytes([Op.NONE]) * 3, proto=b"")
-    state += say(Op.BININT, b"\xff" * 4, Op.BININT, b"\xff" * 4, Op.BININT1, 0, Op.TUPLE, Op.BUILD, proto=b"")
-    refuses(made + state + b".", "opcode STOP")
-    refuses(made + state + state, "opcode BUILD .* expected the state of a new dtype")
+def opcodes(value):
+    """A sound file, cut into its opcodes, without frames."""
+    data = dumps(value)
+    places = [place for _, _, place in pickletools.genops(data)] + [len(data)]
+    return [data[start:end] for start, end in pairwise(places) if data[start] != Op.FRAME]
+
+
+def remembered(*indices):
+    return b"".join(bytes([Op.BINGET, index]) for index in indices)
+
+
+# In the memo of a weight: 4 its dictionary, 5 "weight", 15 the codes, 26 "scales", 29 the scales.
+@pytest.mark.parametrize(
+    ("value", "behind", "again"),
+    [
+        (Array(FLOAT32, (2,)), b"b", remembered(19) + b"b"),  # the state of the array
+        (weight(CODES, SCALES), b"u", b"(" + remembered(5, 15, 26, 29) + b"u"),
+        (weight(CODES, SCALES), b"b", remembered(4) + b"b"),
+    ],
+)
+def test_what_is_filled_twice(value, behind, again):
+    pieces = opcodes(value)
+    place = len(pieces) - pieces[::-1].index(behind)
+    read(b"".join(pieces))
+    data = b"".join([*pieces[:place], again, *pieces[place:]])
+    unpickle(data)  # Python would not mind
+    refuses(data, "opcode (BUILD|SETITEMS) .* expected")
+
+
+def test_a_dtype_that_is_built_twice():
+    pieces = opcodes(Array(FLOAT32, (2,)))
+    end = pieces.index(b"b") + 1
+    start = max(i for i in range(end) if pieces[i] == b"(")
+    refuses(b"".join(pieces[:end] + pieces[start:end] + pieces[end:]), "opcode BUILD .* expected the state of a new")
 
 
 # --- damage
