@@ -8,6 +8,7 @@
 #include <stdexcept>
 #include <string>
 
+#include "runtime/experts.h"
 #include "runtime/instructions.h"
 #include "runtime/probe.h"
 
@@ -33,6 +34,7 @@ Layout layout_named(const std::string& name) {
     if (name == "BF16") return Layout::kBFloat16;
     if (name == "Q4_0") return Layout::kInt4Symmetric;
     if (name == "Q4_1") return Layout::kInt4;
+    if (name == "I8") return Layout::kInt8BFloat;
     require(name == "Q8_0", "no native layout of that name");
     return Layout::kInt8;
 }
@@ -80,6 +82,25 @@ std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_
     return std::make_shared<PagedCache>(layers, pages, page_size, kv_heads, head_dim);
 }
 
+SharedDeal make_shared_deal(size_t experts, size_t selected) {
+    require(0 < selected && selected <= experts, "tokens go to at least one expert and at most to all");
+    return std::make_shared<Deal>(Deal{experts, selected, {}, {}, std::vector<size_t>(experts)});
+}
+
+using Int8Codes = nb::ndarray<const int8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using BFloatScales = nb::ndarray<const uint16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+
+void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatScales& scales) {
+    require(matrix.layout() == Layout::kInt8BFloat, "only I8 matrices are filled from transposed codes");
+    require(codes.shape(0) == matrix.columns() && codes.shape(1) == matrix.rows(), "codes are (columns, rows)");
+    const size_t groups = scales.shape(0);
+    require(scales.shape(1) == matrix.rows() && groups > 0 && matrix.columns() % groups == 0 &&
+                matrix.columns() / groups % kTile == 0,
+            "scales are (groups, rows), groups of a multiple of 32 columns");
+    const nb::gil_scoped_release release;
+    matrix.fill_transposed(codes.data(), scales.data(), groups);
+}
+
 // Checks and remembers what a program's instructions assume about every step, so that no batch can reach outside.
 class Recorder {
   public:
@@ -96,9 +117,9 @@ class Recorder {
         Floats copy(weight.data(), weight.data() + weight.size());
         program_.add(make_rms_norm(rows(wanted), x, std::move(copy), eps, out), {x}, {out});
     }
-    void quantise(bool wanted, size_t x, size_t width, size_t out) {
+    void quantise(bool wanted, size_t x, size_t width, size_t parts, size_t out) {
         require(width % kTile == 0, "int8 rows have a multiple of 32 columns");
-        program_.add(make_quantise(rows(wanted), x, width, out), {x}, {out});
+        program_.add(make_quantise(rows(wanted), x, width, parts, out), {x}, {out});
     }
     void residual(bool wanted, size_t x, size_t rounded, size_t width, size_t out) {
         program_.add(make_residual(rows(wanted), x, rounded, width, out), {x, rounded}, {out});
@@ -117,9 +138,9 @@ class Recorder {
         caches_.push_back(cache);
         program_.add(make_store(k, v, cache, layer), {k, v}, {kCaches + layer});
     }
-    void attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, size_t out) {
+    void attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, float softcap, size_t out) {
         require(heads % cache->kv_heads() == 0, "query heads are a multiple of key/value heads");
-        program_.add(make_attend(q, cache, layer, heads, scale, out), {q, kCaches + layer}, {out});
+        program_.add(make_attend(q, cache, layer, heads, scale, softcap, out), {q, kCaches + layer}, {out});
     }
     void gated(bool wanted, size_t gate, size_t up, size_t width, const std::string& activation, size_t out) {
         require(activation == "silu" || activation == "gelu", "no native activation of that name");
@@ -128,6 +149,25 @@ class Recorder {
     }
     void add(bool wanted, size_t x, size_t y, size_t width, size_t out) {
         program_.add(make_add(rows(wanted), x, y, width, out), {x, y}, {out});
+    }
+    void scale(bool wanted, size_t x, float factor, size_t width, size_t out) {
+        program_.add(make_scale(rows(wanted), x, factor, width, out), {x}, {out});
+    }
+    void route(size_t logits, const SharedDeal& deal, size_t out) {
+        program_.add(make_route(logits, deal, out), {logits}, {out});
+    }
+    void group(size_t choices, const SharedDeal& deal) {
+        program_.add(make_group(choices, deal), {choices}, {resource(deal)});
+    }
+    void deal(size_t x, size_t row_bytes, const SharedDeal& deal, size_t out) {
+        program_.add(make_deal(x, row_bytes, deal, out), {x, resource(deal)}, {out});
+    }
+    void expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, const SharedDeal& deal, size_t out) {
+        require(weights.size() == deal->experts, "a matrix for every expert");
+        program_.add(make_expert(x, row_bytes, std::move(weights), deal, out), {x, resource(deal)}, {out});
+    }
+    void combine(size_t x, size_t choices, size_t width, const SharedDeal& deal, size_t out) {
+        program_.add(make_combine(x, choices, width, deal, out), {x, choices, resource(deal)}, {out});
     }
     void select(size_t x, size_t width, size_t out) { program_.add(make_select(x, width, out), {x}, {out}); }
 
@@ -150,6 +190,7 @@ class Recorder {
 
   private:
     static constexpr size_t kCaches = size_t{1} << 32;  // resource numbers of the caches' layers, beyond all buffers
+    static size_t resource(const SharedDeal& deal) { return reinterpret_cast<size_t>(deal.get()); }
     static RowsOf rows(bool wanted) { return wanted ? RowsOf::kWanted : RowsOf::kTokens; }
 
     void check(const Step& step) const {
@@ -212,6 +253,7 @@ NB_MODULE(_native, m) {
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))
         .def("fill", &fill, nb::arg("first"), nb::arg("blocks"))
         .def("fill_rounded", &fill_rounded, nb::arg("first"), nb::arg("values"))
+        .def("fill_transposed", &fill_transposed, nb::arg("codes"), nb::arg("scales"))
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
@@ -221,13 +263,18 @@ NB_MODULE(_native, m) {
         .def(nb::new_(&make_cache), nb::arg("layers"), nb::arg("pages"), nb::arg("page_size"), nb::arg("kv_heads"),
              nb::arg("head_dim"));
 
+    nb::class_<Deal>(m, "Deal")
+        .def(nb::new_(&make_shared_deal), nb::arg("experts"), nb::arg("selected"))
+        .def_ro("used", &Deal::used);
+
     nb::class_<Recorder>(m, "Program")
         .def(nb::init<const std::string&>(), nb::arg("kernels"))
         .def("buffer", &Recorder::buffer, nb::arg("wanted"), nb::arg("row_bytes"))
         .def("embed", &Recorder::embed, nb::arg("table"), nb::arg("out"))
         .def("rms_norm", &Recorder::rms_norm, nb::arg("wanted"), nb::arg("x"), nb::arg("weight"), nb::arg("eps"),
              nb::arg("out"))
-        .def("quantise", &Recorder::quantise, nb::arg("wanted"), nb::arg("x"), nb::arg("width"), nb::arg("out"))
+        .def("quantise", &Recorder::quantise, nb::arg("wanted"), nb::arg("x"), nb::arg("width"), nb::arg("parts"),
+             nb::arg("out"))
         .def("residual", &Recorder::residual, nb::arg("wanted"), nb::arg("x"), nb::arg("rounded"), nb::arg("width"),
              nb::arg("out"))
         .def("linear", &Recorder::linear, nb::arg("wanted"), nb::arg("x"), nb::arg("weight"), nb::arg("out"))
@@ -236,10 +283,19 @@ NB_MODULE(_native, m) {
              nb::arg("dim"), nb::arg("out"))
         .def("store", &Recorder::store, nb::arg("k"), nb::arg("v"), nb::arg("cache"), nb::arg("layer"))
         .def("attend", &Recorder::attend, nb::arg("q"), nb::arg("cache"), nb::arg("layer"), nb::arg("heads"),
-             nb::arg("scale"), nb::arg("out"))
+             nb::arg("scale"), nb::arg("softcap"), nb::arg("out"))
         .def("gated", &Recorder::gated, nb::arg("wanted"), nb::arg("gate"), nb::arg("up"), nb::arg("width"),
              nb::arg("activation"), nb::arg("out"))
         .def("add", &Recorder::add, nb::arg("wanted"), nb::arg("x"), nb::arg("y"), nb::arg("width"), nb::arg("out"))
+        .def("scale", &Recorder::scale, nb::arg("wanted"), nb::arg("x"), nb::arg("factor"), nb::arg("width"),
+             nb::arg("out"))
+        .def("route", &Recorder::route, nb::arg("logits"), nb::arg("deal"), nb::arg("out"))
+        .def("group", &Recorder::group, nb::arg("choices"), nb::arg("deal"))
+        .def("deal", &Recorder::deal, nb::arg("x"), nb::arg("row_bytes"), nb::arg("deal"), nb::arg("out"))
+        .def("expert", &Recorder::expert, nb::arg("x"), nb::arg("row_bytes"), nb::arg("weights"), nb::arg("deal"),
+             nb::arg("out"))
+        .def("combine", &Recorder::combine, nb::arg("x"), nb::arg("choices"), nb::arg("width"), nb::arg("deal"),
+             nb::arg("out"))
         .def("select", &Recorder::select, nb::arg("x"), nb::arg("width"), nb::arg("out"))
         .def("run", &Recorder::run, nb::arg("pool"), nb::arg("tokens"), nb::arg("positions"), nb::arg("starts"),
              nb::arg("page_ids"), nb::arg("page_starts"), nb::arg("wanted"), nb::arg("result"),

@@ -149,6 +149,20 @@ void PackedMatrix::fill_rounded(size_t first, size_t count, const float* values)
     }
 }
 
+void PackedMatrix::fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups) {
+    const size_t group = columns_ / groups;
+    for (size_t b = 0; b < columns_ / kTile; b++) {
+        const uint16_t* scale = scales + b * kTile / group * rows_;
+        for (size_t row = 0; row < rows_; row++) tile<Int8BFloatTile>(row, b).d[row % kStrip] = scale[row];
+        for (size_t k = 0; k < kTile; k++) {
+            const int8_t* line = codes + (b * kTile + k) * rows_;
+            for (size_t row = 0; row < rows_; row++) {
+                tile<Int8BFloatTile>(row, b).codes[k / 4][row % kStrip][k % 4] = line[row];
+            }
+        }
+    }
+}
+
 void PackedMatrix::row(size_t index, float* out) const {
     const size_t lane = index % kStrip;
     const std::byte* strip = this->strip(index / kStrip);
@@ -172,6 +186,12 @@ void PackedMatrix::row(size_t index, float* out) const {
             case Layout::kInt4Symmetric: {
                 const auto& tile = reinterpret_cast<const Int4SymmetricTile*>(strip)[b];
                 out[k] = half_to_float(tile.d[lane]) * static_cast<float>(get_nibble(tile.codes, lane, i) - 8);
+                break;
+            }
+            case Layout::kInt8BFloat: {
+                const auto& tile = reinterpret_cast<const Int8BFloatTile*>(strip)[b];
+                const float d = std::bit_cast<float>(uint32_t{tile.d[lane]} << 16);
+                out[k] = d * static_cast<float>(tile.codes[i / 4][lane][i % 4]);
                 break;
             }
             case Layout::kInt8: {

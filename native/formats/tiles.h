@@ -15,6 +15,8 @@
 #include <memory>
 #include <span>
 
+#include "formats/half.h"
+
 namespace gadfly {
 
 constexpr size_t kStrip = 8;   // rows of a strip
@@ -29,12 +31,15 @@ struct Int4SymmetricTile {  // Q4_0: m = -8 d
     uint16_t d[kStrip];
     uint8_t codes[4][kStrip][4];
 };
-struct Int8Tile {
+template <class Scale>  // Half: Q8_0; BFloat: the int8 rows of Grok-1's release
+struct Int8TileOf {
     uint16_t d[kStrip];
     int8_t codes[8][kStrip][4];
 };
+using Int8Tile = Int8TileOf<Half>;
+using Int8BFloatTile = Int8TileOf<BFloat>;
 
-enum class Layout : uint8_t { kFloat32, kFloat16, kBFloat16, kInt4, kInt4Symmetric, kInt8 };
+enum class Layout : uint8_t { kFloat32, kFloat16, kBFloat16, kInt4, kInt4Symmetric, kInt8, kInt8BFloat };
 
 constexpr bool is_float(Layout layout) { return layout <= Layout::kBFloat16; }
 
@@ -53,6 +58,10 @@ class PackedMatrix {
 
     // Rounds float rows to an Int8 matrix: one scale per 32 weights, as Q8_0 does.
     void fill_rounded(size_t first, size_t count, const float* values);
+
+    // All of an Int8BFloat matrix from codes (columns, rows) and bfloat16 scales (groups, rows), as Grok-1 was
+    // released: a group is columns / groups rows of codes, a multiple of kTile.
+    void fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups);
 
     // Decodes one row to float32.
     void row(size_t index, float* out) const;

@@ -15,6 +15,10 @@ inline const std::byte* page_at(const std::byte* head, const AttendTask& task, s
     return head + static_cast<size_t>(task.pages[position / task.page_size]) * task.page_stride;
 }
 
+inline f32x8 capped(f32x8 scores, float cap) {
+    return cap > 0 ? mul(splat(cap), tanh(div(scores, splat(cap)))) : scores;
+}
+
 template <size_t Q>
 void score(const AttendTask& task, size_t visible) {
     for (size_t first = 0; first < visible; first += 2 * kLanes) {
@@ -32,8 +36,8 @@ void score(const AttendTask& task, size_t visible) {
         }
         for (size_t q = 0; q < Q; q++) {
             float* out = task.scores + q * task.score_stride + first;
-            store(out, mul(acc[q][0], splat(task.scale)));
-            store(out + kLanes, mul(acc[q][1], splat(task.scale)));
+            store(out, capped(mul(acc[q][0], splat(task.scale)), task.softcap));
+            store(out + kLanes, capped(mul(acc[q][1], splat(task.scale)), task.softcap));
         }
     }
 }

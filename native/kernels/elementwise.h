@@ -28,6 +28,14 @@ void add_rows(const float* x, const float* y, size_t width, float* out) {
     map(width, out, [=](auto at) { return add(at(x), at(y)); });
 }
 
+void scale_row(const float* x, float factor, size_t width, float* out) {
+    map(width, out, [=](auto at) { return mul(at(x), splat(factor)); });
+}
+
+void add_scaled(const float* x, float factor, size_t width, float* out) {
+    map(width, out, [=](auto at) { return fma(at(x), splat(factor), at(out)); });
+}
+
 void rms_norm(const float* x, const float* weight, float eps, size_t width, float* out) {
     f32x8 squares = splat(0);
     size_t i = 0;

@@ -59,6 +59,7 @@ struct AttendTask {
     size_t head_dim;   // a multiple of 8
     size_t page_size;  // a multiple of 16
     float scale;
+    float softcap;  // scores become softcap · tanh(score / softcap); 0: they stay
     const int32_t* pages;
     const std::byte* keys;    // of this head; page p starts at p · page_stride bytes
     const std::byte* values;  // likewise
@@ -78,7 +79,9 @@ struct Kernels {
                  float* out);
     void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
     void (*add)(const float* x, const float* y, size_t width, float* out);
-    void (*to_half)(const float* x, size_t width, uint16_t* out);  // width a multiple of 8
+    void (*scale)(const float* x, float factor, size_t width, float* out);
+    void (*add_scaled)(const float* x, float factor, size_t width, float* out);  // out += factor · x
+    void (*to_half)(const float* x, size_t width, uint16_t* out);                // width a multiple of 8
     // codes · scale ≈ x, the largest code being ±127; width a multiple of 8. Returns the scale.
     float (*to_int8)(const float* x, size_t width, int8_t* codes);
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out

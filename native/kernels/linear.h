@@ -10,9 +10,7 @@ constexpr size_t kColumns = 6;  // tokens that share one pass over a strip
 
 // acc[c] += tile · x[c]. Two half-tile sums are scaled by their activation scales, then by the rows' weight scales.
 template <size_t C>
-inline void scale_and_add(i32x8 (&sums)[C][2], const uint16_t* d, const Int8Row (&x)[C], size_t block,
-                          f32x8 (&acc)[C]) {
-    const f32x8 scale = load(d, Half{});
+inline void scale_and_add(i32x8 (&sums)[C][2], f32x8 scale, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
 #pragma GCC unroll 8
     for (size_t c = 0; c < C; c++) {
         const float* s = x[c].scale + 2 * block;
@@ -32,7 +30,7 @@ template <size_t C>
 inline void add_tile(const Int4Tile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
     i32x8 sums[C][2];
     dot4<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, tile.d, x, block, acc);
+    scale_and_add<C>(sums, load(tile.d, Half{}), x, block, acc);
     add_minimum<C>(load(tile.m, Half{}), x, block, acc);
 }
 
@@ -40,15 +38,15 @@ template <size_t C>
 inline void add_tile(const Int4SymmetricTile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
     i32x8 sums[C][2];
     dot4<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, tile.d, x, block, acc);
+    scale_and_add<C>(sums, load(tile.d, Half{}), x, block, acc);
     add_minimum<C>(mul(load(tile.d, Half{}), splat(-8.0F)), x, block, acc);
 }
 
-template <size_t C>
-inline void add_tile(const Int8Tile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+template <size_t C, class Scale>
+inline void add_tile(const Int8TileOf<Scale>& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
     i32x8 sums[C][2];
     dot8<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, tile.d, x, block, acc);
+    scale_and_add<C>(sums, load(tile.d, Scale{}), x, block, acc);
 }
 
 inline void store_strip(f32x8 acc, float* out, size_t rows) {
@@ -158,6 +156,7 @@ void linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t firs
         case Layout::kInt4: return integer_linear<Int4Tile>(w, x, begin, end, first, last, out);
         case Layout::kInt4Symmetric: return integer_linear<Int4SymmetricTile>(w, x, begin, end, first, last, out);
         case Layout::kInt8: return integer_linear<Int8Tile>(w, x, begin, end, first, last, out);
+        case Layout::kInt8BFloat: return integer_linear<Int8BFloatTile>(w, x, begin, end, first, last, out);
     }
 }
 

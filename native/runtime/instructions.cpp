@@ -41,15 +41,20 @@ class RmsNorm : public PerRow {
 
 class Quantise : public PerRow {
   public:
-    Quantise(RowsOf rows, size_t x, size_t width, size_t out) : PerRow(rows), x_(x), width_(width), out_(out) {}
+    Quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out)
+        : PerRow(rows), x_(x), width_(width), parts_(parts), out_(out) {}
 
   protected:
     void compute(const Context& c, size_t row) const override {
-        c.kernels.quantise(c.buffers[x_].floats(row), width_, c.buffers[out_].int8s(row, width_));
+        const float* x = c.buffers[x_].floats(row);
+        std::byte* out = c.buffers[out_].data + row * c.buffers[out_].stride;
+        for (size_t part = 0; part < parts_; part++) {
+            c.kernels.quantise(x + part * width_, width_, Int8Row::at(out + part * Int8Row::bytes(width_), width_));
+        }
     }
 
   private:
-    size_t x_, width_, out_;
+    size_t x_, width_, parts_, out_;
 };
 
 class Residual : public PerRow {
@@ -160,12 +165,13 @@ class Store : public PerRow {
 // A unit is a key/value head and a block of queries that share it: some of its heads times some neighbouring tokens.
 class Attend : public Instruction {
   public:
-    Attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out)
+    Attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, float softcap, size_t out)
         : q_(q),
           cache_(std::move(cache)),
           layer_(layer),
           group_(heads / cache_->kv_heads()),
           scale_(scale),
+          softcap_(softcap),
           out_(out) {}
 
     void prepare(const Step& step, size_t threads) override {
@@ -204,6 +210,7 @@ class Attend : public Instruction {
         task.head_dim = head_dim;
         task.page_size = cache_->page_size();
         task.scale = scale_;
+        task.softcap = softcap_;
         task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
         task.keys = cache_->keys(layer_, 0, kv_head);
         task.values = cache_->values(layer_, 0, kv_head);
@@ -229,7 +236,7 @@ class Attend : public Instruction {
     size_t q_;
     Cache cache_;
     size_t layer_, group_;
-    float scale_;
+    float scale_, softcap_;
     size_t out_;
     size_t heads_per_block_ = 1;
     std::vector<Block> blocks_;
@@ -266,6 +273,22 @@ class Add : public PerRow {
     size_t x_, y_, width_, out_;
 };
 
+class Scale : public PerRow {
+  public:
+    Scale(RowsOf rows, size_t x, float factor, size_t width, size_t out)
+        : PerRow(rows), x_(x), factor_(factor), width_(width), out_(out) {}
+
+  protected:
+    void compute(const Context& c, size_t row) const override {
+        c.kernels.scale(c.buffers[x_].floats(row), factor_, width_, c.buffers[out_].floats(row));
+    }
+
+  private:
+    size_t x_;
+    float factor_;
+    size_t width_, out_;
+};
+
 class Select : public PerRow {
   public:
     Select(size_t x, size_t width, size_t out) : PerRow(RowsOf::kWanted), x_(x), width_(width), out_(out) {}
@@ -288,8 +311,8 @@ std::unique_ptr<Instruction> make_embed(Matrix table, size_t out) {
 std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight, float eps, size_t out) {
     return std::make_unique<RmsNorm>(rows, x, std::move(weight), eps, out);
 }
-std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out) {
-    return std::make_unique<Quantise>(rows, x, width, out);
+std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out) {
+    return std::make_unique<Quantise>(rows, x, width, parts, out);
 }
 std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out) {
     return std::make_unique<Residual>(rows, x, rounded, width, out);
@@ -306,8 +329,9 @@ std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, si
 std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t layer) {
     return std::make_unique<Store>(k, v, std::move(cache), layer);
 }
-std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out) {
-    return std::make_unique<Attend>(q, std::move(cache), layer, heads, scale, out);
+std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, float softcap,
+                                         size_t out) {
+    return std::make_unique<Attend>(q, std::move(cache), layer, heads, scale, softcap, out);
 }
 std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind,
                                         size_t out) {
@@ -315,6 +339,9 @@ std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, siz
 }
 std::unique_ptr<Instruction> make_add(RowsOf rows, size_t x, size_t y, size_t width, size_t out) {
     return std::make_unique<Add>(rows, x, y, width, out);
+}
+std::unique_ptr<Instruction> make_scale(RowsOf rows, size_t x, float factor, size_t width, size_t out) {
+    return std::make_unique<Scale>(rows, x, factor, width, out);
 }
 std::unique_ptr<Instruction> make_select(size_t x, size_t width, size_t out) {
     return std::make_unique<Select>(x, width, out);

@@ -34,7 +34,8 @@ class PerRow : public Instruction {
 
 std::unique_ptr<Instruction> make_embed(Matrix table, size_t out);
 std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight, float eps, size_t out);
-std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out);
+// A row of x is `parts` rows of `width`, one after another, and so is a row of out.
+std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out);
 // x minus what its int8 form `rounded` stands for.
 std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out);
 std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out);
@@ -42,9 +43,11 @@ std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, s
 std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, size_t out);
 std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
 std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t layer);
-std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, size_t out);
+std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, float softcap,
+                                         size_t out);
 std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind, size_t out);
 std::unique_ptr<Instruction> make_add(RowsOf rows, size_t x, size_t y, size_t width, size_t out);
+std::unique_ptr<Instruction> make_scale(RowsOf rows, size_t x, float factor, size_t width, size_t out);
 std::unique_ptr<Instruction> make_select(size_t x, size_t width, size_t out);
 
 }  // namespace gadfly

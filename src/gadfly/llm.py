@@ -47,7 +47,7 @@ def load(
     context: int | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
 ) -> "LLM":
-    """Load a model: a catalogue name that has been pulled, or a .gguf file.
+    """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192. `spec` may replace the spec that the file gives. Raises GadflyError.
@@ -84,9 +84,9 @@ class LLM:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
         self.spec = spec
-        self.path = file.gguf.paths[0]
-        self.metadata = file.gguf.metadata
-        self.tokenizer = Tokenizer.from_gguf(self.metadata) if "tokenizer.ggml.model" in self.metadata else None
+        self.path = file.path
+        self.metadata = file.metadata
+        self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
         self.template = self._read_template()
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self._backend = backend
@@ -212,7 +212,7 @@ def place(file: ModelFile, backend: Backend[Any, Any, Any]) -> Weights[Any]:
 
     def one(weight: Weight) -> Any:
         placed = backend.place(weight)
-        file.gguf.release()
+        file.release()
         return placed
 
     return file.weights.map(one)

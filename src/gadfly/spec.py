@@ -9,7 +9,19 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Activation", "Attention", "Block", "Dense", "FeedForward", "ModelSpec", "PreNorm", "Rope"]
+__all__ = [
+    "Activation",
+    "Attention",
+    "Block",
+    "Dense",
+    "FeedForward",
+    "MoE",
+    "ModelSpec",
+    "Norms",
+    "PreNorm",
+    "Rope",
+    "SandwichNorm",
+]
 
 Activation = Literal["silu", "gelu"]  # gelu: the tanh approximation
 
@@ -41,6 +53,7 @@ class Attention:
     head_dim: int
     rope: Rope
     scale: float  # multiplies q·k
+    softcap: float | None = None  # c: scores become c · tanh(score / c), after scaling
 
 
 @dataclass(frozen=True)
@@ -51,7 +64,20 @@ class Dense:
     activation: Activation
 
 
-FeedForward = Dense
+@dataclass(frozen=True)
+class MoE:
+    """A mixture of experts, each a gated feed-forward: the sum of the `selected` likeliest, weighted by the router.
+
+    The weights are the softmax over all experts at those selected, not made to sum to one.
+    """
+
+    experts: int
+    selected: int
+    hidden: int
+    activation: Activation
+
+
+FeedForward = Dense | MoE
 
 
 @dataclass(frozen=True)
@@ -62,12 +88,22 @@ class PreNorm:
 
 
 @dataclass(frozen=True)
+class SandwichNorm:
+    """RMS normalisation of what enters each half of a block and of what leaves it, before it is added to x."""
+
+    eps: float
+
+
+Norms = PreNorm | SandwichNorm
+
+
+@dataclass(frozen=True)
 class Block:
-    """One layer: x += mixer(norm x); x += ffn(norm x)."""
+    """One layer: x += mixer(norm x); x += ffn(norm x). A SandwichNorm also normalises what is added."""
 
     mixer: Attention
     ffn: FeedForward
-    norms: PreNorm
+    norms: Norms
 
 
 @dataclass(frozen=True)
@@ -79,6 +115,8 @@ class ModelSpec:
     context: int
     blocks: tuple[Block, ...]
     norm_eps: float  # of the norm before the logits
+    embedding_scale: float = 1.0
+    logit_scale: float = 1.0
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Path and shape of every weight, matrices as (out, in). A model may tie "output" to "embedding"."""
@@ -91,13 +129,25 @@ class ModelSpec:
 
 
 def _block_shapes(block: Block, dim: int) -> Iterator[tuple[str, tuple[int, ...]]]:
-    mixer, ffn = block.mixer, block.ffn
+    mixer = block.mixer
+    sandwich = isinstance(block.norms, SandwichNorm)
     yield "mixer_norm", (dim,)
     yield "mixer.query", (mixer.heads * mixer.head_dim, dim)
     yield "mixer.key", (mixer.kv_heads * mixer.head_dim, dim)
     yield "mixer.value", (mixer.kv_heads * mixer.head_dim, dim)
     yield "mixer.output", (dim, mixer.heads * mixer.head_dim)
+    if sandwich:
+        yield "mixer_post_norm", (dim,)
     yield "ffn_norm", (dim,)
-    yield "ffn.gate", (ffn.hidden, dim)
-    yield "ffn.up", (ffn.hidden, dim)
-    yield "ffn.down", (dim, ffn.hidden)
+    match block.ffn:
+        case Dense(hidden):
+            yield "ffn.gate", (hidden, dim)
+            yield "ffn.up", (hidden, dim)
+            yield "ffn.down", (dim, hidden)
+        case MoE(experts, _, hidden):
+            yield "ffn.router", (experts, dim)
+            yield "ffn.gate", (experts, hidden, dim)
+            yield "ffn.up", (experts, hidden, dim)
+            yield "ffn.down", (experts, dim, hidden)
+    if sandwich:
+        yield "ffn_post_norm", (dim,)

@@ -11,7 +11,7 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Plain", "Quantised", "Weight", "Weights"]
+__all__ = ["Int8", "Plain", "Quantised", "Weight", "Weights"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,7 +53,38 @@ class Quantised:
         return Quantised(self.format, (len(index), *self.shape[1:]), self.blocks[index])
 
 
-Weight = Plain | Quantised
+@dataclass(frozen=True, eq=False)
+class Int8:
+    """A matrix, or a stack of them, as Grok-1 was released: codes (…, in, out), scales (…, groups, out).
+
+    weight[…, o, i] = codes[…, i, o] · scales[…, i // (in / groups), o]. Scales are bfloat16, as raw uint16.
+    """
+
+    codes: NDArray[np.int8]
+    scales: NDArray[np.uint16]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(…, out, in), as of every weight."""
+        *stack, inputs, outputs = self.codes.shape
+        return (*stack, outputs, inputs)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.codes.nbytes + self.scales.nbytes
+
+    def take_rows(self, index: NDArray[np.intp]) -> "Int8":
+        return Int8(self.codes[..., index], self.scales[..., index])
+
+    def decode(self) -> NDArray[np.float32]:
+        """Float32 (…, out, in): exact, as the product of an int8 and a bfloat16 has 16 significant bits."""
+        scales = (self.scales.astype(np.uint32) << 16).view(np.float32)
+        spread = np.repeat(scales, self.codes.shape[-2] // scales.shape[-2], axis=-2)
+        return np.ascontiguousarray(np.swapaxes(self.codes * spread, -1, -2))
+
+
+Weight = Plain | Quantised | Int8
 
 W = TypeVar("W")
 V = TypeVar("V")

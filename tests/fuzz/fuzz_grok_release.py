@@ -1,7 +1,8 @@
-"""Coverage-guided fuzzing of the Grok-1 release's reader, by hand: anything but a GadflyError is a finding, and slowness.
+"""Coverage-guided fuzzing of the Grok-1 release's reader, by hand: whatever is no GadflyError is a finding.
 
     pip install atheris numpy
-    PYTHONPATH=src:tests python tests/fuzz/fuzz_grok_release.py CORPUS -max_total_time=300 -rss_limit_mb=1024 -timeout=10
+    export PYTHONPATH=src:tests
+    python tests/fuzz/fuzz_grok_release.py CORPUS -max_total_time=300 -rss_limit_mb=1024 -timeout=10
 
 What the reader accepts, CPython's unpickler has to read in the same way. CORPUS is a folder; it is created and given
 sound files to start from: tensors, and a config.json, which is told from them by its first byte.
@@ -15,8 +16,8 @@ from tempfile import TemporaryDirectory
 import atheris
 
 with atheris.instrument_imports(include=["gadfly"]):
+    from gadfly.arch.grok1_release import Hyperparameters, config_json, read_hyperparameters, release_layout
     from gadfly.errors import GadflyError
-    from gadfly.weights.release_layout import Hyperparameters, config_json, read_hyperparameters, release_layout
     from gadfly.weights.release_pickle import StoredArray, walk
 
 from release_pickles import BFLOAT16, FLOAT32, INT8, Array, dumps, unpickle, weight

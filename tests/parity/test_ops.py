@@ -10,9 +10,9 @@ from gadfly.batch import Batch, Span
 from gadfly.ops.native import Native
 from gadfly.ops.reference import Reference
 from gadfly.quant import FORMATS, encode
-from gadfly.spec import Rope
+from gadfly.spec import MoE, Rope
 from gadfly.testing import tiny_spec
-from gadfly.weight import Plain, Quantised
+from gadfly.weight import Int8, Plain, Quantised
 from parity.conftest import PAGE_SIZE, apply, sequences
 
 ENCODABLE = ["F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
@@ -163,3 +163,66 @@ def test_instruction_sets_agree_to_the_bit(name: str) -> None:
         results.append(apply(backend, chain, [x], sequences(7)))
     for result in results[1:]:
         np.testing.assert_array_equal(result, results[0])
+
+
+@pytest.mark.parametrize("name", ["F32", "F16", "Q4_0", "Q8_0", "I8"])
+def test_experts(native: Native, reference: Reference, name: str) -> None:
+    """A router and its experts together: the choice has to be the same, the sum in the same order."""
+    moe, dim, tokens = MoE(experts=5, selected=2, hidden=64, activation="gelu"), 96, 33
+    x, router = normal(tokens, dim), Plain(normal(moe.experts, dim, seed=1) / 4)
+    shapes = [(moe.experts, moe.hidden, dim)] * 2 + [(moe.experts, dim, moe.hidden)]
+    stacks = [stack(name, shape, seed) for seed, shape in enumerate(shapes, 2)]
+
+    def run(backend):
+        r, gate, up, down = map(backend.place, (router, *stacks))
+        return apply(
+            backend, lambda ops, _, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe), [x], sequences(20, 13)
+        )
+
+    exact, found = run(reference), run(native)
+    rms = np.sqrt(np.mean(np.square(found - exact)))
+    assert rms < (1e-5 if name in ("F32", "F16") else 0.02) * exact.std()
+
+
+def stack(name: str, shape: tuple[int, ...], seed: int) -> Plain | Quantised | Int8:
+    count, rows, columns = shape
+    values = normal(*shape, seed=seed) / columns**0.5
+    if name == "F32":
+        return Plain(values)
+    if name == "I8":
+        codes = np.random.default_rng(seed).integers(-127, 128, (count, columns, rows), dtype=np.int8)
+        scales = (normal(count, 2, rows, seed=seed) * 0.002).view(np.uint32) >> 16
+        return Int8(codes, scales.astype(np.uint16))
+    return Quantised(name, shape, encode(name, values.reshape(-1, columns)))
+
+
+def test_routing_ties_go_to_the_lower_index(native: Native, reference: Reference) -> None:
+    moe = MoE(experts=4, selected=2, hidden=32, activation="silu")
+    weights = [Plain(np.zeros((4, 32), np.float32))] + [Plain(normal(4, 32, 32, seed=i)) for i in range(3)]
+
+    def run(backend):
+        router, gate, up, down = map(backend.place, weights)
+        return apply(
+            backend,
+            lambda ops, _, x: ops.experts(x, ops.route(x, router, moe), gate, up, down, moe),
+            [normal(3, 32)],
+            sequences(3),
+        )
+
+    np.testing.assert_allclose(run(native), run(reference), rtol=1e-4, atol=1e-5)
+
+
+@pytest.mark.parametrize("cap", [2.0, 30.0])
+def test_capped_attention(native: Native, reference: Reference, cap: float) -> None:
+    spec = tiny_spec()
+    mixer = replace(spec.blocks[0].mixer, softcap=cap)
+    spec = replace(spec, blocks=(replace(spec.blocks[0], mixer=mixer),))
+    q, k, v = normal(20, 64) * 3, normal(20, 32, seed=1) * 3, normal(20, 32, seed=2)
+
+    def attend(backend):
+        kv = backend.cache(spec, 4, PAGE_SIZE)
+        return apply(
+            backend, lambda ops, batch, q, k, v: ops.attention(q, k, v, mixer, 0, kv, batch), [q, k, v], sequences(20)
+        )
+
+    np.testing.assert_allclose(attend(native), attend(reference), atol=0.03)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gadfly.batch import Batch
 from gadfly.ops import Ops
-from gadfly.spec import Attention, Dense, ModelSpec
+from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, SandwichNorm
 from gadfly.weight import Weights
 
 __all__ = ["forward"]
@@ -20,15 +20,27 @@ KV = TypeVar("KV")
 
 def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
     """Logits (wanted rows, vocab) of a ragged batch; keys and values of its tokens are left in `kv`."""
-    x = ops.embed(weights["embedding"], batch)
+    x = scaled(ops.embed(weights["embedding"], batch), spec.embedding_scale, ops)
     for layer, block in enumerate(spec.blocks):
         w = weights.at(f"blocks.{layer}")
-        normed = ops.rms_norm(x, w["mixer_norm"], block.norms.eps)
-        x = ops.add(x, attend(block.mixer, w.at("mixer"), normed, layer, batch, ops, kv))
-        normed = ops.rms_norm(x, w["ffn_norm"], block.norms.eps)
-        x = ops.add(x, feed(block.ffn, w.at("ffn"), normed, ops))
+        mixed = attend(block.mixer, w.at("mixer"), normed(x, "mixer_norm", w, block, ops), layer, batch, ops, kv)
+        x = ops.add(x, leaving(mixed, "mixer_post_norm", w, block, ops))
+        fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), ops)
+        x = ops.add(x, leaving(fed, "ffn_post_norm", w, block, ops))
     x = ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
-    return ops.project(x, weights["output"])
+    return scaled(ops.project(x, weights["output"]), spec.logit_scale, ops)
+
+
+def normed(x: T, name: str, w: Weights[W], block: Block, ops: Ops[T, W, KV]) -> T:
+    return ops.rms_norm(x, w[name], block.norms.eps)
+
+
+def leaving(x: T, name: str, w: Weights[W], block: Block, ops: Ops[T, W, KV]) -> T:
+    return normed(x, name, w, block, ops) if isinstance(block.norms, SandwichNorm) else x
+
+
+def scaled(x: T, factor: float, ops: Ops[T, W, KV]) -> T:
+    return x if factor == 1.0 else ops.scale(x, factor)
 
 
 def attend(spec: Attention, w: Weights[W], x: T, layer: int, batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
@@ -38,6 +50,10 @@ def attend(spec: Attention, w: Weights[W], x: T, layer: int, batch: Batch, ops: 
     return ops.project(ops.attention(q, k, v, spec, layer, kv, batch), w["output"])
 
 
-def feed(spec: Dense, w: Weights[W], x: T, ops: Ops[T, W, KV]) -> T:
-    hidden = ops.gated(ops.project(x, w["gate"]), ops.project(x, w["up"]), spec.activation)
-    return ops.project(hidden, w["down"])
+def feed(spec: FeedForward, w: Weights[W], x: T, ops: Ops[T, W, KV]) -> T:
+    match spec:
+        case Dense():
+            hidden = ops.gated(ops.project(x, w["gate"]), ops.project(x, w["up"]), spec.activation)
+            return ops.project(hidden, w["down"])
+        case MoE():
+            return ops.experts(x, ops.route(x, w["router"], spec), w["gate"], w["up"], w["down"], spec)

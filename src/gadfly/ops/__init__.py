@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.batch import Batch
-from gadfly.spec import Activation, Attention, ModelSpec, Rope
+from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Weight
 
 __all__ = ["Backend", "Floats", "Ops"]
@@ -50,6 +50,14 @@ class Ops(Protocol[T, W_contra, KV_contra]):
 
     def gated(self, gate: T, up: T, activation: Activation) -> T:
         """activation(gate) · up."""
+
+    def route(self, x: T, router: W_contra, spec: MoE) -> T:
+        """Which experts each token goes to, best first, and their weights: opaque, for `experts`."""
+
+    def experts(self, x: T, routing: T, gate: W_contra, up: W_contra, down: W_contra, spec: MoE) -> T:
+        """Σ weight · downₑ(activation(gateₑ x) · upₑ x) over a token's experts, summed in routing order."""
+
+    def scale(self, x: T, factor: float) -> T: ...
 
     def add(self, x: T, y: T) -> T: ...
 

@@ -18,22 +18,23 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gadfly._native import PackedMatrix, PagedCache, Program, ThreadPool, int8_row_bytes, kernel_names
+from gadfly._native import Deal, PackedMatrix, PagedCache, Program, ThreadPool, int8_row_bytes, kernel_names
 from gadfly.batch import Batch
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
-from gadfly.spec import Activation, Attention, ModelSpec, Rope
-from gadfly.weight import Plain, Quantised, Weight
+from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
+from gadfly.weight import Int8, Plain, Quantised, Weight
 
 __all__ = ["Buffer", "Native", "Recording"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
-IN_PLACE = frozenset({"add", "gated"})  # element by element, so that they may write over what they read
+IN_PLACE = frozenset({"add", "gated", "scale"})  # element by element, so that they may write over what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
-Placed = PackedMatrix | Floats  # matrices and vectors
+Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
+TILE = 32  # columns of a tile of integer weights
 
 
 class Native:
@@ -45,13 +46,36 @@ class Native:
         self._pool = ThreadPool(threads)
 
     def place(self, weight: Weight) -> Placed:
-        """Vectors stay float32; matrices are packed into strips of eight rows."""
-        if isinstance(weight, Plain):
-            return pack_floats(weight.array) if weight.array.ndim == 2 else weight.array.copy()
-        if weight.format in DIRECT:
-            return pack(weight.format, weight.shape, weight.blocks)
-        self.rounded[weight.format] += 1
-        return round_to_int8(weight)
+        """Vectors stay float32; matrices are packed into strips of eight rows, a stack of them one by one."""
+        if len(weight.shape) == 3:
+            return [self._pack(part) for part in unstack(weight)]
+        if len(weight.shape) == 1:
+            assert isinstance(weight, Plain)
+            return np.array(weight.array, np.float32)
+        return self._pack(weight)
+
+    def _pack(self, weight: Weight) -> PackedMatrix:
+        match weight:
+            case Plain(array):
+                return pack_floats(array)
+            case Int8():
+                return self._pack_int8(weight)
+            case Quantised(name, shape, blocks) if name in DIRECT:
+                return pack(name, shape, blocks)
+            case Quantised():
+                self.rounded[weight.format] += 1
+                return round_to_int8(weight)
+
+    def _pack_int8(self, weight: Int8) -> PackedMatrix:
+        """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
+        columns, rows = weight.codes.shape
+        if columns // len(weight.scales) % TILE:
+            return pack_floats(weight.decode())
+        matrix = PackedMatrix("I8", rows, columns)
+        matrix.fill_transposed(
+            np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
+        )
+        return matrix
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         heads = {(block.mixer.kv_heads, block.mixer.head_dim) for block in spec.blocks}
@@ -84,6 +108,19 @@ class Native:
             )
 
         return run
+
+
+def unstack(weight: Weight) -> list[Weight]:
+    """The matrices of a stack."""
+    match weight:
+        case Plain(array):
+            return [Plain(part) for part in array]
+        case Int8(codes, scales):
+            return [Int8(*part) for part in zip(codes, scales, strict=True)]
+        case Quantised(name, (count, *shape), blocks):
+            parts = blocks.reshape(count, -1, blocks.shape[-1])
+            return [Quantised(name, tuple(shape), part) for part in parts]
+    raise AssertionError(weight)
 
 
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
@@ -134,6 +171,7 @@ class Recording:
     calls: list[Call] = field(default_factory=list)
     int8_of: dict[Buffer, Buffer] = field(default_factory=dict)
     residual_of: dict[Buffer, Buffer] = field(default_factory=dict)
+    deal_of: dict[Buffer, Deal] = field(default_factory=dict)
     angles_of: dict[Rope, Buffer] = field(default_factory=dict)
 
     def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
@@ -169,11 +207,38 @@ class Recording:
         batch: Batch,  # noqa: ARG002
     ) -> Buffer:
         self.calls.append(Call("store", (k, v, kv, layer), None))
-        return self._call("attend", q, kv, layer, spec.heads, spec.scale, out=Buffer(q.row_bytes))
+        cap = spec.softcap or 0.0
+        return self._call("attend", q, kv, layer, spec.heads, spec.scale, cap, out=Buffer(q.row_bytes))
 
     def gated(self, gate: Buffer, up: Buffer, activation: Activation) -> Buffer:
         out = Buffer(gate.row_bytes, gate.wanted)
         return self._call("gated", gate.wanted, gate, up, gate.width, activation, out=out)
+
+    def route(self, x: Buffer, router: Placed, spec: MoE) -> Buffer:
+        deal = Deal(spec.experts, spec.selected)
+        choices = self._call("route", self.project(x, router), deal, out=Buffer(8 * spec.selected))
+        self.deal_of[choices] = deal
+        self.calls.append(Call("group", (choices, deal), None))
+        return choices
+
+    def experts(self, x: Buffer, routing: Buffer, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Buffer:
+        assert isinstance(gate, list)
+        assert isinstance(up, list)
+        assert isinstance(down, list)
+        deal, k = self.deal_of[routing], spec.selected
+        x = x if gate[0].is_float else self._int8(x)
+        dealt = self._call("deal", x, x.row_bytes, deal, out=Buffer(k * x.row_bytes))
+        gates = self._experts(dealt, gate, deal, k)
+        hidden = self.gated(gates, self._experts(dealt, up, deal, k), spec.activation)
+        if not down[0].is_float:
+            row = int8_row_bytes(spec.hidden)
+            hidden = self._call("quantise", False, hidden, spec.hidden, k, out=Buffer(k * row))
+        results = self._experts(hidden, down, deal, k)
+        width = down[0].rows
+        return self._call("combine", results, routing, width, deal, out=Buffer(4 * width))
+
+    def scale(self, x: Buffer, factor: float) -> Buffer:
+        return self._call("scale", x.wanted, x, factor, x.width, out=Buffer(x.row_bytes, x.wanted))
 
     def add(self, x: Buffer, y: Buffer) -> Buffer:
         return self._call("add", x.wanted, x, y, x.width, out=Buffer(x.row_bytes, x.wanted))
@@ -208,6 +273,11 @@ class Recording:
     def _linear(self, x: Buffer, weight: PackedMatrix) -> Buffer:
         return self._call("linear", x.wanted, x, weight, out=Buffer(4 * weight.rows, x.wanted))
 
+    def _experts(self, dealt: Buffer, weights: list[PackedMatrix], deal: Deal, k: int) -> Buffer:
+        """Each expert's matrix times its rows of `dealt`, which has k rows in a token's."""
+        out = Buffer(4 * k * weights[0].rows)
+        return self._call("expert", dealt, dealt.row_bytes // k, weights, deal, out=out)
+
     def _residual(self, x: Buffer) -> Buffer:
         """What x loses when it is quantised, once however many weights it meets."""
         if x not in self.residual_of:
@@ -219,7 +289,7 @@ class Recording:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
             out = Buffer(int8_row_bytes(x.width), x.wanted)
-            self.int8_of[x] = self._call("quantise", x.wanted, x, x.width, out=out)
+            self.int8_of[x] = self._call("quantise", x.wanted, x, x.width, 1, out=out)
         return self.int8_of[x]
 
 

@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
-from gadfly.spec import Activation, Attention, ModelSpec, Rope
-from gadfly.weight import Plain, Weight
+from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
+from gadfly.weight import Int8, Plain, Weight
 
 __all__ = ["PagedCache", "Reference"]
 
@@ -44,6 +44,8 @@ class Reference:
     def place(self, weight: Weight) -> Floats:
         if isinstance(weight, Plain):
             return np.array(weight.array, np.float32)
+        if isinstance(weight, Int8):
+            return weight.decode()
         return decode(weight.format, weight.blocks).reshape(weight.shape)
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
@@ -85,6 +87,25 @@ class Reference:
     def gated(self, gate: Floats, up: Floats, activation: Activation) -> Floats:
         return ACTIVATIONS[activation](gate) * up
 
+    def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
+        """(tokens, 2, selected): indices, exact in float32 as they are small, and weights."""
+        chances = softmax(x @ router.T)
+        best = np.argsort(-chances, axis=-1, kind="stable")[:, : spec.selected]  # ties: the lower index first
+        return np.stack([best.astype(np.float32), np.take_along_axis(chances, best, axis=-1)], axis=1)
+
+    def experts(self, x: Floats, routing: Floats, gate: Floats, up: Floats, down: Floats, spec: MoE) -> Floats:
+        out = np.zeros_like(x)
+        for rank in range(spec.selected):
+            chosen, weights = routing[:, 0, rank].astype(int), routing[:, 1, rank, None]
+            for expert in np.unique(chosen):
+                rows = np.flatnonzero(chosen == expert)
+                hidden = self.gated(x[rows] @ gate[expert].T, x[rows] @ up[expert].T, spec.activation)
+                out[rows] += weights[rows] * (hidden @ down[expert].T)
+        return out
+
+    def scale(self, x: Floats, factor: float) -> Floats:
+        return x * np.float32(factor)
+
     def add(self, x: Floats, y: Floats) -> Floats:
         return x + y
 
@@ -99,6 +120,8 @@ def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Atten
     k_heads = keys.reshape(len(keys), spec.kv_heads, spec.head_dim)
     v_heads = values.reshape(len(values), spec.kv_heads, spec.head_dim)
     scores = np.einsum("tkgd,ukd->kgtu", q_heads, k_heads, optimize=True) * np.float32(spec.scale)
+    if spec.softcap is not None:
+        scores = np.float32(spec.softcap) * np.tanh(scores / np.float32(spec.softcap))
     scores[..., np.arange(len(keys)) > positions[:, None]] = -np.inf
     mixed = np.einsum("kgtu,ukd->tkgd", softmax(scores), v_heads, optimize=True)
     return np.asarray(mixed.reshape(q.shape), np.float32)

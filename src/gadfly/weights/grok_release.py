@@ -21,10 +21,10 @@ from weakref import WeakSet
 import numpy as np
 from numpy.typing import NDArray
 
+from gadfly.arch.grok1_release import Hyperparameters, Layout, read_hyperparameters, release_layout
 from gadfly.errors import ModelFileError, NotFoundError
 from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import quoted
-from gadfly.weights.release_layout import Hyperparameters, Layout, read_hyperparameters, release_layout
 from gadfly.weights.release_pickle import StoredArray, StoredWeight, walk
 
 __all__ = ["Float32Tensor", "Int8Tensor", "Release", "ReleaseTensor", "open_release"]

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
+from gadfly.arch.grok1_release import Hyperparameters, Layout, config_json, release_layout
 from gadfly.errors import CapacityError, ModelFileError
 from gadfly.weights.disk import sync_folder, writing
-from gadfly.weights.release_layout import Hyperparameters, Layout, config_json, release_layout
 from gadfly.weights.release_opcodes import ITEM_BYTES
 from gadfly.weights.release_pickler import pickled
 

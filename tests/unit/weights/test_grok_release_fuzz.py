@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from gadfly.arch.grok1_release import Hyperparameters, config_json, read_hyperparameters, release_layout
 from gadfly.errors import GadflyError
 from gadfly.weights.grok_release import Float32Tensor, open_release
-from gadfly.weights.release_layout import Hyperparameters, config_json, read_hyperparameters, release_layout
 from gadfly.weights.release_opcodes import Op
 from gadfly.weights.release_pickle import StoredArray, walk
 from gadfly.weights.release_writer import write_release

@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gadfly.arch.grok1_release import Hyperparameters, release_layout
 from gadfly.errors import CapacityError, ModelFileError
 from gadfly.weights.grok_release import Float32Tensor, open_release
-from gadfly.weights.release_layout import Hyperparameters, release_layout
 from gadfly.weights.release_pickle import StoredArray, StoredWeight, walk
 from gadfly.weights.release_pickler import pickled
 from gadfly.weights.release_writer import write_release
@@ -80,6 +80,14 @@ def test_weights_are_what_the_pickler_of_python_makes_of_them(experts, rows, col
     stored = walk(Path("a"), memoryview(data))
     assert isinstance(stored, StoredWeight)
     assert (stored.weight.shape, stored.scales.shape) == (codes, scales)
+
+
+def test_frames_end_where_the_pickler_of_python_ends_them():
+    """At 64 KiB to the byte, of a frame and of a payload."""
+    for rows in range(2**16 - 300, 2**16 + 2):
+        assert joined(pickled(("int8", (rows, 1)), ("bfloat16", (1, 1)))) == dumps(
+            weight(Array(INT8, (rows, 1)), Array(BFLOAT16, (1, 1)))
+        )
 
 
 @pytest.mark.parametrize(

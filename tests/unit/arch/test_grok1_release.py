@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from gadfly.arch.grok1_release import Hyperparameters, config_json, read_hyperparameters, release_layout
 from gadfly.errors import ModelFileError
-from gadfly.weights.release_layout import Hyperparameters, config_json, read_hyperparameters, release_layout
 
 DATA = Path(__file__).parents[2] / "data"
 

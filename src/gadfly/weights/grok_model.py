@@ -1,0 +1,35 @@
+"""From xAI's release of Grok-1 to a spec and its weights: views of the mapped files, none copied but the routers."""
+
+from pathlib import Path
+
+from gadfly.arch import grok1
+from gadfly.weight import Int8, Plain, Weight, Weights
+from gadfly.weights.grok_release import Float32Tensor, Release, open_release
+from gadfly.weights.model_file import ModelFile
+
+__all__ = ["open_grok1"]
+
+
+def open_grok1(folder: Path) -> ModelFile:
+    """Open a folder with `ckpt-0`. Raises ModelFileError for what is damaged, missing or too much."""
+    release = open_release(folder)
+    spec = grok1.release_spec(release.hyperparameters)
+    weights = {path: read(release, path) for path, _ in spec.shapes() if path != "output"}
+    return ModelFile(
+        path=folder,
+        architecture="grok1",
+        spec=spec,
+        weights=Weights({**weights, "output": weights["embedding"]}),
+        metadata={"general.license": "apache-2.0"},
+        tokenizer=release.tokenizer_path,
+        release=release.release_pages,
+    )
+
+
+def read(release: Release, path: str) -> Weight:
+    name = grok1.RELEASE_NAMES.file_name(path)
+    assert name is not None, path
+    tensor = release.tensor(name)
+    if isinstance(tensor, Float32Tensor):
+        return grok1.arrange_release(path, Plain(tensor.array))
+    return Int8(tensor.codes, tensor.scales)
