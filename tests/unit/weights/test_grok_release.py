@@ -160,7 +160,7 @@ def test_files_are_open_as_long_as_their_tensors_live(written):
 @pytest.mark.skipif(not os.path.exists("/proc/self/status"), reason="needs Linux")  # noqa: PTH110
 def test_opening_reads_headers_only_and_pages_go_back(tmp_path):
     """Sparse files stand for a model of several gigabytes."""
-    large = replace(TINY, vocab_size=2**24, emb_size=64)  # an embedding of 4 GiB
+    large = replace(TINY, vocab_size=2**24, emb_size=64, key_size=16)  # an embedding of 4 GiB
     write_sparse(tmp_path / "large", large)
     before = resident_file_bytes()
     release = open_release(tmp_path / "large")
@@ -176,11 +176,25 @@ def test_opening_reads_headers_only_and_pages_go_back(tmp_path):
     assert resident_file_bytes() < before + 16 * 2**20
 
 
+def test_the_real_release_opens(tmp_path):
+    """All 770 files of it, in their real sizes, as holes on the disk."""
+    write_sparse(tmp_path / "grok-1", Hyperparameters())
+    (tmp_path / "grok-1" / "config.json").unlink()
+    files = sorted((tmp_path / "grok-1" / "ckpt-0").iterdir())
+    assert (len(files), sum(path.stat().st_size for path in files)) == (770, 318_239_886_140)
+    release = open_release(tmp_path / "grok-1")
+    down = release.tensor("transformer/decoder_layer_63/moe/linear_1/w")
+    assert isinstance(down, Int8Tensor)
+    assert (down.path, down.codes.shape, down.scales.shape) == (files[723], (8, 32768, 6144), (8, 8, 6144))
+    assert not down.codes[7, -1].any() and not down.scales[7, -1].any()
+
+
 def write_sparse(folder, hyperparameters):
     (folder / "ckpt-0").mkdir(parents=True)
     (folder / "config.json").write_text(config_json(hyperparameters))
     for tensor in release_layout(hyperparameters):
-        scales = [("bfloat16", (*tensor.shape[:-2], 1, tensor.shape[-1]))] if tensor.kind == "int8" else []
+        groups = 8 if tensor.name.endswith(("linear_1/w", "attention/linear/w")) else 1
+        scales = [("bfloat16", (*tensor.shape[:-2], groups, tensor.shape[-1]))] if tensor.kind == "int8" else []
         with (folder / "ckpt-0" / tensor.file_name).open("wb") as opened:
             for part in pickled((tensor.kind, tensor.shape), *scales):
                 if isinstance(part, bytes):
