@@ -24,7 +24,7 @@ from gadfly.engine import Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.ops import Backend, Floats
-from gadfly.ops.native import Native
+from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import home
 from gadfly.spec import ModelSpec
@@ -45,26 +45,29 @@ def load(
     backend: str = "native",
     threads: int | None = None,
     context: int | None = None,
+    kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
-    made for, up to 8192. `spec` may replace the spec that the file gives. Raises GadflyError.
+    made for, up to 8192, `kernels` to the fastest that this processor executes. `spec` may replace the spec that the file gives. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
         raise NotFoundError(f"there is no model {str(model)!r} here; see `gadfly list --all`, then `gadfly pull NAME`")
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
-    return LLM(file, changed, make_backend(backend, threads or available_processors()), context)
+    return LLM(file, changed, make_backend(backend, threads or available_processors(), kernels), context)
 
 
-def make_backend(name: str, threads: int) -> Backend[Any, Any, Any]:
+def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
     if name == "native":
         if not 1 <= threads <= 1024:
             raise RequestError(f"threads is {threads}; it has to be from 1 to 1024")
-        return Native(threads)
+        if kernels not in (None, *kernel_names()):
+            raise RequestError(f"there are no kernels {kernels!r} here; choose {', '.join(kernel_names())}")
+        return Native(threads, kernels)
     if name == "reference":
         return Reference()
     raise RequestError(f"there is no backend {name!r}; choose native or reference")

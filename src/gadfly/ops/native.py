@@ -26,7 +26,7 @@ from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Int8, Plain, Quantised, Weight
 
-__all__ = ["Buffer", "Native", "Recording"]
+__all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
