@@ -51,7 +51,8 @@ def load(
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
-    made for, up to 8192, `kernels` to the fastest that this processor executes. `spec` may replace the spec that the file gives. Raises GadflyError.
+    made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
+    spec that the file gives. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
