@@ -8,6 +8,7 @@
 #include <new>
 
 #include "formats/half.h"
+#include "formats/size.h"
 
 namespace gadfly {
 namespace {
@@ -65,17 +66,47 @@ void put(Int8Tile& tile, size_t lane, const FileQ8_0& block) {
     for (size_t k = 0; k < kTile; k++) tile.codes[k / 4][lane][k % 4] = block.codes[k];
 }
 
+// A block with a weight that is infinite or no number becomes NaN throughout, as its products would be.
 FileQ8_0 round_block(const float* x) {
     float largest = 0;
-    for (size_t k = 0; k < kTile; k++) largest = std::max(largest, std::fabs(x[k]));
-    FileQ8_0 block;
-    block.d = float_to_half(largest / 127.0F);
-    const float d = half_to_float(block.d);
+    bool finite = true;
     for (size_t k = 0; k < kTile; k++) {
-        const float code = d > 0 ? std::nearbyint(x[k] / d) : 0.0F;
-        block.codes[k] = static_cast<int8_t>(std::clamp(code, -127.0F, 127.0F));
+        largest = std::max(largest, std::fabs(x[k]));
+        finite = finite && std::isfinite(x[k]);
+    }
+    FileQ8_0 block{};
+    block.d = float_to_half(finite ? largest / 127.0F : NAN);
+    const float d = half_to_float(block.d);
+    if (!(d > 0 && std::isfinite(d))) return block;
+    for (size_t k = 0; k < kTile; k++) {
+        block.codes[k] = static_cast<int8_t>(std::clamp(std::nearbyint(x[k] / d), -127.0F, 127.0F));
     }
     return block;
+}
+
+template <size_t kBytes>
+void put_floats(std::byte* strip, size_t lane, const uint8_t* row, size_t columns) {
+    for (size_t k = 0; k < columns; k++) std::memcpy(strip + (k * kStrip + lane) * kBytes, row + k * kBytes, kBytes);
+}
+
+template <class Tile, class FileBlock>
+void put_blocks(std::byte* strip, size_t lane, const uint8_t* row, size_t columns) {
+    for (size_t b = 0; b < columns / kTile; b++) {
+        put(reinterpret_cast<Tile*>(strip)[b], lane, read_block<FileBlock>(row + b * sizeof(FileBlock)));
+    }
+}
+
+// Puts a row as a file holds it into its strip.
+void put_row(Layout layout, std::byte* strip, size_t lane, const uint8_t* row, size_t columns) {
+    switch (layout) {
+        case Layout::kFloat32: return put_floats<4>(strip, lane, row, columns);
+        case Layout::kFloat16: return put_floats<2>(strip, lane, row, columns);
+        case Layout::kBFloat16: return put_floats<2>(strip, lane, row, columns);
+        case Layout::kInt4: return put_blocks<Int4Tile, FileQ4_1>(strip, lane, row, columns);
+        case Layout::kInt4Symmetric: return put_blocks<Int4SymmetricTile, FileQ4_0>(strip, lane, row, columns);
+        case Layout::kInt8BFloat: return;  // files hold it transposed: see fill_transposed
+        case Layout::kInt8: return put_blocks<Int8Tile, FileQ8_0>(strip, lane, row, columns);
+    }
 }
 
 size_t element_bytes(Layout layout) { return layout == Layout::kFloat32 ? 4 : 2; }
@@ -88,12 +119,12 @@ size_t tile_bytes(Layout layout) {
     }
 }
 
-}  // namespace
-
 size_t strip_bytes(Layout layout, size_t columns) {
-    if (is_float(layout)) return columns * kStrip * element_bytes(layout);
-    return columns / kTile * tile_bytes(layout);
+    if (is_float(layout)) return product({columns, kStrip, element_bytes(layout)});
+    return product({columns / kTile, tile_bytes(layout)});
 }
+
+}  // namespace
 
 size_t file_row_bytes(Layout layout, size_t columns) {
     if (is_float(layout)) return columns * element_bytes(layout);
@@ -109,9 +140,8 @@ void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
 
 PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
     : layout_(layout), rows_(rows), columns_(columns), strip_bytes_(strip_bytes(layout, columns)) {
-    constexpr size_t kAlignment = 64;
-    const size_t size = (bytes() + kAlignment - 1) / kAlignment * kAlignment;
-    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kAlignment, size)));
+    const size_t size = whole_lines(product({strips(), strip_bytes_}));
+    data_.reset(static_cast<std::byte*>(std::aligned_alloc(kCacheLine, size)));
     if (!data_) throw std::bad_alloc();
     if (rows % kStrip != 0) std::memset(data_.get() + (strips() - 1) * strip_bytes_, 0, strip_bytes_);
 }
@@ -119,46 +149,24 @@ PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
 void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
     const size_t row_bytes = file_row_bytes(layout_, columns_);
     for (size_t row = first; row < first + count; row++, blocks += row_bytes) {
-        const size_t lane = row % kStrip;
-        if (is_float(layout_)) {
-            const size_t size = element_bytes(layout_);
-            std::byte* strip = data_.get() + row / kStrip * strip_bytes_;
-            for (size_t k = 0; k < columns_; k++)
-                std::memcpy(strip + (k * kStrip + lane) * size, blocks + k * size, size);
-            continue;
-        }
-        for (size_t b = 0; b < columns_ / kTile; b++) {
-            switch (layout_) {
-                case Layout::kInt4:
-                    put(tile<Int4Tile>(row, b), lane, read_block<FileQ4_1>(blocks + b * sizeof(FileQ4_1)));
-                    break;
-                case Layout::kInt4Symmetric:
-                    put(tile<Int4SymmetricTile>(row, b), lane, read_block<FileQ4_0>(blocks + b * sizeof(FileQ4_0)));
-                    break;
-                default: put(tile<Int8Tile>(row, b), lane, read_block<FileQ8_0>(blocks + b * sizeof(FileQ8_0)));
-            }
-        }
+        put_row(layout_, strip_of(row), row % kStrip, blocks, columns_);
     }
 }
 
 void PackedMatrix::fill_rounded(size_t first, size_t count, const float* values) {
     for (size_t row = first; row < first + count; row++, values += columns_) {
-        for (size_t b = 0; b < columns_ / kTile; b++) {
-            put(tile<Int8Tile>(row, b), row % kStrip, round_block(values + b * kTile));
-        }
+        auto* tiles = reinterpret_cast<Int8Tile*>(strip_of(row));
+        for (size_t b = 0; b < columns_ / kTile; b++) put(tiles[b], row % kStrip, round_block(values + b * kTile));
     }
 }
 
 void PackedMatrix::fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups) {
     const size_t group = columns_ / groups;
-    for (size_t b = 0; b < columns_ / kTile; b++) {
-        const uint16_t* scale = scales + b * kTile / group * rows_;
-        for (size_t row = 0; row < rows_; row++) tile<Int8BFloatTile>(row, b).d[row % kStrip] = scale[row];
-        for (size_t k = 0; k < kTile; k++) {
-            const int8_t* line = codes + (b * kTile + k) * rows_;
-            for (size_t row = 0; row < rows_; row++) {
-                tile<Int8BFloatTile>(row, b).codes[k / 4][row % kStrip][k % 4] = line[row];
-            }
+    for (size_t b = 0; b < columns_ / kTile; b++, codes += kTile * rows_) {
+        for (size_t row = 0; row < rows_; row++) {
+            auto& tile = reinterpret_cast<Int8BFloatTile*>(strip_of(row))[b];
+            tile.d[row % kStrip] = scales[b * kTile / group * rows_ + row];
+            for (size_t k = 0; k < kTile; k++) tile.codes[k / 4][row % kStrip][k % 4] = codes[k * rows_ + row];
         }
     }
 }

@@ -43,17 +43,18 @@ enum class Layout : uint8_t { kFloat32, kFloat16, kBFloat16, kInt4, kInt4Symmetr
 
 constexpr bool is_float(Layout layout) { return layout <= Layout::kBFloat16; }
 
-// Bytes of one strip of `columns` columns, and of one row as files hold it.
-size_t strip_bytes(Layout layout, size_t columns);
+// Bytes of one row as files hold it.
 size_t file_row_bytes(Layout layout, size_t columns);
 
 // A matrix (rows, columns) in the layout of its kernels. It owns its memory.
 class PackedMatrix {
   public:
-    // Throws std::bad_alloc. Integer layouts need columns to be a multiple of kTile.
+    // Neither rows nor columns may be zero; integer layouts need columns to be a multiple of kTile. Values are
+    // undefined until filled. Throws std::bad_alloc.
     PackedMatrix(Layout layout, size_t rows, size_t columns);
 
-    // Repacks rows as a file holds them (Q4_0, Q4_1, Q8_0 blocks or floats, row after row), from row `first` on.
+    // Repacks rows as a file holds them (Q4_0, Q4_1, Q8_0 blocks or floats, row after row), from row `first` on. Not
+    // for Int8BFloat. Different rows may be filled by different threads.
     void fill(size_t first, size_t count, const uint8_t* blocks);
 
     // Rounds float rows to an Int8 matrix: one scale per 32 weights, as Q8_0 does.
@@ -69,15 +70,12 @@ class PackedMatrix {
     Layout layout() const { return layout_; }
     size_t rows() const { return rows_; }
     size_t columns() const { return columns_; }
-    size_t strips() const { return (rows_ + kStrip - 1) / kStrip; }
+    size_t strips() const { return (rows_ - 1) / kStrip + 1; }
     size_t bytes() const { return strips() * strip_bytes_; }
     const std::byte* strip(size_t index) const { return data_.get() + index * strip_bytes_; }
 
   private:
-    template <class Tile>
-    Tile& tile(size_t row, size_t block) {
-        return reinterpret_cast<Tile*>(data_.get() + row / kStrip * strip_bytes_)[block];
-    }
+    std::byte* strip_of(size_t row) { return data_.get() + row / kStrip * strip_bytes_; }
 
     struct Free {
         void operator()(std::byte* p) const;

@@ -62,18 +62,22 @@ void gated(const float* gate, const float* up, size_t width, Activation activati
     }
 }
 
+// What values up to `largest` are multiplied with to become codes up to 127; zero where that would overflow.
+inline float codes_per_unit(float largest) { return largest > 1e-36F ? 127.0F / largest : 0.0F; }
+
+// Values that are infinite or no number make NaN of all that share their scale, lest they pass for small numbers.
 void quantise(const float* x, size_t width, Int8Row out) {
     for (size_t group = 0; group < width / kGroup; group++) {
         const f32x8 a = load(x + group * kGroup), b = load(x + group * kGroup + kLanes);
         const float largest = max_lane(max(abs(a), abs(b)));
-        const float inverse = largest > 0 ? 127.0F / largest : 0.0F;
-        const i32x8 code_a = round_to_int(mul(a, splat(inverse))), code_b = round_to_int(mul(b, splat(inverse)));
+        const f32x8 unit = splat(codes_per_unit(largest));
+        const i32x8 code_a = round_to_int(mul(a, unit)), code_b = round_to_int(mul(b, unit));
         int8_t* codes = out.codes + group * kGroup;
         store_int8(codes, code_a);
         store_int8(codes + kLanes, code_b);
-        int32_t total = 0;
-        for (size_t i = 0; i < kGroup; i++) total += codes[i];
-        out.scale[group] = largest / 127.0F;
+        const bool finite = !any_nan(add(sub(a, a), sub(b, b)));
+        const int32_t total = finite ? sum(add(code_a, code_b)) : 0;
+        out.scale[group] = finite ? largest / 127.0F : NAN;
         out.bias[group] = -128 * total;
         const float scaled = out.scale[group] * static_cast<float>(total);
         if (group % 2 == 0) {
@@ -105,12 +109,15 @@ void to_half(const float* x, size_t width, uint16_t* out) {
 }
 
 float to_int8(const float* x, size_t width, int8_t* codes) {
-    f32x8 largest = splat(0);
-    for (size_t i = 0; i < width; i += kLanes) largest = max(abs(load(x + i)), largest);
+    f32x8 largest = splat(0), zero = splat(0);
+    for (size_t i = 0; i < width; i += kLanes) {
+        largest = max(abs(load(x + i)), largest);
+        zero = add(zero, sub(load(x + i), load(x + i)));
+    }
     const float top = max_lane(largest);
-    const f32x8 inverse = splat(top > 0 ? 127.0F / top : 0.0F);
-    for (size_t i = 0; i < width; i += kLanes) store_int8(codes + i, round_to_int(mul(load(x + i), inverse)));
-    return top / 127.0F;
+    const f32x8 unit = splat(codes_per_unit(top));
+    for (size_t i = 0; i < width; i += kLanes) store_int8(codes + i, round_to_int(mul(load(x + i), unit)));
+    return any_nan(zero) ? NAN : top / 127.0F;
 }
 
 }  // namespace

@@ -38,8 +38,9 @@ struct Rows {
     std::byte* data;
     size_t stride;
 
-    float* floats(size_t row) const { return reinterpret_cast<float*>(data + row * stride); }
-    Int8Row int8s(size_t row, size_t width) const { return Int8Row::at(data + row * stride, width); }
+    std::byte* bytes(size_t row) const { return data + row * stride; }
+    float* floats(size_t row) const { return reinterpret_cast<float*>(bytes(row)); }
+    Int8Row int8s(size_t row, size_t width) const { return Int8Row::at(bytes(row), width); }
 };
 
 // What a page of the cache holds of one head. Keys are half floats [head_dim][slot]: softmax magnifies their errors.

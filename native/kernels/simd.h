@@ -29,7 +29,6 @@ using f32x8 = __m256;
 using i32x8 = __m256i;
 
 inline f32x8 splat(float x) { return _mm256_set1_ps(x); }
-inline i32x8 splat_int(int32_t x) { return _mm256_set1_epi32(x); }
 inline f32x8 load(const float* p) { return _mm256_loadu_ps(p); }
 inline f32x8 load(const uint16_t* p, Half) {
     return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
@@ -62,7 +61,13 @@ inline void store_int8(int8_t* p, i32x8 a) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
 }
-inline void store(int32_t* p, i32x8 a) { _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), a); }
+inline int32_t sum(i32x8 a) {  // exact, hence in any order
+    __m128i four = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
+    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+}
+inline i32x8 add(i32x8 a, i32x8 b) { return _mm256_add_epi32(a, b); }
+inline bool any_nan(f32x8 a) { return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)) != 0; }
 
 #else
 
@@ -81,11 +86,6 @@ inline f32x8 each(F f) {
 }
 inline f32x8 splat(float x) {
     return each([&](size_t) { return x; });
-}
-inline i32x8 splat_int(int32_t x) {
-    i32x8 r;
-    for (int32_t& lane : r.lane) lane = x;
-    return r;
 }
 inline f32x8 load(const float* p) {
     return each([&](size_t i) { return p[i]; });
@@ -147,7 +147,21 @@ inline void store_int8(int8_t* p, i32x8 a) {
         p[i] = static_cast<int8_t>(x < -128 ? -128 : x > 127 ? 127 : x);
     }
 }
-inline void store(int32_t* p, i32x8 a) { std::memcpy(p, a.lane, sizeof a.lane); }
+inline i32x8 add(i32x8 a, i32x8 b) {
+    i32x8 r;
+    for (size_t i = 0; i < kLanes; i++) r.lane[i] = a.lane[i] + b.lane[i];
+    return r;
+}
+inline int32_t sum(i32x8 a) {
+    int32_t total = 0;
+    for (const int32_t lane : a.lane) total += lane;
+    return total;
+}
+inline bool any_nan(f32x8 a) {
+    bool any = false;
+    for (const float lane : a.lane) any |= std::isnan(lane);
+    return any;
+}
 
 #endif
 

@@ -1,12 +1,15 @@
 // The paged key/value cache: one pool of pages for all layers.
 #pragma once
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstdlib>
+#include <iterator>
 #include <memory>
 #include <new>
 
+#include "formats/size.h"
 #include "kernels/kernels.h"
 
 namespace gadfly {
@@ -15,12 +18,15 @@ namespace gadfly {
 // zero and untouched until used, so an unused page costs nothing.
 class PagedCache {
   public:
+    // Nothing may be zero; page_size is a multiple of 16, head_dim of 8. Throws std::bad_alloc.
     PagedCache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim)
-        : pages_(pages), page_size_(page_size), kv_heads_(kv_heads), head_dim_(head_dim) {
-        data_.reset(static_cast<std::byte*>(std::calloc(layers * pages, page_stride())));
+        : layers_(layers), pages_(pages), page_size_(page_size), kv_heads_(kv_heads), head_dim_(head_dim) {
+        product({kv_heads, sum(head_dim, 4), page_size, 4});  // at least page_stride()
+        data_.reset(static_cast<std::byte*>(std::calloc(product({layers, pages}), page_stride())));
         if (!data_) throw std::bad_alloc();
     }
 
+    size_t layers() const { return layers_; }
     size_t pages() const { return pages_; }
     size_t page_size() const { return page_size_; }
     size_t kv_heads() const { return kv_heads_; }
@@ -34,13 +40,16 @@ class PagedCache {
         return keys(layer, page, kv_heads_) + head * value_bytes();
     }
 
-    // Stores one position of one layer; k and v are (kv_heads · head_dim). scratch has room for a head.
-    void store(const Kernels& kernels, size_t layer, size_t page, size_t slot, const float* k, const float* v,
-               uint16_t* scratch) {
+    // Stores one position of one layer; k and v are (kv_heads · head_dim).
+    void store(const Kernels& kernels, size_t layer, size_t page, size_t slot, const float* k, const float* v) {
         for (size_t head = 0; head < kv_heads_; head++, k += head_dim_, v += head_dim_) {
-            kernels.to_half(k, head_dim_, scratch);
             auto* column = reinterpret_cast<uint16_t*>(keys(layer, page, head)) + slot;
-            for (size_t d = 0; d < head_dim_; d++) column[d * page_size_] = scratch[d];
+            uint16_t halves[64];
+            for (size_t d = 0; d < head_dim_; d += std::size(halves)) {
+                const size_t count = std::min(std::size(halves), head_dim_ - d);
+                kernels.to_half(k + d, count, halves);
+                for (size_t i = 0; i < count; i++, column += page_size_) *column = halves[i];
+            }
             std::byte* codes = values(layer, page, head);
             auto* scales = reinterpret_cast<float*>(codes + head_dim_ * page_size_);
             scales[slot] = kernels.to_int8(v, head_dim_, reinterpret_cast<int8_t*>(codes) + slot * head_dim_);
@@ -54,7 +63,7 @@ class PagedCache {
     struct Free {
         void operator()(std::byte* p) const { std::free(p); }
     };
-    size_t pages_, page_size_, kv_heads_, head_dim_;
+    size_t layers_, pages_, page_size_, kv_heads_, head_dim_;
     std::unique_ptr<std::byte[], Free> data_;
 };
 

@@ -16,27 +16,31 @@
 
 namespace gadfly {
 
-// A token's choice: as many as selected, best first.
+// One of a token's experts.
 struct Choice {
-    int32_t expert;
+    size_t expert;
     float weight;
 };
 
-// Where each pair is among the dealt rows. Written by `group`, read by the others, anew in each step.
+// Who goes where. Written by `route` and `group`, read by the others, anew in each step.
 struct Deal {
+    Deal(size_t expert_count, size_t per_token) : experts(expert_count), selected(per_token), used(expert_count) {}
+
     size_t experts, selected;
-    std::vector<size_t> starts;  // of each expert's rows, and their end: (experts + 1)
-    std::vector<size_t> row_of;  // of pair token · selected + rank
-    std::vector<size_t> used;    // how many tokens each expert has been given so far, over all steps
+    std::vector<size_t> used;     // tokens each expert has been given, over all steps
+    std::vector<Choice> choices;  // of pair token · selected + rank, the best first
+    std::vector<size_t> starts;   // of each expert's dealt rows, and their end
+    std::vector<size_t> row_of;   // the dealt row of each pair
+    bool taken = false;           // by a router
 };
 using SharedDeal = std::shared_ptr<Deal>;
 
 // logits are (experts); the softmax over all of them at the largest `selected`, ties to the lower index.
-std::unique_ptr<Instruction> make_route(size_t logits, const SharedDeal& deal, size_t out);
-std::unique_ptr<Instruction> make_group(size_t choices, const SharedDeal& deal);
-std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, const SharedDeal& deal, size_t out);
-std::unique_ptr<Instruction> make_expert(size_t x, size_t row_bytes, std::vector<Matrix> weights,
-                                         const SharedDeal& deal, size_t out);
-std::unique_ptr<Instruction> make_combine(size_t x, size_t choices, size_t width, const SharedDeal& deal, size_t out);
+std::unique_ptr<Instruction> make_route(size_t logits, SharedDeal deal);
+std::unique_ptr<Instruction> make_group(SharedDeal deal);
+std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out);
+std::unique_ptr<Instruction> make_expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
+                                         size_t out);
+std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out);
 
 }  // namespace gadfly

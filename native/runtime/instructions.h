@@ -1,4 +1,6 @@
-// The instructions of a program: one class per op of gadfly/ops/__init__.py, plus what native code needs in between.
+// The instructions of a program: one per op of gadfly/ops/__init__.py, plus what native code needs in between.
+//
+// Numbers like `x` and `out` are buffers; what they have to look like is what CheckedProgram checks.
 #pragma once
 
 #include <memory>
@@ -12,28 +14,9 @@ namespace gadfly {
 
 using Matrix = std::shared_ptr<const PackedMatrix>;
 using Cache = std::shared_ptr<PagedCache>;
-using Floats = std::vector<float>;
-
-// An instruction whose work is the same independent thing for every row; rows are dealt out in stretches.
-class PerRow : public Instruction {
-  public:
-    explicit PerRow(RowsOf rows) : rows_(rows) {}
-    size_t units(const Step& step, size_t threads) const override { return std::min(count(step), 4 * threads); }
-    void run(const Context& context, size_t unit) const override {
-        const size_t rows = count(context.step), all = units(context.step, context.threads);
-        for (size_t row = unit * rows / all; row < (unit + 1) * rows / all; row++) compute(context, row);
-    }
-
-  protected:
-    virtual void compute(const Context& context, size_t row) const = 0;
-    size_t count(const Step& step) const { return rows_ == RowsOf::kTokens ? step.tokens.size() : step.wanted.size(); }
-
-  private:
-    RowsOf rows_;
-};
 
 std::unique_ptr<Instruction> make_embed(Matrix table, size_t out);
-std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, Floats weight, float eps, size_t out);
+std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, std::vector<float> weight, float eps, size_t out);
 // A row of x is `parts` rows of `width`, one after another, and so is a row of out.
 std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out);
 // x minus what its int8 form `rounded` stands for.

@@ -5,22 +5,30 @@
 namespace gadfly {
 namespace {
 
-constexpr size_t kAlignment = 64;
-
-size_t aligned(size_t bytes) { return (bytes + kAlignment - 1) / kAlignment * kAlignment; }
-
 bool overlap(const std::vector<size_t>& a, const std::vector<size_t>& b) {
     return std::any_of(a.begin(), a.end(), [&](size_t x) { return std::find(b.begin(), b.end(), x) != b.end(); });
 }
 
+// At least `bytes` of `memory` from a cache line on. What it held is lost.
+std::byte* room(std::vector<std::byte>& memory, size_t bytes) {
+    const size_t needed = sum(bytes, kCacheLine - 1);
+    if (memory.size() < needed) {
+        memory = {};  // first, so that old and new never exist together
+        memory.resize(needed);
+    }
+    const auto address = reinterpret_cast<uintptr_t>(memory.data());
+    return memory.data() + (whole_lines(address) - address);
+}
+
 }  // namespace
 
-size_t Program::add_buffer(RowsOf rows, size_t row_bytes) {
-    buffers_.push_back({rows, row_bytes});
+size_t Program::add_buffer(Buffer buffer) {
+    buffers_.push_back(buffer);
     return buffers_.size() - 1;
 }
 
-void Program::add(std::unique_ptr<Instruction> instruction, std::vector<size_t> reads, std::vector<size_t> writes) {
+void Program::add(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
+                  const std::vector<size_t>& writes) {
     const bool conflict =
         overlap(reads, dirty_writes_) || overlap(writes, dirty_writes_) || overlap(writes, dirty_reads_);
     if (conflict) {
@@ -33,38 +41,35 @@ void Program::add(std::unique_ptr<Instruction> instruction, std::vector<size_t> 
 }
 
 void Program::lay_out(const Step& step, size_t result, float* output) {
-    rows_.clear();
-    size_t total = kAlignment;
     std::vector<size_t> offsets;
-    for (const Buffer& buffer : buffers_) {
+    size_t total = 0;
+    for (size_t b = 0; b < buffers_.size(); b++) {
         offsets.push_back(total);
-        total += aligned(buffer.row_bytes * (buffer.rows == RowsOf::kTokens ? step.tokens.size() : step.wanted.size()));
+        if (b == result) continue;
+        total = sum(total, whole_lines(product({buffers_[b].row_bytes, step.rows(buffers_[b].rows)})));
     }
-    if (arena_.size() < total) arena_ = std::vector<std::byte>(total);
-    auto* base = reinterpret_cast<std::byte*>(aligned(reinterpret_cast<size_t>(arena_.data())));
-    for (size_t b = 0; b < buffers_.size(); b++)
-        rows_.push_back({base + offsets[b] - kAlignment, buffers_[b].row_bytes});
+    std::byte* base = room(arena_, total);
+    rows_.clear();
+    for (size_t b = 0; b < buffers_.size(); b++) rows_.push_back({base + offsets[b], buffers_[b].row_bytes});
     rows_[result].data = reinterpret_cast<std::byte*>(output);
 }
 
 void Program::run(ThreadPool& pool, const Step& step, size_t result, float* output) {
     lay_out(step, result, output);
-    size_t scratch = kAlignment;
-    for (Entry& entry : entries_) {
-        entry.instruction->prepare(step, pool.threads());
-        scratch = std::max(scratch, aligned(entry.instruction->scratch_bytes(step)));
-    }
-    if (scratch_.size() < scratch * pool.threads()) scratch_ = std::vector<std::byte>(scratch * pool.threads());
+    const size_t threads = pool.threads();
+    size_t scratch = 0;
     std::vector<Progress> progress(entries_.size());
-    for (size_t i = 0; i < entries_.size(); i++)
-        progress[i].units = entries_[i].instruction->units(step, pool.threads());
-
-    pool.run([&](size_t thread) {
-        work({kernels_, step, pool.threads(), rows_, scratch_.data() + thread * scratch}, progress);
-    });
+    for (size_t i = 0; i < entries_.size(); i++) {
+        Instruction& instruction = *entries_[i].instruction;
+        instruction.prepare(step, threads);
+        scratch = std::max(scratch, whole_lines(instruction.scratch_bytes()));
+        progress[i].units = instruction.units(step, threads);
+    }
+    std::byte* base = room(scratch_, product({scratch, threads}));
+    pool.run([&](size_t thread) { work({kernels_, step, threads, rows_, base + thread * scratch}, progress); });
 }
 
-void Program::work(const Context& context, std::vector<Progress>& progress) const {
+void Program::work(const Context& context, std::vector<Progress>& progress) const noexcept {
     size_t group = 0;  // the first instruction of the group at hand
     for (size_t i = 0; i < entries_.size(); i++) {
         if (entries_[i].starts_group) {

@@ -1,5 +1,11 @@
 #include "runtime/threads.h"
 
+#include <unistd.h>
+
+#include <stdexcept>
+
+#include "runtime/require.h"
+
 #if defined(__x86_64__)
 #include <immintrin.h>
 #endif
@@ -7,7 +13,7 @@
 namespace gadfly {
 namespace {
 
-constexpr int kSpins = 4000;  // some ten microseconds
+constexpr int kSpins = 4000;  // 50 to 200 µs: a pause takes 40 to 140 cycles
 
 void pause() {
 #if defined(__x86_64__)
@@ -17,7 +23,7 @@ void pause() {
 #endif
 }
 
-// Returns when ready(value) holds.
+// Returns when ready(value) holds. Acquires what was released by the writes that made it so.
 template <class T, class Ready>
 void wait_until(const std::atomic<T>& value, Ready ready) {
     for (int spin = 0; spin < kSpins; spin++) {
@@ -33,27 +39,44 @@ void wait_until_equal(const std::atomic<size_t>& value, size_t wanted) {
     wait_until(value, [wanted](size_t now) { return now == wanted; });
 }
 
-ThreadPool::ThreadPool(size_t threads) {
-    for (size_t index = 1; index < threads; index++) workers_.emplace_back([this, index] { work(index); });
+ThreadPool::ThreadPool(size_t threads) : process_(getpid()) {
+    require(0 < threads && threads <= kMost, "a pool has 1 to 1024 threads");
+    workers_.reserve(threads - 1);
+    try {
+        for (size_t index = 1; index < threads; index++) workers_.emplace_back([this, index] { work(index); });
+    } catch (...) {
+        stop();
+        throw;
+    }
 }
 
 ThreadPool::~ThreadPool() {
-    stopping_.store(true, std::memory_order_relaxed);
-    started_.fetch_add(1, std::memory_order_release);
-    started_.notify_all();
-    for (std::thread& worker : workers_) worker.join();
+    if (getpid() == process_) {
+        stop();
+    } else {  // there is nobody to join, and a handle may neither be joined nor destroyed: leave them
+        new std::vector<std::thread>(std::move(workers_));
+    }
+}
+
+void ThreadPool::check_process() const {
+    if (!workers_.empty() && getpid() != process_) {
+        throw std::runtime_error(
+            "threads do not survive fork(): load the model in this process, or start it by 'spawn' instead");
+    }
 }
 
 void ThreadPool::run(const std::function<void(size_t)>& job) {
+    check_process();
     const std::scoped_lock lock(one_job_);
     job_ = &job;
     running_.store(workers_.size(), std::memory_order_relaxed);
-    started_.fetch_add(1, std::memory_order_release);
+    started_.fetch_add(1, std::memory_order_release);  // publishes job_ and running_
     started_.notify_all();
     job(0);
     wait_until_equal(running_, 0);
 }
 
+// No job is missed: the next one starts only after every worker has finished this one.
 void ThreadPool::work(size_t index) {
     for (uint32_t seen = 0;; seen++) {
         wait_until(started_, [seen](uint32_t now) { return now != seen; });
@@ -61,6 +84,13 @@ void ThreadPool::work(size_t index) {
         (*job_)(index);
         if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();
     }
+}
+
+void ThreadPool::stop() {
+    stopping_.store(true, std::memory_order_relaxed);
+    started_.fetch_add(1, std::memory_order_release);  // publishes stopping_
+    started_.notify_all();
+    for (std::thread& worker : workers_) worker.join();
 }
 
 }  // namespace gadfly

@@ -103,8 +103,6 @@ class Native:
                 batch.page_starts,
                 batch.rows,
                 slot,
-                result.wanted,
-                result.row_bytes // 4,
             )
 
         return run
@@ -179,7 +177,7 @@ class Recording:
         return self._call("embed", table, out=Buffer(4 * table.columns))
 
     def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
-        return self._call("rms_norm", x.wanted, x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
+        return self._call("rms_norm", x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
 
     def project(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
@@ -211,40 +209,37 @@ class Recording:
         return self._call("attend", q, kv, layer, spec.heads, spec.scale, cap, out=Buffer(q.row_bytes))
 
     def gated(self, gate: Buffer, up: Buffer, activation: Activation) -> Buffer:
-        out = Buffer(gate.row_bytes, gate.wanted)
-        return self._call("gated", gate.wanted, gate, up, gate.width, activation, out=out)
+        return self._call("gated", gate, up, activation, out=Buffer(gate.row_bytes, gate.wanted))
 
     def route(self, x: Buffer, router: Placed, spec: MoE) -> Buffer:
         deal = Deal(spec.experts, spec.selected)
-        choices = self._call("route", self.project(x, router), deal, out=Buffer(8 * spec.selected))
-        self.deal_of[choices] = deal
-        self.calls.append(Call("group", (choices, deal), None))
-        return choices
+        self.calls.append(Call("route", (self.project(x, router), deal), None))
+        routing = Buffer(0)  # stands for the deal, which instructions are given instead
+        self.deal_of[routing] = deal
+        return routing
 
     def experts(self, x: Buffer, routing: Buffer, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Buffer:
         assert isinstance(gate, list)
         assert isinstance(up, list)
         assert isinstance(down, list)
         deal, k = self.deal_of[routing], spec.selected
-        x = x if gate[0].is_float else self._int8(x)
-        dealt = self._call("deal", x, x.row_bytes, deal, out=Buffer(k * x.row_bytes))
-        gates = self._experts(dealt, gate, deal, k)
-        hidden = self.gated(gates, self._experts(dealt, up, deal, k), spec.activation)
+        rows = {stack[0].is_float: x if stack[0].is_float else self._int8(x) for stack in (gate, up)}
+        dealt = {kind: self._call("deal", x, deal, out=Buffer(k * x.row_bytes)) for kind, x in rows.items()}
+        gates = self._experts(dealt[gate[0].is_float], gate, deal, k)
+        hidden = self.gated(gates, self._experts(dealt[up[0].is_float], up, deal, k), spec.activation)
         if not down[0].is_float:
-            row = int8_row_bytes(spec.hidden)
-            hidden = self._call("quantise", False, hidden, spec.hidden, k, out=Buffer(k * row))
+            hidden = self._call("quantise", hidden, k, out=Buffer(k * int8_row_bytes(spec.hidden)))
         results = self._experts(hidden, down, deal, k)
-        width = down[0].rows
-        return self._call("combine", results, routing, width, deal, out=Buffer(4 * width))
+        return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
 
     def scale(self, x: Buffer, factor: float) -> Buffer:
-        return self._call("scale", x.wanted, x, factor, x.width, out=Buffer(x.row_bytes, x.wanted))
+        return self._call("scale", x, factor, out=Buffer(x.row_bytes, x.wanted))
 
     def add(self, x: Buffer, y: Buffer) -> Buffer:
-        return self._call("add", x.wanted, x, y, x.width, out=Buffer(x.row_bytes, x.wanted))
+        return self._call("add", x, y, out=Buffer(x.row_bytes, x.wanted))
 
     def select(self, x: Buffer, batch: Batch) -> Buffer:  # noqa: ARG002
-        return self._call("select", x, x.width, out=Buffer(x.row_bytes, wanted=True))
+        return self._call("select", x, out=Buffer(x.row_bytes, wanted=True))
 
     def finish(self, result: Buffer, kernels: str) -> tuple[Program, int]:
         """The program, and the slot in which it leaves `result`. Buffers share slots where their lifetimes allow."""
@@ -271,25 +266,22 @@ class Recording:
         return out
 
     def _linear(self, x: Buffer, weight: PackedMatrix) -> Buffer:
-        return self._call("linear", x.wanted, x, weight, out=Buffer(4 * weight.rows, x.wanted))
+        return self._call("linear", x, weight, out=Buffer(4 * weight.rows, x.wanted))
 
     def _experts(self, dealt: Buffer, weights: list[PackedMatrix], deal: Deal, k: int) -> Buffer:
         """Each expert's matrix times its rows of `dealt`, which has k rows in a token's."""
-        out = Buffer(4 * k * weights[0].rows)
-        return self._call("expert", dealt, dealt.row_bytes // k, weights, deal, out=out)
+        return self._call("expert", dealt, weights, deal, out=Buffer(4 * k * weights[0].rows))
 
     def _residual(self, x: Buffer) -> Buffer:
         """What x loses when it is quantised, once however many weights it meets."""
         if x not in self.residual_of:
-            out = Buffer(x.row_bytes, x.wanted)
-            self.residual_of[x] = self._call("residual", x.wanted, x, self._int8(x), x.width, out=out)
+            self.residual_of[x] = self._call("residual", x, self._int8(x), out=Buffer(x.row_bytes, x.wanted))
         return self.residual_of[x]
 
     def _int8(self, x: Buffer) -> Buffer:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
-            out = Buffer(int8_row_bytes(x.width), x.wanted)
-            self.int8_of[x] = self._call("quantise", x.wanted, x, x.width, 1, out=out)
+            self.int8_of[x] = self._call("quantise", x, 1, out=Buffer(int8_row_bytes(x.width), x.wanted))
         return self.int8_of[x]
 
 

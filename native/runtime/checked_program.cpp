@@ -1,0 +1,208 @@
+#include "runtime/checked_program.h"
+
+#include <algorithm>
+
+#include "formats/size.h"
+#include "runtime/require.h"
+
+namespace gadfly {
+namespace {
+
+// Resource numbers, beyond those of buffers: of the caches' layers, and of the deals.
+constexpr size_t kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
+
+}  // namespace
+
+const Buffer& CheckedProgram::at(size_t buffer) const {
+    require(buffer < program_.buffers().size(), "no buffer of that number");
+    return program_.buffers()[buffer];
+}
+
+size_t CheckedProgram::width(size_t buffer) const { return at(buffer).row_bytes / sizeof(float); }
+
+void CheckedProgram::require_floats(size_t buffer, RowsOf rows, size_t width) const {
+    require(at(buffer).rows == rows, "a buffer of the wrong rows: of all tokens, or of those wanted");
+    require(at(buffer).row_bytes == width * sizeof(float), "a buffer of the wrong width");
+}
+
+void CheckedProgram::require_int8s(size_t buffer, RowsOf rows, size_t width) const {
+    require(at(buffer).rows == rows, "a buffer of the wrong rows: of all tokens, or of those wanted");
+    require(width % kTile == 0, "int8 rows have a multiple of 32 columns");
+    require(at(buffer).row_bytes == Int8Row::bytes(width), "a buffer of the wrong width");
+}
+
+void CheckedProgram::require_factors(size_t buffer, RowsOf rows, const PackedMatrix& weight, size_t parts) const {
+    const size_t width = product({parts, weight.columns()});
+    is_float(weight.layout()) ? require_floats(buffer, rows, width) : require_int8s(buffer, rows, width);
+}
+
+void CheckedProgram::record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write) {
+    require(std::find(reads.begin(), reads.end(), write) == reads.end(), "an instruction cannot replace its input");
+    record_in_place(std::move(instruction), reads, write);
+}
+
+void CheckedProgram::record_in_place(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
+                                     size_t write) {
+    require(!admitted_, "a program that has run is complete");
+    program_.add(std::move(instruction), reads, {write});
+}
+
+void CheckedProgram::remember(const Cache& cache) {
+    if (std::find(caches_.begin(), caches_.end(), cache) == caches_.end()) caches_.push_back(cache);
+}
+
+size_t CheckedProgram::number(const SharedDeal& deal) const {
+    const auto found = std::find(deals_.begin(), deals_.end(), deal);
+    require(found != deals_.end(), "a deal that no router of this program fills");
+    return kDeals + static_cast<size_t>(found - deals_.begin());
+}
+
+size_t CheckedProgram::buffer(RowsOf rows, size_t row_bytes) {
+    require(!admitted_, "a program that has run is complete");
+    require(row_bytes % sizeof(float) == 0, "rows are a multiple of four bytes");
+    return program_.add_buffer({rows, row_bytes});
+}
+
+void CheckedProgram::embed(const Matrix& table, size_t out) {
+    require_floats(out, RowsOf::kTokens, table->columns());
+    record(make_embed(table, out), {}, out);
+    vocab_ = std::min(vocab_, table->rows());
+}
+
+void CheckedProgram::rms_norm(size_t x, std::vector<float> weight, float eps, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_floats(x, rows, weight.size());
+    require_floats(out, rows, weight.size());
+    record_in_place(make_rms_norm(rows, x, std::move(weight), eps, out), {x}, out);
+}
+
+void CheckedProgram::quantise(size_t x, size_t parts, size_t out) {
+    require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
+    require_int8s(out, at(x).rows, width(x));
+    record(make_quantise(at(x).rows, x, width(x) / parts, parts, out), {x}, out);
+}
+
+void CheckedProgram::residual(size_t x, size_t rounded, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_floats(x, rows, width(out));
+    require_int8s(rounded, rows, width(out));
+    record_in_place(make_residual(rows, x, rounded, width(out), out), {x, rounded}, out);
+}
+
+void CheckedProgram::linear(size_t x, const Matrix& weight, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_factors(x, rows, *weight, 1);
+    require_floats(out, rows, weight->rows());
+    record(make_linear(rows, x, weight, out), {x}, out);
+}
+
+void CheckedProgram::angles(std::vector<double> frequencies, size_t out) {
+    require_floats(out, RowsOf::kTokens, 2 * frequencies.size());
+    record(make_angles(std::move(frequencies), out), {}, out);
+}
+
+void CheckedProgram::rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out) {
+    require(dim % 2 == 0 && dim <= head_dim, "rope turns an even number of components, at most all");
+    require(head_dim > 0 && heads == width(x) / head_dim, "a buffer of the wrong width");
+    require_floats(x, RowsOf::kTokens, heads * head_dim);
+    require_floats(angles, RowsOf::kTokens, dim);
+    require_floats(out, RowsOf::kTokens, heads * head_dim);
+    record(make_rope(x, angles, heads, head_dim, dim, out), {x, angles}, out);
+}
+
+void CheckedProgram::store(size_t k, size_t v, const Cache& cache, size_t layer) {
+    require(layer < cache->layers(), "a layer that the cache does not have");
+    require_floats(k, RowsOf::kTokens, cache->kv_heads() * cache->head_dim());
+    require_floats(v, RowsOf::kTokens, cache->kv_heads() * cache->head_dim());
+    record(make_store(k, v, cache, layer), {k, v}, kCaches + layer);
+    remember(cache);
+}
+
+void CheckedProgram::attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, float softcap,
+                            size_t out) {
+    require(layer < cache->layers(), "a layer that the cache does not have");
+    require(heads > 0 && heads % cache->kv_heads() == 0, "query heads are a multiple of key/value heads");
+    require(heads == width(q) / cache->head_dim(), "a buffer of the wrong width");
+    require_floats(q, RowsOf::kTokens, heads * cache->head_dim());
+    require_floats(out, RowsOf::kTokens, heads * cache->head_dim());
+    record(make_attend(q, cache, layer, heads, scale, softcap, out), {q, kCaches + layer}, out);
+    remember(cache);
+}
+
+void CheckedProgram::gated(size_t gate, size_t up, Activation activation, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_floats(gate, rows, width(out));
+    require_floats(up, rows, width(out));
+    record_in_place(make_gated(rows, gate, up, width(out), activation, out), {gate, up}, out);
+}
+
+void CheckedProgram::add(size_t x, size_t y, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_floats(x, rows, width(out));
+    require_floats(y, rows, width(out));
+    record_in_place(make_add(rows, x, y, width(out), out), {x, y}, out);
+}
+
+void CheckedProgram::scale(size_t x, float factor, size_t out) {
+    require_floats(x, at(out).rows, width(out));
+    record_in_place(make_scale(at(out).rows, x, factor, width(out), out), {x}, out);
+}
+
+void CheckedProgram::select(size_t x, size_t out) {
+    require_floats(x, RowsOf::kTokens, width(out));
+    require_floats(out, RowsOf::kWanted, width(out));
+    record(make_select(x, width(out), out), {x}, out);
+}
+
+void CheckedProgram::route(size_t logits, const SharedDeal& deal) {
+    require(!deal->taken, "a deal is filled by one router");
+    require_floats(logits, RowsOf::kTokens, deal->experts);
+    const size_t number = kDeals + deals_.size();
+    record(make_route(logits, deal), {logits}, number);
+    record_in_place(make_group(deal), {number}, number);
+    deals_.push_back(deal);
+    deal->taken = true;
+}
+
+void CheckedProgram::deal(size_t x, const SharedDeal& deal, size_t out) {
+    const size_t row_bytes = at(x).row_bytes;
+    require(at(x).rows == RowsOf::kTokens && at(out).rows == RowsOf::kTokens, "only rows of all tokens are dealt");
+    require(at(out).row_bytes == product({deal->selected, row_bytes}), "a buffer of the wrong width");
+    record(make_deal(x, row_bytes, deal, out), {x, number(deal)}, out);
+}
+
+void CheckedProgram::expert(size_t x, std::vector<Matrix> weights, const SharedDeal& deal, size_t out) {
+    require(weights.size() == deal->experts, "a matrix for every expert");
+    const PackedMatrix& first = *weights.front();
+    for (const Matrix& weight : weights) {
+        require(weight->layout() == first.layout() && weight->rows() == first.rows() &&
+                    weight->columns() == first.columns(),
+                "experts of different shapes");
+    }
+    require_factors(x, RowsOf::kTokens, first, deal->selected);
+    require_floats(out, RowsOf::kTokens, product({deal->selected, first.rows()}));
+    const size_t row_bytes = at(x).row_bytes / deal->selected;
+    record(make_expert(x, row_bytes, std::move(weights), deal, out), {x, number(deal)}, out);
+}
+
+void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {
+    require_floats(x, RowsOf::kTokens, product({deal->selected, width(out)}));
+    require_floats(out, RowsOf::kTokens, width(out));
+    record(make_combine(x, width(out), deal, out), {x, number(deal)}, out);
+}
+
+CheckedProgram::Shape CheckedProgram::admit(const ThreadPool& pool, const Step& step, size_t result) {
+    pool.check_process();
+    const Shape shape{step.rows(at(result).rows), width(result)};
+    step.check(vocab_);
+    for (const Cache& cache : caches_) step.check_pages(cache->pages(), cache->page_size());
+    admitted_ = true;
+    return shape;
+}
+
+void CheckedProgram::run(ThreadPool& pool, const Step& step, size_t result, float* output) {
+    const std::scoped_lock lock(one_step_);
+    program_.run(pool, step, result, output);
+}
+
+}  // namespace gadfly

@@ -1,0 +1,72 @@
+// A program that cannot reach outside its buffers, whatever is recorded and whatever the batch.
+//
+// Operands are checked when an instruction is recorded, a step's numbers before it runs; what is wrong throws
+// std::invalid_argument and changes nothing.
+#pragma once
+
+#include <mutex>
+#include <vector>
+
+#include "runtime/experts.h"
+
+namespace gadfly {
+
+class CheckedProgram {
+  public:
+    explicit CheckedProgram(const Kernels& kernels) : program_(kernels) {}
+
+    // The number of a new buffer; rows are float32, or int8 rows of Int8Row::bytes.
+    size_t buffer(RowsOf rows, size_t row_bytes);
+
+    // Instructions, in the order in which they run: see gadfly/ops/__init__.py. Whether one works on the rows of all
+    // tokens or of those wanted, and how wide they are, is what its buffers say.
+    void embed(const Matrix& table, size_t out);
+    void rms_norm(size_t x, std::vector<float> weight, float eps, size_t out);
+    void quantise(size_t x, size_t parts, size_t out);
+    void residual(size_t x, size_t rounded, size_t out);
+    void linear(size_t x, const Matrix& weight, size_t out);
+    void angles(std::vector<double> frequencies, size_t out);
+    void rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
+    void store(size_t k, size_t v, const Cache& cache, size_t layer);
+    void attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, float softcap, size_t out);
+    void gated(size_t gate, size_t up, Activation activation, size_t out);
+    void add(size_t x, size_t y, size_t out);
+    void scale(size_t x, float factor, size_t out);
+    void select(size_t x, size_t out);
+
+    // A mixture of experts: see runtime/experts.h. A deal belongs to the program and the router that fill it first.
+    void route(size_t logits, const SharedDeal& deal);
+    void deal(size_t x, const SharedDeal& deal, size_t out);
+    void expert(size_t x, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
+    void combine(size_t x, const SharedDeal& deal, size_t out);
+
+    // Checks what `run` is going to be called with; afterwards nothing more can be recorded. Returns the shape of the
+    // result: rows and columns.
+    struct Shape {
+        size_t rows, columns;
+    };
+    Shape admit(const ThreadPool& pool, const Step& step, size_t result);
+
+    // Runs an admitted step: `output` receives the result, row after row. Concurrent callers queue.
+    void run(ThreadPool& pool, const Step& step, size_t result, float* output);
+
+  private:
+    const Buffer& at(size_t buffer) const;
+    size_t width(size_t buffer) const;
+    void require_floats(size_t buffer, RowsOf rows, size_t width) const;
+    void require_int8s(size_t buffer, RowsOf rows, size_t width) const;
+    void require_factors(size_t buffer, RowsOf rows, const PackedMatrix& weight, size_t parts) const;
+    void record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
+    void record_in_place(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
+    void remember(const Cache& cache);
+    size_t number(const SharedDeal& deal) const;
+
+    Program program_;
+    bool admitted_ = false;      // a step has been
+    size_t vocab_ = SIZE_MAX;    // of the smallest table
+    std::vector<Cache> caches_;  // that any instruction uses
+    std::vector<SharedDeal> deals_;
+    std::mutex one_step_;
+};
+
+}  // namespace gadfly
