@@ -45,5 +45,5 @@ def test_nothing_points_to_a_place_on_one_machine() -> None:
 
 
 def test_the_pattern_for_places_finds_some() -> None:
-    assert PLACES.findall("see /work/x/y, `/home/ann/a.gguf`") == ["/work/x", "/home/ann"]
+    assert PLACES.findall("see /mnt/x/y, `/home/ann/a.gguf`") == ["/mnt/x", "/home/ann"]
     assert not PLACES.findall("https://example.org/home/page ~/work/it")
