@@ -27,6 +27,7 @@ __all__ = [
     "Needs",
     "Version",
     "best",
+    "cache_bytes_per_token",
     "hidden_width",
     "judge",
     "needs",

@@ -21,7 +21,7 @@ _VERSIONS = (  # mark in /proc/self/cgroup, mount, files of the limit and the us
 def memory_here(root: Path = ROOT) -> int:
     """Bytes of memory that this process can have."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    return min(total, *(limit for limit, _ in _groups(root)), total)
+    return min([total, *(limit for limit, _ in _groups(root))])
 
 
 def memory_available(root: Path = ROOT) -> int:
@@ -29,7 +29,7 @@ def memory_available(root: Path = ROOT) -> int:
     total = memory_here(root)
     known = _table(root / "proc/meminfo").get("MemAvailable:")
     left = (max(0, limit - used) for limit, used in _groups(root))
-    return min(total, *left, known * 1024 if known is not None else total)
+    return min([total, *left, known * 1024 if known is not None else total])
 
 
 def _groups(root: Path) -> Iterator[tuple[int, int]]:
