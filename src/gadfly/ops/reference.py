@@ -115,7 +115,7 @@ class Reference:
         return x + bias
 
     def softcap(self, x: Floats, cap: float) -> Floats:
-        return np.float32(cap) * np.tanh(x / np.float32(cap))
+        return np.asarray(np.float32(cap) * np.tanh(x / np.float32(cap)), np.float32)
 
     def scale(self, x: Floats, factor: float) -> Floats:
         return x * np.float32(factor)
