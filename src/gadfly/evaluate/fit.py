@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from math import prod
 from typing import Literal
 
+from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.hub.recommend import SHARE
 from gadfly.model.cost import matrices
 from gadfly.quant import FORMATS
-from gadfly.spec import Dense, FeedForward, ModelSpec, MoE
-from gadfly.weight import Int8, Quantised
+from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
+from gadfly.weight import Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weights.export import OutTensor
 from gadfly.weights.load import ModelFile
 
 __all__ = [
@@ -37,10 +39,8 @@ __all__ = [
 
 Comfort = Literal["comfortable", "tight", "no"]
 
-INT8 = "int8"  # rows of int8 with a bfloat16 scale each, as Grok-1 was released: no format of blocks, so not in FORMATS
+INT8 = LOSSLESS  # rows of int8 with bfloat16 scales, as Grok-1 was released: no format of blocks, so not in FORMATS
 FORMATS_TO_SHOW = ("F16", INT8, "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K")  # the most precise first
-_LADDER = ("Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "Q8_0")
-_SMALLER_BLOCKS = {"Q2_K": "Q4_0", "Q3_K": "Q4_0", "Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}
 
 PROGRAM = 80_000_000  # bytes: Python, libraries, tokenizer
 STEP_TOKENS = 256  # of the largest step
@@ -76,42 +76,13 @@ class Version:
 
 
 def quantised(spec: ModelSpec, tied: bool, name: str) -> Version:
-    """The model in a format, with what deserves more bits in a better one.
-
-    In the K formats, the way down is one step better, embedding and logits are two, and so is attention where experts
-    make it a small part of the whole. Routers stay float32. Rows that do not fill a format's blocks take the next one
-    with smaller blocks, as they do in llama.cpp.
-    """
-    formats, size = {}, 0
-    mixture = any(len(shape) == 3 for _, shape in spec.shapes())
-    for path, shape in spec.shapes():
-        if not (tied and path == "output"):
-            formats[path] = _fitting(_better(path, name, mixture), shape)
-            size += _file_bytes(formats[path], shape)
-    return Version(name, spec, formats, size)
-
-
-def _better(path: str, name: str, mixture: bool) -> str:
-    part = path.rpartition(".")[2]
-    if part.endswith("norm") or part == "router":
-        return "F32"
-    if path in ("embedding", "output"):
-        return "Q8_0" if name in ("Q4_0", "Q4_1") else _step(name, 2)
-    if ".mixer." in path and mixture:
-        return _step(name, 2)
-    return _step(name, 1) if part == "down" else name
-
-
-def _step(name: str, steps: int) -> str:
-    return _LADDER[min(_LADDER.index(name) + steps, len(_LADDER) - 1)] if name in _LADDER else name
-
-
-def _fitting(name: str, shape: tuple[int, ...]) -> str:
-    if len(shape) == 1 or name in ("F32", INT8):
-        return "F32" if len(shape) == 1 else name
-    while shape[-1] % FORMATS[name].block_size:
-        name = _SMALLER_BLOCKS.get(name, "F16")
-    return name
+    """The model in a format, with the mix of formats that `gadfly convert` makes of it."""
+    shapes = {path: shape for path, shape in spec.shapes() if not (tied and path == "output")}
+    mix = Mix("Q8_0" if name == INT8 else name, experts=any(len(shape) == 3 for shape in shapes.values()))
+    formats = {path: mix.choose(OutTensor(path, path, shape, ())) for path, shape in shapes.items()}
+    if name == INT8:
+        formats = {path: chosen if chosen == "F32" else INT8 for path, chosen in formats.items()}
+    return Version(name, spec, formats, sum(_file_bytes(formats[path], shape) for path, shape in shapes.items()))
 
 
 def _file_bytes(name: str, shape: tuple[int, ...]) -> int:
@@ -125,17 +96,26 @@ def opened(file: ModelFile) -> Version:
     weights = {path: file.weights[path] for path in file.weights}
     if weights["output"] is weights["embedding"]:
         del weights["output"]
-    formats, sizes = {}, dict[str, int]()
+    formats = {path: format_name(weight) for path, weight in weights.items()}
+    sizes = dict.fromkeys(formats.values(), 0)
     for path, weight in weights.items():
-        match weight:
-            case Quantised():
-                formats[path] = weight.format
-            case Int8():
-                formats[path] = INT8
-            case _:
-                formats[path] = "F32"
-        sizes[formats[path]] = sizes.get(formats[path], 0) + weight.size
+        sizes[formats[path]] += weight.size
     return Version(max(sizes, key=lambda name: sizes[name]), file.spec, formats, sum(sizes.values()))
+
+
+def format_name(weight: Weight) -> str:
+    """What its numbers are in: a key of FORMATS, or INT8."""
+    match weight:
+        case Plain():
+            return "F32"
+        case Quantised():
+            return weight.format
+        case Int8():
+            return INT8
+        case Reordered():
+            return format_name(weight.weight)
+        case Joined() | Stack():
+            return format_name(weight.parts[0])
 
 
 @dataclass(frozen=True)
@@ -206,6 +186,8 @@ def hidden_width(ffn: FeedForward) -> int:
             return ffn.hidden
         case MoE():
             return ffn.selected * ffn.hidden
+        case Parallel():
+            return hidden_width(ffn.dense) + hidden_width(ffn.moe)
 
 
 def judge(wanted: Needs, memory: Memory) -> Comfort:

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from gadfly.evaluate.fit import Comfort, Version, quantised
 from gadfly.hub.catalogue import Model, Shape
-from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, PreNorm, Rope
+from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, Parallel, PreNorm, Rope
 
 __all__ = ["nearest", "published", "spec_of"]
 
@@ -21,9 +21,8 @@ def spec_of(model: Model) -> ModelSpec:
 def _feed_forward(shape: Shape) -> FeedForward:
     if not shape.experts:
         return Dense(shape.hidden, "silu")
-    # A dense branch weighs and costs what so many experts more do that every token goes to.
-    branch = shape.dense_hidden // shape.hidden
-    return MoE(shape.experts + branch, shape.selected + branch, shape.hidden, "silu")
+    mixture = MoE(shape.experts, shape.selected, shape.hidden, "silu")
+    return Parallel(Dense(shape.dense_hidden, "silu"), mixture, 1.0) if shape.dense_hidden else mixture
 
 
 def published(model: Model) -> Version:

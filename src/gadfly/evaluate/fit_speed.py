@@ -10,11 +10,12 @@ experts do not fit into memory, those that are missing would be read from disk, 
 Where the speeds come from: `gadfly.evaluate.fit_probe`.
 """
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from gadfly.evaluate.fit import STEP_TOKENS, Held, Needs, Version, hidden_width
-from gadfly.model.cost import Cost, expected_experts, matrices
+from gadfly.model.cost import expected_experts, matrices
 from gadfly.spec import ModelSpec
 
 __all__ = [
@@ -109,10 +110,14 @@ def layer_elements(spec: ModelSpec) -> int:
     )
 
 
-def attention_operations(spec: ModelSpec, tokens: int, position: int) -> float:
-    """Of `tokens` tokens from `position` on, each of which attends to all positions up to its own."""
-    seen = tokens * position + tokens * (tokens + 1) / 2
-    return seen * Cost.of(spec, tied=False).attention_flops_per_position
+def attention_operations(spec: ModelSpec, tokens: int, position: int) -> int:
+    """Of `tokens` tokens from `position` on, each of which attends to all positions up to its own that it can see."""
+    reach = range(position + 1, position + tokens + 1)
+    layers = Counter(block.mixer for block in spec.blocks)
+    return sum(
+        count * 4 * mixer.heads * mixer.head_dim * sum(min(seen, mixer.window or seen) for seen in reach)
+        for mixer, count in layers.items()
+    )
 
 
 @dataclass(frozen=True)

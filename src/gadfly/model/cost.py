@@ -9,7 +9,7 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from gadfly.spec import Dense, FeedForward, ModelSpec, MoE
+from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
 
 __all__ = ["Cost", "Matrix", "expected_experts", "matrices"]
 
@@ -60,6 +60,8 @@ def _selected(ffn: FeedForward) -> int:
     match ffn:
         case MoE():
             return ffn.selected
+        case Parallel(_, moe):
+            return moe.selected
         case Dense():
             return 1
 
