@@ -122,14 +122,14 @@ def write_llama(path: Path, name: str) -> Path:
 
 
 def write_mixture(folder: Path) -> Path:
-    """Six layers of eight experts, two for each token: 0.4 billion parameters."""
+    """Twelve layers of eight experts, two for each token: 0.5 billion parameters."""
     shape = grok1_release.Hyperparameters(
-        vocab_size=4096,
+        vocab_size=8192,
         sequence_len=2048,
-        emb_size=1024,
-        num_q_heads=8,
+        emb_size=768,
+        num_q_heads=6,
         num_kv_heads=2,
-        num_layers=6,
+        num_layers=12,
         widening_factor=4,
     )
     draw = np.random.default_rng(0)
