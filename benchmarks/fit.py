@@ -3,7 +3,7 @@
     python benchmarks/fit.py [--threads 1,2] [--rounds 3] [--large]
 
 Predicting (a probe of the machine) and measuring take turns, A B B A, so that whatever else the machine does happens to
-both. A prediction is made of best times, so the best of each round's measurements counts; of rounds, the medians do.
+both; medians count.
 Besides the default model there are a mixture of experts in int8, as Grok-1 was released, and with --large a Llama of
 1.1 billion parameters in two formats; their weights are noise, which costs nothing less, and they are deleted.
 """
@@ -20,7 +20,7 @@ import numpy as np
 
 import gadfly
 from gadfly.arch import grok1_release, llama
-from gadfly.evaluate.fit import opened
+from gadfly.evaluate.fit import needs, opened
 from gadfly.evaluate.fit_probe import held_formats, probe
 from gadfly.evaluate.fit_speed import predict
 from gadfly.evaluate.machine import processor
@@ -32,7 +32,6 @@ from gadfly.weights.load import open_model
 from gadfly.weights.release_writer import write_release
 
 PROMPT, ANSWER = 512, 24
-PROBE_BYTES = 2**27
 
 
 def main() -> None:
@@ -74,16 +73,17 @@ def compare(name: str, path: str | Path, threads: int, rounds: int) -> dict[str,
     llm = gadfly.load(path, threads=threads)
     version, held = opened(open_model(llm.path)), held_formats()
     kernels = {held[each].kernel for each in version.formats.values()}
+    weights = needs(version, held, PROMPT + ANSWER).weights
     subject = Gadfly(llm, PROMPT + ANSWER)
     found: dict[str, list[float]] = {}
     for turn in range(rounds):
         for what in ("said", "measured") if turn % 2 else ("measured", "said"):
             if what == "said":
-                fast = predict(version, held, probe(threads, kernels, held, PROBE_BYTES), PROMPT)
+                fast = predict(version, held, probe(threads, kernels, held, weights), PROMPT)
                 speeds = fast.prefill, fast.decode
             else:
                 (speed,) = measure([subject], 3, PROMPT, ANSWER)
-                speeds = max(speed.prefill_rounds), max(speed.decode_rounds)
+                speeds = speed.prefill, speed.decode
             for kind, value in zip(("prefill", "decode"), speeds, strict=True):
                 found.setdefault(f"{kind}_{what}", []).append(value)
     return {"model": name, "threads": threads, **{key: median(values) for key, values in found.items()}}

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 DEFAULT_CONTEXT = 8192  # what a model is loaded with, unless asked for more
-PROBE_BYTES = 2**27  # of matrices in each format, and read from disk: more than the caches of most machines
+DISK_BYTES = 2**27  # to be read, at most
 
 
 @click.command("fit")
@@ -126,7 +126,7 @@ def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine
     from dataclasses import replace
     from shutil import disk_usage
 
-    from gadfly.evaluate.fit import Memory
+    from gadfly.evaluate.fit import Memory, needs
     from gadfly.evaluate.fit_probe import held_formats, probe
     from gadfly.evaluate.fit_report import Machine, precisions
     from gadfly.evaluate.machine import disk_bandwidth
@@ -141,6 +141,7 @@ def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine
         return machine
     versions = [version for each in candidates for version in (each.given, *precisions(each))]
     kernels = {held[name].kernel for version in versions for name in version.formats.values()}
-    size = max(2**24, min(PROBE_BYTES, memory.available // (4 * len(kernels))))
+    largest = max(needs(each.given, held, DEFAULT_CONTEXT).weights for each in candidates)
+    size = max(2**24, min(largest, memory.available // (4 * len(kernels))))
     speeds = probe(threads, kernels, held, size)
-    return replace(machine, speeds=replace(speeds, disk=disk_bandwidth(folder, PROBE_BYTES)))
+    return replace(machine, speeds=replace(speeds, disk=disk_bandwidth(folder, DISK_BYTES)))

@@ -1,13 +1,15 @@
 """How fast this machine is at what a model does: some seconds of the real kernels on weights that are all zero.
 
-A step is mostly matrices, so each layout is timed by itself: one token through more weights than caches hold, and many
-tokens at once. What is left of a step is timed on small models, the frames: what a layer costs beside its matrices,
-what a token costs in it, and what attention to earlier positions does. Everything takes turns, and the best time of
-each counts, as whoever else uses the machine only makes it slower. What follows from it: `gadfly.evaluate.fit_speed`.
+A step is mostly matrices, so each layout is timed by itself: one token through as many weights as the model has, as far
+as is reasonable, so that caches help as much as they would help the model; and many tokens through a few. What is left
+of a step is timed on small models, the frames: what a layer costs beside its matrices, what a token costs in it, and
+what attention to earlier positions does. Everything takes turns, and the median of each counts: what else this machine
+is doing is part of what somebody gets. What follows from it: `gadfly.evaluate.fit_speed`.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from statistics import median
 from time import perf_counter
 from typing import Any
 
@@ -29,6 +31,7 @@ __all__ = ["held_formats", "probe"]
 WIDTH = 2048  # of the matrices that are timed
 FAR = 1024  # a position whose attention can be told from that of position 0
 PAGE = 16  # positions
+LARGEST = 2**28  # bytes of matrices of one layout: more take seconds to make, and caches hold a part of these only
 FEWEST_ROUNDS = 3
 FRAME = "Q8_0"
 
@@ -69,24 +72,32 @@ class Trial:
         return perf_counter() - began
 
 
-def best_times(trials: Mapping[str, Trial], seconds: float) -> dict[str, float]:
-    """The shortest time of each, after rounds over all of them that take so many seconds, or three rounds."""
-    end, rounds, best = perf_counter() + seconds, 0, dict.fromkeys(trials, float("inf"))
-    while rounds < FEWEST_ROUNDS or perf_counter() < end:
-        best = {name: min(best[name], trial.seconds()) for name, trial in trials.items()}
+def typical_times(trials: Mapping[str, Trial], seconds: float) -> dict[str, float]:
+    """The median time of each, of rounds over all of them that take so many seconds; of three rounds at least.
+
+    A round that does not count comes first.
+    """
+    times: dict[str, list[float]] = {name: [] for name in trials}
+    end, rounds = perf_counter() + seconds, 0
+    while rounds <= FEWEST_ROUNDS or perf_counter() < end:
+        for name, trial in trials.items():
+            taken = trial.seconds()
+            if rounds:
+                times[name].append(taken)
         rounds += 1
-    return best
+    return {name: median(taken) for name, taken in times.items()}
 
 
 def probe(threads: int, kernels: Iterable[str], held: Mapping[str, Held], size: int, seconds: float = 3.0) -> Speeds:
-    """Measure these layouts with `size` bytes of matrices each, which take about a second for 2^29 to make."""
+    """Measure these layouts with `size` bytes of matrices each, and at most `LARGEST`."""
+    size = min(size, LARGEST)
     native = Native(threads)
     names = sorted({*kernels, FRAME})
     links = {name: make_links(native, name, size) for name in names}
     some = {name: links[name][: max(1, len(links[name]) // 16)] for name in names}
     narrow, wide = frame(256, 24), frame(512, 8)
     thin, thick = frame_step(native, narrow), frame_step(native, wide)
-    times = best_times(
+    times = typical_times(
         {
             **{f"{name} alone": Trial(chain(native, links[name]), 1) for name in names},
             **{f"{name} together": Trial(chain(native, some[name]), STEP_TOKENS) for name in names},
