@@ -32,7 +32,7 @@ from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, encode_ch
 from gadfly.weight import Weight, Weights
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["LLM", "Generation", "available_processors", "load"]
+__all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "available_processors", "load"]
 
 PAGE_SIZE = 16
 STEP_TOKENS = 256  # each takes some tens of kilobytes of activations

@@ -13,6 +13,7 @@ from typing import Literal
 
 from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.hub.recommend import SHARE
+from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import matrices
 from gadfly.quant import FORMATS
 from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
@@ -43,7 +44,6 @@ INT8 = LOSSLESS  # rows of int8 with bfloat16 scales, as Grok-1 was released: no
 FORMATS_TO_SHOW = ("F16", INT8, "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K")  # the most precise first
 
 PROGRAM = 80_000_000  # bytes: Python, libraries, tokenizer
-STEP_TOKENS = 256  # of the largest step
 
 
 @dataclass(frozen=True)

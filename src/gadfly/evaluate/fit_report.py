@@ -56,7 +56,8 @@ class Report:
     context: int
     given: Row
     rows: tuple[Row, ...]  # the precisions it could have, the most precise first
-    chosen: Row | None  # what to run: the file that there is, else the best precision; None: nothing fits
+    best: Row | None  # of these, the most precise up to eight bits that fits well
+    chosen: Row | None  # what to run: the file that there is if it fits, else the best; None: nothing fits
     four_bits: Row
     streamed: Streamed | None  # what four bits would do from disk, where nothing fits and the disk was measured
 
@@ -93,15 +94,15 @@ def report(candidate: Candidate, machine: Machine, context: int) -> Report:
     rows = {version.name: row(version, machine, context) for version in versions}
     given = row(candidate.given, machine, context)
     four_bits = min((rows[name] for name in FOUR_BITS), key=lambda row: row.needs.total)
-    chosen: Row | None = given
-    if given.comfort == "no" or (candidate.obstacle and not candidate.here):
-        version = best(versions, lambda version: rows[version.name].comfort)
-        chosen = rows[version.name] if version else None
+    version = best(versions, lambda version: rows[version.name].comfort)
+    fitting = rows[version.name] if version else None
+    there = given.comfort != "no" and (candidate.here or candidate.obstacle is None)
+    chosen = given if there else fitting
     streamed = None
     if chosen is None and machine.speeds and machine.speeds.disk:
         decode = predict(four_bits.version, machine.held, machine.speeds, min(512, context)).decode
         streamed = stream(four_bits.needs, machine.memory.available, candidate.spec, machine.speeds.disk, decode)
-    return Report(candidate, machine, context, given, tuple(rows.values()), chosen, four_bits, streamed)
+    return Report(candidate, machine, context, given, tuple(rows.values()), fitting, chosen, four_bits, streamed)
 
 
 def verdict(told: Report) -> str:
