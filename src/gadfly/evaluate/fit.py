@@ -12,7 +12,7 @@ from math import prod
 from typing import Literal
 
 from gadfly.convert.mix import LOSSLESS, Mix
-from gadfly.hub.recommend import SHARE
+from gadfly.hub.recommend import comfortable
 from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import matrices
 from gadfly.quant import FORMATS
@@ -194,7 +194,7 @@ def judge(wanted: Needs, memory: Memory) -> Comfort:
     """Comfortable leaves the machine to its user; tight leaves nothing."""
     if wanted.total > min(memory.total, memory.available):
         return "no"
-    return "comfortable" if wanted.total <= SHARE * memory.total else "tight"
+    return "comfortable" if wanted.total <= comfortable(memory.total) else "tight"
 
 
 def best(versions: Sequence[Version], fits: Callable[[Version], Comfort]) -> Version | None:
@@ -203,7 +203,5 @@ def best(versions: Sequence[Version], fits: Callable[[Version], Comfort]) -> Ver
     Nothing above 8 bits is chosen: it would take twice the memory and time for a difference that nobody sees.
     """
     candidates = [version for version in versions if version.name not in ("F32", "F16", "BF16", INT8)]
-    comfortable = [version for version in candidates if fits(version) == "comfortable"]
-    if comfortable:
-        return comfortable[0]
-    return next((version for version in reversed(candidates) if fits(version) == "tight"), None)
+    well = next((version for version in candidates if fits(version) == "comfortable"), None)
+    return well or next((version for version in reversed(candidates) if fits(version) == "tight"), None)
