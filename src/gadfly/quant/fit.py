@@ -10,6 +10,7 @@ one by one, and over groups as lanes of eight are summed. Which format is fitted
 """
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -49,8 +50,9 @@ class Iq4:
 
     def codes(self, x: Floats) -> Bytes:
         bins = np.rint(2 * x.clip(IQ4_VALUES[0], IQ4_VALUES[-1]) - np.float32(0.5))
-        away: Floats = np.abs(bins[..., None] / 2 + np.float32(0.25) - IQ4_VALUES)
-        return away.argmin(axis=-1).astype(np.uint8)
+        away = np.abs(bins[..., None] / 2 + np.float32(0.25) - IQ4_VALUES)
+        nearest: Bytes = away.argmin(axis=-1).astype(np.uint8)
+        return nearest
 
     def nearest(self, x: Floats) -> Floats:
         return IQ4_VALUES[self.codes(x)]
@@ -66,13 +68,14 @@ class Scaled:
     numbers: Uniform | None = None  # the whole numbers that scales of blocks of 256 may be
 
     def fit(self, x: Floats, w: Floats) -> Fit:
-        x, w = (part.reshape(len(x), -1, self.n) for part in (x, w))  # (blocks, groups, n), as below
+        shape = x.shape
+        x, w = (part.reshape(shape[0], shape[1] // self.n, self.n) for part in (x, w))  # (blocks, groups, n), as below
         scale = self.best_scale(x, w)
         if self.numbers is None:
             d, whole = _half(scale[:, 0]), np.ones_like(scale)
         else:
             d, whole = self.whole_scales(x, w, scale)
-        codes = self.levels.codes(x * _inverse(d[:, None] * whole)[..., None]).reshape(len(x), -1)
+        codes = self.levels.codes(x * _inverse(d[:, None] * whole)[..., None]).reshape(shape)
         return Fit(d, np.zeros_like(d), whole, np.zeros_like(whole), codes)
 
     def best_scale(self, x: Floats, w: Floats) -> Floats:
@@ -119,17 +122,18 @@ class Affine:
     numbers: Uniform | None = None  # the whole numbers that scales and minima of blocks of 256 may be
 
     def fit(self, x: Floats, w: Floats) -> Fit:
-        x, w = (part.reshape(len(x), -1, self.n) for part in (x, w))  # (blocks, groups, n), as below
+        shape = x.shape
+        x, w = (part.reshape(shape[0], shape[1] // self.n, self.n) for part in (x, w))  # (blocks, groups, n), as below
         if self.numbers is None:
             scale, minimum = self.best_line(x, w, np.float32(-np.inf))
             d, m = _half(scale), _half(0 - minimum)
             codes = self.levels.codes((x - m[..., None]) * _inverse(d)[..., None])
-            return Fit(d[:, 0], m[:, 0], d, m, codes.reshape(len(x), -1))
+            return Fit(d[:, 0], m[:, 0], d, m, codes.reshape(shape))
         scale, minimum = self.best_line(x, w, np.float32(0))
         d, dmin, scale, minimum = self.whole_line(x, w, self.numbers, scale, minimum)
         raised = x + (dmin[:, None] * minimum)[..., None]
         codes = self.levels.codes(raised * _inverse(d[:, None] * scale)[..., None])
-        return Fit(d, dmin, scale, minimum, codes.reshape(len(x), -1))
+        return Fit(d, dmin, scale, minimum, codes.reshape(shape))
 
     def best_line(self, x: Floats, w: Floats, floor: np.float32) -> tuple[Floats, Floats]:
         sum_w, sum_wx = _total(w), _total(w * x)
@@ -198,7 +202,7 @@ def _total(terms: Floats) -> Floats:
 
 def _across(groups: Floats) -> Floats:
     """Sums (blocks, groups) over groups as vectors of eight lanes are summed."""
-    a, b, c, d, e, f, g, h = np.moveaxis(groups.reshape(len(groups), -1, 8), 2, 0)
+    a, b, c, d, e, f, g, h = np.moveaxis(groups.reshape(len(groups), groups.shape[1] // 8, 8), 2, 0)
     return _total(((a + e) + (c + g)) + ((b + f) + (d + h)))
 
 
@@ -212,6 +216,6 @@ def _inverse(x: Floats) -> Floats:
     return np.where(np.float32(1e-30) < np.abs(x), 1 / x, np.float32(0))
 
 
-def _half(x: Floats) -> Floats:
+def _half(x: NDArray[Any]) -> Floats:
     """As float16 holds it."""
     return x.astype(np.float16).astype(np.float32)

@@ -98,8 +98,9 @@ def _iq4_xs(fit: Fit, block: Record) -> None:
 def _planes(codes: Codes, bits: int, group: int) -> Bytes:
     """Pack (blocks, codes of some bits): of every `group` bytes first all the lowest `bits`, then all the next."""
     shifts = np.arange(0, 8, bits, dtype=np.uint8)[:, None]
-    planes = codes.reshape(len(codes), -1, 8 // bits, group) << shifts
-    packed: Bytes = np.bitwise_or.reduce(planes, axis=2).reshape(len(codes), -1)
+    count, width = codes.shape
+    planes = codes.reshape(count, width * bits // (8 * group), 8 // bits, group) << shifts
+    packed: Bytes = np.bitwise_or.reduce(planes, axis=2).reshape(count, width * bits // 8)
     return packed
 
 
