@@ -17,7 +17,7 @@ from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import matrices
 from gadfly.quant import FORMATS
 from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
-from gadfly.weight import Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 from gadfly.weights.export import OutTensor
 from gadfly.weights.load import ModelFile
 
@@ -116,6 +116,8 @@ def format_name(weight: Weight) -> str:
             return format_name(weight.weight)
         case Joined() | Stack():
             return format_name(weight.parts[0])
+        case Deferred():
+            return "BF16"  # as its size is reckoned
 
 
 @dataclass(frozen=True)
