@@ -42,7 +42,8 @@ def command(
     from gadfly.evaluate.fit_catalogue import nearest
     from gadfly.evaluate.fit_report import report
     from gadfly.hub.catalogue import Catalogue
-    from gadfly.llm import DEFAULT_CONTEXT, available_processors
+    from gadfly.llm import DEFAULT_CONTEXT
+    from gadfly.settings import available_processors
 
     if threads is not None and not 1 <= threads <= 1024:
         raise click.UsageError("--threads is from 1 to 1024")
