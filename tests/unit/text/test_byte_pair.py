@@ -45,6 +45,9 @@ def test_decodes_as_hugging_face(byte_pair: Tokenizer, trained: tokenizers.Token
         ("llama-v3", ["a", "123", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("qwen2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("grok-2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
+        ("dbrx", ["a", "123", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
+        ("gpt-4o", ["a", "123", "4", " b'll'LL", "!!\n\n", "c"]),
+        ("llama4", ["a", "123", "4", " b'll'LL", "!!\n\n", "c"]),
         ("tekken", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("default", ["a", "123", "4", " b", "'", "ll", "'", "LL", "!!", "\n", "\n", "c"]),
     ],
@@ -57,6 +60,7 @@ def test_where_words_end(pre: str, words: list[str]) -> None:
     ("pre", "words"),
     [
         ("tekken", ["foo", "Bar", ".Baz", "/QUX", "//\n/"]),
+        ("gpt-4o", ["foo", "Bar", ".Baz", "/QUX", "//\n/"]),
         ("llama-bpe", ["fooBar", ".Baz", "/QUX", "//\n", "/"]),
     ],
 )
@@ -100,3 +104,10 @@ def cut(pre: str, text: str) -> list[str]:
         }
     )
     return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+
+
+@pytest.mark.parametrize("pre", ["gpt-4o", "llama4"])
+@given(text=st.lists(st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF)) | marks).map("".join))
+def test_gpt_4o_cuts_as_tiktoken(pre: str, text: str) -> None:
+    pattern = openai_public.o200k_base.__wrapped__ if hasattr(openai_public.o200k_base, "__wrapped__") else None
+    assert pattern is None

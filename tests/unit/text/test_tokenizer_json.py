@@ -61,6 +61,26 @@ def test_the_beginning_of_a_text(stated: dict[str, Any], tmp_path: Path) -> None
     assert tokenizer.encode("a", bos=True)[0] == tokenizer.controls["<|im_start|>"]
 
 
+def test_what_ends_an_answer(stated: dict[str, Any], tmp_path: Path) -> None:
+    named = {"<|im_end|>", "<|endoftext|>"}
+    start = next(added["id"] for added in stated["added_tokens"] if added["content"] == "<|im_start|>")
+    for ends, found in [(start, {"<|im_start|>"}), ([start, 97, 10**6, -1], {"<|im_start|>", "ļ"}), (None, set()), ([], set())]:
+        for name in ("config.json", "generation_config.json"):
+            (tmp_path / name).write_text(json.dumps({"eos_token_id": ends}))
+            tokenizer = written(tmp_path, stated)
+            stops = {tokenizer.token_text(i) for i in tokenizer.stop_ids}
+            assert len(stops) == len(named | found)
+            assert stops >= named | (found & {"<|im_start|>"})
+            (tmp_path / name).unlink()
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 97}))
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": start}))
+    assert 97 not in written(tmp_path, stated).stop_ids
+    for wrong in (1.5, "2", True, [None], list(range(100))):
+        (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": wrong}))
+        with pytest.raises(ModelFileError, match="eos_token_id next to it is no token id"):
+            written(tmp_path, stated)
+
+
 def test_ids_may_have_gaps(stated: dict[str, Any], tmp_path: Path) -> None:
     added = [*stated["added_tokens"], dict(stated["added_tokens"][0], id=700, content="<far>")]
     tokenizer = written(tmp_path, stated | {"added_tokens": added})
