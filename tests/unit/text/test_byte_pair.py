@@ -2,9 +2,11 @@ import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tiktoken_ext import openai_public
 from tokenizers import pre_tokenizers
 
 from gadfly.text import Tokenizer
+from gadfly.text.pre_tokenizers import PRE_TOKENIZERS
 
 marks = st.sampled_from(["<|im_start|>", "<|im_end|>", "<think>", "</think>", "    ", "12345", "٣½", " 's", "'LL"])
 texts = st.lists(st.text() | marks).map("".join)
@@ -46,8 +48,8 @@ def test_decodes_as_hugging_face(byte_pair: Tokenizer, trained: tokenizers.Token
         ("qwen2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("grok-2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("dbrx", ["a", "123", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
-        ("gpt-4o", ["a", "123", "4", " b'll'LL", "!!\n\n", "c"]),
-        ("llama4", ["a", "123", "4", " b'll'LL", "!!\n\n", "c"]),
+        ("gpt-4o", ["a", "123", "4", " b'll", "'LL", "!!\n\n", "c"]),
+        ("llama4", ["a", "123", "4", " b'll", "'LL", "!!\n\n", "c"]),
         ("tekken", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("default", ["a", "123", "4", " b", "'", "ll", "'", "LL", "!!", "\n", "\n", "c"]),
     ],
@@ -106,8 +108,6 @@ def cut(pre: str, text: str) -> list[str]:
     return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
 
 
-@pytest.mark.parametrize("pre", ["gpt-4o", "llama4"])
-@given(text=st.lists(st.text(st.characters(codec="utf-8", max_codepoint=0x2FFF)) | marks).map("".join))
-def test_gpt_4o_cuts_as_tiktoken(pre: str, text: str) -> None:
-    pattern = openai_public.o200k_base.__wrapped__ if hasattr(openai_public.o200k_base, "__wrapped__") else None
-    assert pattern is None
+def test_the_pattern_of_gpt_4o_is_the_one_of_tiktoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: {})
+    assert PRE_TOKENIZERS["gpt-4o"].patterns == (openai_public.o200k_base()["pat_str"],)
