@@ -14,7 +14,7 @@ from gadfly.text.piece_model import PieceModel
 from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.vocabulary import Vocabulary
 
-__all__ = ["SentencePiece"]
+__all__ = ["SPACE", "SentencePiece"]
 
 SPACE = "\u2581"
 

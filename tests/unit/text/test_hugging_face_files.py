@@ -14,10 +14,11 @@ from gadfly.errors import ModelFileError
 from gadfly.hub.library import Library
 from gadfly.settings import home
 from gadfly.text import Tokenizer
+from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.gguf import GGUF
 from gadfly.weights.tokenizer_files import find_tokenizer
-from unit.text.conftest import CONTROLS, USER_DEFINED
+from unit.text.conftest import CONTROLS, PROSE, USER_DEFINED
 from unit.text.test_gguf_keys import assert_the_same
 
 texts = st.lists(st.text() | st.sampled_from([*CONTROLS, *USER_DEFINED, "<sep>", "<s>", "▁", "12345", "e\u0301"])).map(
@@ -57,11 +58,10 @@ def test_the_same_ids(pair: tuple[Tokenizer, Path], text: str) -> None:
     again = Tokenizer.from_file(path)
     assert again.encode(text) == original.encode(text)
     assert again.encode(text, special=True) == original.encode(text, special=True)
-    if path.name == "tokenizer.json":
-        library = tokenizers.Tokenizer.from_file(str(path))
-        ids = library.encode(text).ids
-        assert ids == original.encode(text, special=True, bos=original.adds_bos)
-        assert library.decode(ids, skip_special_tokens=True) == original.decode(ids)
+    library = tokenizers.Tokenizer.from_file(str(path.with_name("tokenizer.json")))
+    ids = library.encode(text).ids
+    assert ids == original.encode(text, special=True, bos=original.adds_bos)
+    assert library.decode(ids, skip_special_tokens=True) == original.decode(ids)
 
 
 def test_the_same_tokens(pair: tuple[Tokenizer, Path]) -> None:
@@ -108,3 +108,20 @@ def smollm2_elsewhere(tmp_path_factory: pytest.TempPathFactory) -> tokenizers.To
 @given(text=texts)
 def test_smollm2(smollm2: Tokenizer, smollm2_elsewhere: tokenizers.Tokenizer, text: str) -> None:
     assert smollm2_elsewhere.encode(text).ids == smollm2.encode(text, special=True)
+
+
+@pytest.fixture(scope="session")
+def grok_1_elsewhere(grok_1: Path, tmp_path_factory: pytest.TempPathFactory) -> tokenizers.Tokenizer:
+    folder = tmp_path_factory.mktemp("grok-1")
+    written(folder, gguf_keys(grok_1 / "tokenizer.model"))
+    return tokenizers.Tokenizer.from_file(str(folder / "tokenizer.json"))
+
+
+@settings(max_examples=200)
+@given(
+    text=st.lists(st.text() | st.sampled_from([*PROSE, "<|control1|>", "[BOS]", "   ", "\n\n", "\t", "a"])).map("".join)
+)
+def test_grok_1(grok_1_tokenizer: Tokenizer, grok_1_elsewhere: tokenizers.Tokenizer, text: str) -> None:
+    ids = grok_1_tokenizer.encode(text, special=True)
+    assert grok_1_elsewhere.encode(text).ids == ids
+    assert grok_1_elsewhere.decode(ids, skip_special_tokens=True) == grok_1_tokenizer.decode(ids)
