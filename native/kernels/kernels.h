@@ -10,11 +10,12 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/blocks.h"
 #include "formats/tiles.h"
 
 namespace gadfly {
 
-enum class Activation : uint8_t { kSilu, kGelu };
+enum class Activation : uint8_t { kSilu, kGelu, kGeluErf };
 
 // An activation row as int8: x[k] ≈ scale[k / 16] · codes[k]. Laid out in one stretch of memory:
 //     codes[width] | scale[width / 16] | bias[width / 16] | sum[width / 32]
@@ -55,8 +56,10 @@ constexpr size_t kQueries = 6;
 struct AttendTask {
     const float* query[kQueries];  // head_dim floats each
     float* out[kQueries];
-    size_t visible[kQueries];  // keys 0 … visible-1 take part
+    size_t first[kQueries], visible[kQueries];  // keys first … visible-1 take part
+    float temperature[kQueries];                // what a query's scores are multiplied with at last
     size_t queries;
+    size_t begin;      // where their scores begin: at most the smallest `first`, a multiple of 16
     size_t head_dim;   // a multiple of 8
     size_t page_size;  // a multiple of 16
     float scale;
@@ -66,7 +69,32 @@ struct AttendTask {
     const std::byte* values;  // likewise
     size_t page_stride;
     float* scores;        // scratch: kQueries · score_stride floats
-    size_t score_stride;  // at least the largest `visible`, rounded up to a page
+    size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`
+};
+
+// Where weights to be encoded come from: rows of floats, or int8 codes (columns, rows) with bfloat16 scales
+// (groups, rows), as Grok-1 was released.
+enum class Source : uint8_t { kFloat32, kFloat16, kBFloat16, kInt8 };
+
+constexpr size_t source_bytes(Source source) {  // of a weight
+    return source == Source::kFloat32 ? 4 : source == Source::kInt8 ? 1 : 2;
+}
+
+// A tile of rows [first_row, first_row + rows) and columns likewise: at most kEncodeRows × kEncodeColumns.
+constexpr size_t kEncodeRows = 64, kEncodeColumns = 256;
+struct EncodeTask {
+    Format format;
+    Source source;
+    const std::byte* weights;
+    const uint16_t* scales;   // of int8 codes
+    size_t columns_in_group;  // that share a scale; a multiple of 8
+    size_t matrix_rows, matrix_columns;
+    size_t first_row, rows;
+    size_t first_column, columns;  // multiples of the format's block
+    const float* importance;       // of the matrix' columns, positive; or null: all errors matter alike
+    uint8_t* out;                  // of first_row, all of its columns
+    size_t row_bytes;              // of an encoded row
+    float* scratch;                // kEncodeRows · kEncodeColumns floats
 };
 
 struct Kernels {
@@ -81,12 +109,14 @@ struct Kernels {
     void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
     void (*add)(const float* x, const float* y, size_t width, float* out);
     void (*scale)(const float* x, float factor, size_t width, float* out);
+    void (*softcap)(const float* x, float cap, size_t width, float* out);        // cap · tanh(x / cap)
     void (*add_scaled)(const float* x, float factor, size_t width, float* out);  // out += factor · x
     void (*to_half)(const float* x, size_t width, uint16_t* out);                // width a multiple of 8
     // codes · scale ≈ x, the largest code being ±127; width a multiple of 8. Returns the scale.
     float (*to_int8)(const float* x, size_t width, int8_t* codes);
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
+    bool (*encode)(const EncodeTask& task);  // false: a weight is no number or too large for the format
 };
 
 const Kernels& portable_kernels();

@@ -34,7 +34,7 @@ class Ops(Protocol[T, W_contra, KV_contra]):
         """Rows of the table (vocab, dim) for the batch's tokens: (tokens, dim)."""
 
     def rms_norm(self, x: T, weight: W_contra, eps: float) -> T:
-        """weight · x / sqrt(mean(x²) + eps), per token."""
+        """weight · x / sqrt(mean(x²) + eps), per token, or per head where the weight is as wide as one."""
 
     def project(self, x: T, weight: W_contra) -> T:
         """x Wᵀ for a weight (out, in): (tokens, out)."""
@@ -56,6 +56,12 @@ class Ops(Protocol[T, W_contra, KV_contra]):
 
     def experts(self, x: T, routing: T, gate: W_contra, up: W_contra, down: W_contra, spec: MoE) -> T:
         """Σ weight · downₑ(activation(gateₑ x) · upₑ x) over a token's experts, summed in routing order."""
+
+    def shift(self, x: T, bias: W_contra) -> T:
+        """x + bias, the same for every token."""
+
+    def softcap(self, x: T, cap: float) -> T:
+        """cap · tanh(x / cap)."""
 
     def scale(self, x: T, factor: float) -> T: ...
 

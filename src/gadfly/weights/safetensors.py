@@ -21,7 +21,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.errors import ModelFileError, UnsupportedError
-from gadfly.weight import Plain, Quantised, Weight
+from gadfly.weight import Plain, Quantised, Stored
 from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import quoted
 from gadfly.weights.json_scan import JsonScan
@@ -106,7 +106,7 @@ class Safetensors:
         _check_filled(path, found, 8 + length, len(mapped))
         return cls(path, mapped, metadata, found)
 
-    def weight(self, name: str) -> Weight:
+    def weight(self, name: str) -> Stored:
         """The tensor as a view: float32 as it is, half floats as blocks of one (rows, bytes per row).
 
         A tensor of more than two dimensions keeps its shape; its blocks have the product of the leading ones as rows.

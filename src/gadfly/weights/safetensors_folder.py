@@ -19,7 +19,7 @@ from typing import Any, Self
 from numpy.typing import NDArray
 
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
-from gadfly.weight import Weight
+from gadfly.weight import Stored
 from gadfly.weights.disk import inside, map_file
 from gadfly.weights.gguf_cursor import quoted
 from gadfly.weights.json_scan import JsonScan
@@ -65,6 +65,9 @@ class SafetensorsFolder:
             if None not in found
         }
         _check_ranks(folder, ranks)
+        self.file_of: Mapping[str, str] = MappingProxyType(
+            {name: found[None] for name, found in places.items() if None in found}
+        )
         self._whole = {name: found[None] for name, found in places.items() if None in found}
         self._ranks = {name: [found[rank] for rank in sorted(found)] for name, found in ranks.items()}
         self.tensors: Mapping[str, StoredTensor] = MappingProxyType(
@@ -108,7 +111,7 @@ class SafetensorsFolder:
             _check_index(folder, index, files)
         return cls(folder, files)
 
-    def weight(self, name: str) -> Weight:
+    def weight(self, name: str) -> Stored:
         """A whole tensor as a view; raises as `Safetensors.weight` does."""
         return self._file(name).weight(name)
 
@@ -116,7 +119,7 @@ class SafetensorsFolder:
         """A whole tensor as a view, whatever its dtype; raises as `Safetensors.array` does."""
         return self._file(name).array(name)
 
-    def weights(self, name: str) -> list[Weight]:
+    def weights(self, name: str) -> list[Stored]:
         """A tensor as its pieces in the order of ranks; a whole one is its only piece."""
         if name in self._ranks:
             return [self._files[file].weight(name) for file in self._ranks[name]]
