@@ -120,6 +120,7 @@ def _model(talk: "Talk", name: str) -> None:
     if name:
         talk.chat.speaker = talk.open_model(name)
         talk.model = name
+        talk.introduce()
     talk.screen.note(f"This is {talk.model}, with {talk.chat.speaker.context} tokens of context.")
     if not name:
         others = ", ".join(_models(talk)) or "none"
