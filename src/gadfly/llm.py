@@ -27,7 +27,7 @@ from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import home
-from gadfly.spec import ModelSpec
+from gadfly.spec import Dense, ModelSpec, MoE, Parallel
 from gadfly.text import (
     ChatTemplate,
     Decoder,
@@ -106,13 +106,13 @@ class LLM:
         try:
             self._weights = place(file, backend)
             pages = -(-self.context // PAGE_SIZE)
-            executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
+            self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
             raise CapacityError(
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
                 "context or model"
             ) from None
-        self._engine = Engine(executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -132,6 +132,21 @@ class LLM:
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
         return self._bytes_per_token
+
+    def expert_use(self) -> list[list[int]] | None:
+        """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
+
+        A layer without experts has an empty list.
+        """
+        used = iter(self._executor.expert_use())
+        layers: list[list[int]] = []
+        for block in self.spec.blocks:
+            match block.ffn:
+                case Dense():
+                    layers.append([])
+                case MoE(experts=count) | Parallel(moe=MoE(experts=count)):
+                    layers.append(next(used, [0] * count))
+        return layers if any(layers) else None
 
     def logits(self, prompt: str | Sequence[int]) -> Floats:
         """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
