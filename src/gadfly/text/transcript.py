@@ -9,10 +9,11 @@
     Assistant:
 
 A message is a line that begins with who speaks; its further lines are indented, so no text within it can pass for a
-turn of its own. The model continues, and `TranscriptAnswer` takes its answer out of what comes. A single line break
-between turns is what small models keep to best. Models that bring a template of their own: `gadfly.text.prompt`.
+turn of its own. The model continues, and `TranscriptAnswer` is the way back: it takes its answer out of what comes. A
+single line break between turns is what small models keep to best. Models with a template of their own: see `prompt`.
 """
 
+import re
 from collections.abc import Iterable, Sequence
 
 from gadfly.text.stops import StopStrings
@@ -22,7 +23,8 @@ __all__ = ["TranscriptAnswer", "encode_transcript", "write_transcript"]
 
 LABELS = {"user": "User:", "assistant": "Assistant:"}
 INDENT = "  "
-ENDS = (*(f"\n{label}" for label in LABELS.values()), "\n\n\n")  # the next turn, or the end of the transcript
+FURTHER_LINE = re.compile(r"\n *\S")
+ENDS = (*(f"\n{space}{label}" for space in ("", INDENT) for label in LABELS.values()), "\n\n\n\n")
 
 
 def encode_transcript(tokenizer: Tokenizer, messages: Iterable[tuple[str, str]]) -> list[int]:
@@ -46,7 +48,8 @@ def _unlabelled(text: str) -> str:
 class TranscriptAnswer:
     """The answer in what a model writes behind a transcript, without blank space around it; used like StopStrings.
 
-    It ends where a line begins with the label of a speaker, at two blank lines, or before a text of `stop`.
+    It ends where a line begins with the label of a speaker, at three blank lines, or before a text of `stop`. Further
+    lines lose their indentation, if the first of them has that of a transcript.
     """
 
     def __init__(self, stop: Sequence[str] = ()) -> None:
@@ -54,6 +57,7 @@ class TranscriptAnswer:
         self._stops = StopStrings(stop)
         self._begun = False
         self._shown = False
+        self._indented: bool | None = None  # None: there has been one line only
         self._blank = ""  # at the end so far
 
     def push(self, piece: str) -> tuple[str, bool]:
@@ -66,6 +70,8 @@ class TranscriptAnswer:
             piece = f"\n{piece}"  # the first line, too, may begin with a label
         text, ended = self._ends.push(piece)
         text, stopped = self._stops.push(self._trimmed(text))
+        if ended and not stopped:
+            text += self._stops.flush()
         return text, ended or stopped
 
     def flush(self) -> str:
@@ -75,8 +81,11 @@ class TranscriptAnswer:
         return text if stopped else text + self._stops.flush()
 
     def _trimmed(self, text: str) -> str:
+        """Blank space is held back until something follows it, so a line break is never apart from its indentation."""
         text = self._blank + text if self._shown else text.lstrip()
         trimmed = text.rstrip()
         self._blank = text[len(trimmed) :]
         self._shown = self._shown or bool(trimmed)
-        return trimmed
+        if self._indented is None and (line := FURTHER_LINE.search(trimmed)):
+            self._indented = line[0].startswith(f"\n{INDENT}")
+        return trimmed.replace(f"\n{INDENT}", "\n") if self._indented else trimmed

@@ -2,7 +2,7 @@ import re
 from collections.abc import Sequence
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from gadfly.completion import Sampling
@@ -73,9 +73,10 @@ class TestAnswering:
             (" Paris.\nUser: And Spain?", "Paris."),
             (" Paris.\nAssistant: Madrid.", "Paris."),
             (" Paris.\n\nUser: And Spain?", "Paris."),
-            ("\n\n Paris.\n\n\nChapter 2", "Paris."),
+            ("\n\n Paris.\n\n\n\nChapter 2", "Paris."),
             (" One.\n\nTwo.\nUser:", "One.\n\nTwo."),
-            (" The label is User: here.\n  User: too\nUser: x", "The label is User: here.\n  User: too"),
+            (" The label is User: here.\n   User: too\nUser: x", "The label is User: here.\n User: too"),
+            (" Paris.\n  User: And Spain?", "Paris."),
             ("User: What?", ""),
             ("\n \nUser: What?", ""),
             (" a\nUser\nUser :\nUsers: b\nUser: c", "a\nUser\nUser :\nUsers: b"),
@@ -91,7 +92,7 @@ class TestAnswering:
             (" Paris.\nUse", "Paris."),
             (" Us", "Us"),
             (" \n", ""),
-            (" a\n\nb", "a\n\nb"),
+            (" a\n\n\nb", "a\n\n\nb"),
         ],
     )
     def test_what_is_left_at_the_end_is_shown_unless_it_may_be_a_label(self, written: str, answer: str):
@@ -101,14 +102,32 @@ class TestAnswering:
         assert pushed([" Aye. Over", " and out. Aye."], ["Over and out", "\n"]) == ("Aye. ", True)
         assert pushed(["\nAye.\nAye."], ["\n"]) == ("Aye.", True)
         assert pushed([" Aye. Over"], ["Over and out"]) == ("Aye. Over", False)
+        assert pushed([" Aye. Over", "\nUser:"], ["Over and out"]) == ("Aye. Over", True)
 
     @given(st.lists(st.sampled_from(["\n", "User", ":", "Assistant:", " ", "x", "\n\n"]), max_size=12))
     def test_no_label_is_ever_shown_and_cuts_do_not_matter(self, pieces: list[str]):
         shown, _ = pushed(pieces)
         assert shown == pushed(list("".join(pieces)))[0] == shown.strip()
         assert not re.search(r"^(User|Assistant):", shown, re.MULTILINE)
-        assert "\n\n\n" not in shown
-        assert "".join(pieces).lstrip().startswith(shown)
+        assert "\n\n\n\n" not in shown
+
+    @pytest.mark.parametrize(
+        ("written", "answer"),
+        [
+            (" One:\n  two\n  \n    three\n  four", "One:\ntwo\n\n  three\nfour"),
+            (" One:\n\n  two", "One:\n\ntwo"),
+            (" One:\n- two\n  - three", "One:\n- two\n  - three"),
+        ],
+    )
+    def test_lines_that_are_indented_as_in_a_transcript_are_not_in_the_answer(self, written: str, answer: str):
+        assert pushed([written]) == pushed(list(written)) == (answer, False)
+
+    @given(NASTY)
+    def test_it_is_the_way_back_from_the_transcript(self, content: str):
+        written = write_transcript([("assistant", content)]).removeprefix("Assistant:").removesuffix("Assistant:")
+        lines = [line.rstrip() for line in content.strip().splitlines()]
+        assume(not any(line.startswith(("User:", "Assistant:")) for line in lines))  # at which the answer ends
+        assert pushed([f"{written}User: And?"]) == ("\n".join(lines), True)
 
 
 @pytest.mark.parametrize(("limit", "reason"), [(None, "stop"), (14, "length")])
