@@ -3,6 +3,7 @@
 import json
 import os
 from collections import Counter
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from gadfly.hub.progress import size_text
 if TYPE_CHECKING:
     from gadfly.spec import ModelSpec
     from gadfly.weights.contents import Contents
+    from gadfly.weights.model_file import ModelFile
 
 __all__ = ["command"]
 
@@ -34,30 +36,38 @@ def command(model: str, tensors: bool, template: bool, no_digest: bool, as_json:
     gadfly inspect ./grok-1 --no-digest
     gadfly inspect smollm2 --json --no-digest
     """
-    from gadfly.errors import NotFoundError
+    from gadfly.errors import GadflyError, NotFoundError
     from gadfly.hub.library import Library
     from gadfly.settings import home
     from gadfly.weights.contents import read_contents
+    from gadfly.weights.load import open_model
 
     path = Library(home()).resolve(model)
     if path is None:
         raise NotFoundError(f"there is no model {model!r} here; see `gadfly list`, or give a path")
     contents = read_contents(path)
+    opened: ModelFile | str
+    try:
+        opened = open_model(path)
+        contents = replace(contents, metadata=opened.metadata, tokenizer=opened.tokenizer or contents.tokenizer)
+    except GadflyError as error:
+        opened = str(error)
     if template:
         click.echo(contents.metadata.get("tokenizer.chat_template", ""))
         return
-    facts = describe(contents, path, digest=not no_digest)
+    facts = describe(contents, opened, digest=not no_digest)
     if not tensors:
         del facts["tensors"]
     click.echo(json.dumps(facts, indent=2) if as_json else "\n".join(lines(facts)))
 
 
-def describe(contents: "Contents", path: Path, digest: bool) -> dict[str, Any]:
-    """Everything, as JSON can hold it. "runs" is true, or says why not."""
+def describe(contents: "Contents", opened: "ModelFile | str", digest: bool) -> dict[str, Any]:
+    """Everything, as JSON can hold it. "runs" is true, or says why not, as `opened` does."""
     formats = Counter(tensor.format for tensor in contents.tensors.values())
     sizes: Counter[str] = Counter()
     for tensor in contents.tensors.values():
         sizes[tensor.format] += tensor.size
+    tokenizer, problem = tokenizer_facts(contents)
     return {
         "files": [str(file) for file in contents.files],
         "size": sum(file.stat().st_size for file in contents.files),
@@ -65,33 +75,28 @@ def describe(contents: "Contents", path: Path, digest: bool) -> dict[str, Any]:
         "name": contents.metadata.get("general.name"),
         "architecture": contents.architecture,
         "licence": contents.metadata.get("general.license"),
-        **spec_facts(path),
+        **spec_facts(opened, problem),
         "formats": {name: {"tensors": count, "size": sizes[name]} for name, count in formats.most_common()},
-        "tokenizer": tokenizer_facts(contents),
+        "tokenizer": tokenizer,
         "chat_template": "tokenizer.chat_template" in contents.metadata,
         "tensors": {name: [tensor.format, list(tensor.shape)] for name, tensor in contents.tensors.items()},
     }
 
 
-def spec_facts(path: Path) -> dict[str, Any]:
-    from dataclasses import asdict
-
-    from gadfly.errors import GadflyError
+def spec_facts(opened: "ModelFile | str", problem: str | None) -> dict[str, Any]:
+    """`problem`: what else there is that keeps it from running."""
     from gadfly.model.cost import Cost
-    from gadfly.weights.load import open_model
 
-    try:
-        file = open_model(path)
-    except GadflyError as error:
-        return {"runs": str(error), "spec": None}
-    cost = Cost.of(file.spec, tied=file.weights["output"] is file.weights["embedding"])
-    spec = asdict(file.spec)
+    if isinstance(opened, str):
+        return {"runs": opened, "spec": None}
+    cost = Cost.of(opened.spec, tied=opened.weights["output"] is opened.weights["embedding"])
+    spec = asdict(opened.spec)
     blocks = spec.pop("blocks")
     kinds = [block for i, block in enumerate(blocks) if block not in blocks[:i]]
     return {
-        "runs": True,
+        "runs": problem or True,
         "spec": {**spec, "layers": len(blocks), "blocks": kinds},
-        "cost": {**asdict(cost), "active_parameters": cost.parameters - idle_parameters(file.spec)},
+        "cost": {**asdict(cost), "active_parameters": cost.parameters - idle_parameters(opened.spec)},
     }
 
 
@@ -103,19 +108,23 @@ def idle_parameters(spec: "ModelSpec") -> int:
     return sum(3 * spec.dim * ffn.hidden * (ffn.experts - ffn.selected) for ffn in feeds if isinstance(ffn, MoE))
 
 
-def tokenizer_facts(contents: "Contents") -> dict[str, Any] | None:
-    """In a GGUF file "kind" is what it calls the tokenizer, in a folder the name of its file."""
+def tokenizer_facts(contents: "Contents") -> tuple[dict[str, Any] | None, str | None]:
+    """And what is wrong with it. In a GGUF file "kind" is what it calls the tokenizer, else the name of its file."""
+    from gadfly.errors import GadflyError
+    from gadfly.text import Tokenizer
+
     kind = contents.metadata.get("tokenizer.ggml.model")
     if isinstance(kind, str):
         tokens = contents.metadata.get("tokenizer.ggml.tokens")
         count = len(tokens) if isinstance(tokens, list) else 0
-        return {"kind": kind, "pre": contents.metadata.get("tokenizer.ggml.pre"), "tokens": count}
+        return {"kind": kind, "pre": contents.metadata.get("tokenizer.ggml.pre"), "tokens": count}, None
     if contents.tokenizer is None:
-        return None
-    from gadfly.text import Tokenizer
-
-    tokenizer = Tokenizer.from_file(contents.tokenizer)
-    return {"kind": contents.tokenizer.name, "pre": None, "tokens": tokenizer.vocab_size}
+        return None, None
+    facts = {"kind": contents.tokenizer.name, "pre": None, "tokens": 0}
+    try:
+        return {**facts, "tokens": Tokenizer.from_file(contents.tokenizer).vocab_size}, None
+    except GadflyError as error:
+        return facts, str(error)
 
 
 def sha256(path: Path) -> str:

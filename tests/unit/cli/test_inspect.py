@@ -88,6 +88,14 @@ class TestAFolder:
         assert "tokenizer     tokenizer.model, 131,072 tokens" in inspect(folder, "--no-digest").splitlines()
 
 
+def test_a_tokenizer_that_cannot_be_read_keeps_a_model_from_running_and_is_no_reason_to_hide_the_rest(tmp_path: Path):
+    folder = shutil.copytree(GROK, tmp_path / "grok")
+    (folder / "tokenizer.model").write_bytes(b"nothing of the kind")
+    lines = inspect(folder, "--no-digest").splitlines()
+    assert any(line.startswith(f"runs          no: {folder / 'tokenizer.model'}") for line in lines)
+    assert "layers        3 of width 96, 8 experts of 272, 2 for each token" in lines
+
+
 def test_what_is_no_model_is_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     assert main(["inspect", str(tmp_path)]) == 2
     assert "config.json and ckpt-0" in capsys.readouterr().err
