@@ -204,7 +204,9 @@ class LLM:
         UnsupportedError if the model has no tokenizer.
         """
         if self.tokenizer is None:
-            raise UnsupportedError(f"{self.path.name} has no tokenizer, so it cannot be talked to; give it one, or ids")
+            raise UnsupportedError(
+                f"{self.path.name} has no tokenizer, so it cannot be talked to; add the one it was made for"
+            )
         if self.template is None:
             return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
         turns = [{"role": message.role, "content": message.content} for message in messages]
