@@ -120,7 +120,8 @@ def from_catalogue(name: str) -> "Candidate":
     model = Catalogue.load()[name]
     here = Library(home()).resolve(name) is not None
     obstacle = model.note if model.status == "planned" and not here else None
-    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle)
+    convertible = model.weights is not None and not here
+    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle, convertible)
 
 
 def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine":

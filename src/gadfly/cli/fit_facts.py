@@ -28,6 +28,7 @@ def report_facts(told: Report, instead: Model | None) -> dict[str, Any]:
         "cache_bytes_per_token": per_token,
         "cache_bytes": {str(n): per_token * n for n in cache_sizes(candidate.spec.context)},
         "download_bytes": told.download,
+        "disk_bytes": told.disk,
         "published": row_facts(told.given),
         "chosen": row_facts(told.chosen) if told.chosen else None,
         "best": told.best.version.name if told.best else None,

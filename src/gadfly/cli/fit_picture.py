@@ -105,7 +105,8 @@ def disk_sentence(told: Report) -> str:
     free = f"the disk for models has {size_text(told.machine.disk_free)} free"
     if told.candidate.here:
         return "Nothing has to be fetched: it is here."
-    return f"To fetch: {size_text(told.download)}; {free}."
+    kept = f", converted on the way to {size_text(told.disk)}" if told.disk != told.download else ""
+    return f"To fetch: {size_text(told.download)}{kept}; {free}."
 
 
 def cache_sentence(told: Report) -> str:
