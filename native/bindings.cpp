@@ -1,6 +1,7 @@
 // The Python face of the native code: checks shapes, releases the interpreter lock, calls. No algorithm lives here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
@@ -166,6 +167,7 @@ NB_MODULE(_native, m) {
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
+        .def_prop_ro("is_exact", [](const PackedMatrix& matrix) { return matrix.layout() == Layout::kInt8BFloat; })
         .def_prop_ro("is_float", [](const PackedMatrix& matrix) { return is_float(matrix.layout()); });
 
     nb::class_<PagedCache>(m, "PagedCache")
@@ -189,8 +191,8 @@ NB_MODULE(_native, m) {
         .def("embed", &CheckedProgram::embed, nb::arg("table"), nb::arg("out"))
         .def("rms_norm", &rms_norm, nb::arg("x"), nb::arg("weight").noconvert(), nb::arg("eps"), nb::arg("out"))
         .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("parts"), nb::arg("out"))
-        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("out"))
-        .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("weight"), nb::arg("out"))
+        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("parts"), nb::arg("out"))
+        .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("weight"), nb::arg("out"))
         .def("angles", &CheckedProgram::angles, nb::arg("frequencies"), nb::arg("magnitude"), nb::arg("out"))
         .def("rope", &CheckedProgram::rope, nb::arg("x"), nb::arg("angles"), nb::arg("heads"), nb::arg("head_dim"),
              nb::arg("dim"), nb::arg("out"))
@@ -204,7 +206,8 @@ NB_MODULE(_native, m) {
         .def("softcap", &CheckedProgram::softcap, nb::arg("x"), nb::arg("cap"), nb::arg("out"))
         .def("route", &CheckedProgram::route, nb::arg("logits"), nb::arg("renormalised"), nb::arg("deal"))
         .def("deal", &CheckedProgram::deal, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
-        .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("weights"), nb::arg("deal"), nb::arg("out"))
+        .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("weights"),
+             nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),

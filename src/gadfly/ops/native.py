@@ -183,12 +183,7 @@ class Recording:
 
     def project(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
-        if weight.is_float:
-            return self._linear(x, weight)
-        y = self._linear(self._int8(x), weight)
-        if weight.rows * NARROW > weight.columns:
-            return y
-        return self.add(y, self._linear(self._int8(self._residual(x)), weight))
+        return self._call("linear", *self._factors(x, weight), weight, out=Buffer(4 * weight.rows, x.wanted))
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
@@ -230,13 +225,20 @@ class Recording:
         assert isinstance(up, list)
         assert isinstance(down, list)
         deal, k = self.deal_of[routing], spec.selected
-        rows = {stack[0].is_float: x if stack[0].is_float else self._int8(x) for stack in (gate, up)}
-        dealt = {kind: self._call("deal", x, deal, out=Buffer(k * x.row_bytes)) for kind, x in rows.items()}
-        gates = self._experts(dealt[gate[0].is_float], gate, deal, k)
-        hidden = self.gated(gates, self._experts(dealt[up[0].is_float], up, deal, k), spec.activation)
-        if not down[0].is_float:
-            hidden = self._call("quantise", hidden, k, out=Buffer(k * int8_row_bytes(spec.hidden)))
-        results = self._experts(hidden, down, deal, k)
+        dealt: dict[Buffer | None, Buffer | None] = {None: None}
+
+        def deal_out(stack: list[PackedMatrix]) -> list[Buffer | None]:
+            rows = self._factors(x, stack[0])
+            for row in rows:
+                if row is not None and row not in dealt:
+                    dealt[row] = self._call("deal", row, deal, out=Buffer(k * row.row_bytes))
+            return [dealt[row] for row in rows]
+
+        def product(rows: Sequence[Buffer | None], stack: list[PackedMatrix]) -> Buffer:
+            return self._call("expert", *rows, stack, deal, out=Buffer(4 * k * stack[0].rows))
+
+        hidden = self.gated(product(deal_out(gate), gate), product(deal_out(up), up), spec.activation)
+        results = product(self._factors(hidden, down[0], k), down)
         return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
 
     def shift(self, x: Buffer, bias: Placed) -> Buffer:
@@ -278,24 +280,31 @@ class Recording:
         self.calls.append(Call(method, args, out))
         return out
 
-    def _linear(self, x: Buffer, weight: PackedMatrix) -> Buffer:
-        return self._call("linear", x, weight, out=Buffer(4 * weight.rows, x.wanted))
+    def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
+        """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
-    def _experts(self, dealt: Buffer, weights: list[PackedMatrix], deal: Deal, k: int) -> Buffer:
-        """Each expert's matrix times its rows of `dealt`, which has k rows in a token's."""
-        return self._call("expert", dealt, weights, deal, out=Buffer(4 * k * weights[0].rows))
+        A row of x is `parts` rows, one after another.
+        """
+        if weight.is_float:
+            return x, None
+        precise = weight.is_exact or weight.rows * NARROW <= weight.columns
+        return self._int8(x, parts), self._residual(x, parts) if precise else None
 
-    def _residual(self, x: Buffer) -> Buffer:
-        """What x loses when it is quantised, once however many weights it meets."""
-        if x not in self.residual_of:
-            self.residual_of[x] = self._call("residual", x, self._int8(x), out=Buffer(x.row_bytes, x.wanted))
-        return self.residual_of[x]
-
-    def _int8(self, x: Buffer) -> Buffer:
+    def _int8(self, x: Buffer, parts: int) -> Buffer:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
-            self.int8_of[x] = self._call("quantise", x, 1, out=Buffer(int8_row_bytes(x.width), x.wanted))
+            self.int8_of[x] = self._call("quantise", x, parts, out=_int8_buffer(x))
         return self.int8_of[x]
+
+    def _residual(self, x: Buffer, parts: int) -> Buffer:
+        """What x loses when it is quantised, quantised, once however many weights it meets."""
+        if x not in self.residual_of:
+            self.residual_of[x] = self._call("residual", x, self._int8(x, parts), parts, out=_int8_buffer(x))
+        return self.residual_of[x]
+
+
+def _int8_buffer(x: Buffer) -> Buffer:
+    return Buffer(int8_row_bytes(x.width), x.wanted)
 
 
 def _kind(buffer: Buffer) -> tuple[bool, int]:
