@@ -44,10 +44,13 @@ struct Rows {
 };
 
 // What a page of the cache holds of one head. Keys are half floats [head_dim][slot]: softmax magnifies their errors.
-// Values are int8 codes [slot][head_dim], then a float scale per slot.
+// Values are half floats, or int8 codes, [slot][head_dim]; after codes there is a float scale per slot.
+enum class Values : uint8_t { kHalf, kInt8 };
 struct HeadPage {
     static constexpr size_t key_bytes(size_t head_dim, size_t page_size) { return head_dim * page_size * 2; }
-    static constexpr size_t value_bytes(size_t head_dim, size_t page_size) { return (head_dim + 4) * page_size; }
+    static constexpr size_t value_bytes(Values kind, size_t head_dim, size_t page_size) {
+        return (kind == Values::kHalf ? 2 * head_dim : head_dim + 4) * page_size;
+    }
 };
 
 // Up to kQueries queries that read the same keys and values: heads of one group, neighbouring tokens, or both.
@@ -66,6 +69,7 @@ struct AttendTask {
     const int32_t* pages;
     const std::byte* keys;    // of this head; page p starts at p · page_stride bytes
     const std::byte* values;  // likewise
+    Values kind;              // of the values
     size_t page_stride;
     float* scores;        // scratch: kQueries · score_stride floats
     size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`

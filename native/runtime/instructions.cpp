@@ -98,6 +98,7 @@ class Attend final : public Instruction {
         task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
         task.keys = cache_->keys(layer_, 0, kv_head);
         task.values = cache_->values(layer_, 0, kv_head);
+        task.kind = cache_->kind();
         task.page_stride = cache_->page_stride();
         task.scores = reinterpret_cast<float*>(c.scratch);
         task.score_stride = score_stride_;

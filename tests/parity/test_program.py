@@ -19,7 +19,7 @@ def ones(width: int) -> np.ndarray:
 
 
 def cache() -> PagedCache:
-    return PagedCache(1, 2, 16, 2, 8)
+    return PagedCache(1, 2, 16, 2, 8, half_values=False)
 
 
 def attend(program: Program, temperature: int = 0, window: int = 0, width: int = 32) -> None:

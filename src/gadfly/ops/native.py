@@ -28,7 +28,8 @@ from gadfly.weight import Int8, Plain, Quantised, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
-DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
+FLOATS = frozenset({"F16", "BF16"})
+DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
@@ -45,6 +46,7 @@ class Native:
     def __init__(self, threads: int, kernels: str | None = None) -> None:
         self.kernels = kernels or kernel_names()[0]
         self.rounded: Counter[str] = Counter()
+        self._lossless = True  # so far
         self._pool = ThreadPool(threads)
 
     def place(self, weight: Weight) -> Placed:
@@ -63,8 +65,10 @@ class Native:
             case Int8():
                 return self._pack_int8(weight)
             case Quantised(name, shape, blocks) if name in DIRECT:
+                self._lossless &= name in FLOATS
                 return pack(name, shape, blocks)
             case Quantised():
+                self._lossless = False
                 self.rounded[weight.format] += 1
                 return round_to_int8(weight)
 
@@ -80,13 +84,14 @@ class Native:
         return matrix
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
+        """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
         heads = {(block.mixer.kv_heads, block.mixer.head_dim) for block in spec.blocks}
         if len(heads) > 1:
             raise UnsupportedError("layers differ in their key/value heads; use backend='reference'")
         kv_heads, head_dim = heads.pop()
         if head_dim % 8:
             raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
-        return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
+        return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim, self._lossless)
 
     def compile(
         self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]
