@@ -49,7 +49,7 @@ def test_native_follows_it(name: str) -> None:
 
 @pytest.mark.parametrize("seed", range(8))
 def test_native_follows_the_reference_on_any_checkpoint(tmp_path: Path, seed: int) -> None:
-    """Shapes, groups of scales and weights as they come: rows that int8 kernels cannot take are multiplied as floats."""
+    """Of any shapes, groups of scales and weights; what int8 kernels cannot take is multiplied as floats."""
     random = np.random.default_rng(seed)
     write_release(tmp_path / "grok", shape := random_shape(random), random_tensors(shape, random))
     reference = gadfly.load(tmp_path / "grok", backend="reference")

@@ -6,8 +6,11 @@ the program is fixed; a step is then one call without Python in it. The kernels 
 
 Weights in F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are multiplied as they are, rearranged for the vector unit. Every other
 format is rounded to 8-bit blocks of 32 when placed (`Native.rounded` counts them): its error is below 0.4 % of the
-block's largest weight. Activations meet integer weights as int8 with one scale per 16. What narrow matrices compute
-costs little and weighs much, as every later token reads it: they are given the rounding error too, as a second int8.
+block's largest weight. Activations meet integer weights as int8 with one scale per 16. Narrow matrices are given the
+rounding error too, as a second int8: what they compute costs little and weighs much, as every later token reads it.
+
+Int8 rows as Grok-1 was released are exact, and so is what they meet: all of them get that second int8, and as long as
+no weight is in a format of blocks, the cache keeps values as half floats instead of int8. Either alone gains little.
 """
 
 from collections import Counter
@@ -30,10 +33,10 @@ __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
 FLOATS = frozenset({"F16", "BF16"})
 DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
-NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
+NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
-)  # element by element, so that they may write over what they read
+)  # element by element: they may replace what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
