@@ -27,7 +27,7 @@ from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Plain, Quantised, Weight
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
@@ -54,15 +54,21 @@ class Native:
 
     def place(self, weight: Weight) -> Placed:
         """Vectors stay float32; matrices are packed into strips of eight rows, a stack of them one by one."""
-        if len(weight.shape) == 3:
-            return [self._pack(part) for part in unstack(weight)]
+        if isinstance(weight, Deferred):
+            return self.place(weight.load())
+        if isinstance(weight, Reordered | Joined):
+            return self._pack(weight)
+        if isinstance(weight, Stack) or len(weight.shape) == 3:
+            return [self._pack(part) for part in weight.unstack()]
         if len(weight.shape) == 1:
             assert isinstance(weight, Plain)
             return np.array(weight.array, np.float32)
         return self._pack(weight)
 
-    def _pack(self, weight: Weight) -> PackedMatrix:
+    def _pack(self, weight: Matrix) -> PackedMatrix:
         match weight:
+            case Reordered() | Joined() | Deferred():
+                return self._pack(weight.rows(slice(None)))
             case Plain(array):
                 return pack_floats(array)
             case Int8():
@@ -116,19 +122,6 @@ class Native:
             )
 
         return run
-
-
-def unstack(weight: Weight) -> list[Weight]:
-    """The matrices of a stack."""
-    match weight:
-        case Plain(array):
-            return [Plain(part) for part in array]
-        case Int8(codes, scales):
-            return [Int8(*part) for part in zip(codes, scales, strict=True)]
-        case Quantised(name, (count, *shape), blocks):
-            parts = blocks.reshape(count, -1, blocks.shape[-1])
-            return [Quantised(name, tuple(shape), part) for part in parts]
-    raise AssertionError(weight)
 
 
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:

@@ -14,7 +14,7 @@ from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Plain, Weight
+from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["PagedCache", "Reference"]
 
@@ -43,11 +43,19 @@ class Reference:
     """Backend and ops in one: its tensors are numpy arrays, and a forward pass needs no compiling."""
 
     def place(self, weight: Weight) -> Floats:
-        if isinstance(weight, Plain):
-            return np.array(weight.array, np.float32)
-        if isinstance(weight, Int8):
-            return weight.decode()
-        return decode(weight.format, weight.blocks).reshape(weight.shape)
+        match weight:
+            case Plain(array):
+                return np.array(array, np.float32)
+            case Int8():
+                return weight.decode()
+            case Quantised(name, shape, blocks):
+                return decode(name, blocks).reshape(shape)
+            case Reordered() | Joined():
+                return self.place(weight.rows(slice(None)))
+            case Deferred():
+                return self.place(weight.load())
+            case Stack(parts):
+                return np.stack([self.place(part) for part in parts])
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         return PagedCache(spec, pages, page_size)
