@@ -13,7 +13,7 @@
 namespace gadfly {
 namespace {
 
-constexpr size_t kPolish = 2;  // rounds of fitting and rounding in turn, after the guesses
+constexpr size_t kPolish = 1;  // rounds of fitting and rounding in turn, after the guesses
 
 // Levels at equal distances: whole numbers from low to high.
 struct Uniform {
