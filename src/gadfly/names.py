@@ -1,36 +1,72 @@
 """Two-way tables between the names of tensors in files and paths in the weight tree.
 
-A table maps path patterns to file patterns; `{layer}` stands for the same number on both sides. Import and export
-both derive from it, so a name that is not in the table is an error in either direction.
+A row says which paths a file's tensor holds: one, or several whose rows lie end to end in it. `{layer}` stands for the
+same number on both sides. `{expert}` is in file names only: each matrix of a stack is a tensor of its own. Import and
+export both derive from the table, so a name that is not in it is an error in either direction.
 """
 
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 
-__all__ = ["NameTable"]
+__all__ = ["Entry", "NameTable"]
+
+NUMBER = r"0|[1-9][0-9]*"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Which paths a tensor holds. `name` has no placeholder but `{expert}`, if there is a tensor for every expert."""
+
+    paths: tuple[str, ...]
+    name: str
+
+    @property
+    def per_expert(self) -> bool:
+        return "{expert}" in self.name
+
+    def names(self, experts: int) -> list[str]:
+        """Of all its tensors, for a stack of so many."""
+        return [self.name.format(expert=i) for i in range(experts)] if self.per_expert else [self.name]
+
+
+Rows = Mapping[str, str] | Mapping[tuple[str, ...], str] | Mapping[str | tuple[str, ...], str]
 
 
 class NameTable:
-    def __init__(self, patterns: Mapping[str, str]) -> None:
-        self._to_file = [_rule(path, name) for path, name in patterns.items()]
-        self._to_path = [_rule(name, path) for path, name in patterns.items()]
+    """Rows are path -> name or (path, path …) -> name, where later ones replace earlier ones.
 
-    def path(self, file_name: str) -> str | None:
-        """The path of a file's tensor, or None if the table does not know it."""
-        return _apply(self._to_path, file_name)
+    `aliases` are other names under which files may hold a row's tensor: alias -> name.
+    """
 
-    def file_name(self, path: str) -> str | None:
-        """The file's name for a path, or None if the table does not know it."""
-        return _apply(self._to_file, path)
+    def __init__(self, *tables: Rows, aliases: Mapping[str, str] | None = None) -> None:
+        merged = {paths: name for table in tables for paths, name in table.items()}
+        rows = [((paths,) if isinstance(paths, str) else paths, name) for paths, name in merged.items()]
+        self._by_path = [(_pattern(path), paths, name) for paths, name in rows for path in paths]
+        names = [(name, name) for _, name in rows] + list((aliases or {}).items())
+        held = {name: paths for paths, name in rows}
+        self._by_name = [(_pattern(written), held[name], name) for written, name in names]
+
+    def entry(self, path: str) -> Entry | None:
+        """The tensor or tensors that hold a path, or None if the table does not know it."""
+        return _find(self._by_path, path)
+
+    def find(self, file_name: str) -> Entry | None:
+        """What a file's tensor holds, or None if the table does not know it."""
+        return _find(self._by_name, file_name)
 
 
-def _rule(source: str, target: str) -> tuple[re.Pattern[str], str]:
-    pattern = re.escape(source).replace(re.escape("{layer}"), r"(?P<layer>0|[1-9][0-9]*)")
-    return re.compile(pattern), target
+def _pattern(text: str) -> re.Pattern[str]:
+    pattern = re.escape(text)
+    for placeholder in ("layer", "expert"):
+        pattern = pattern.replace(re.escape(f"{{{placeholder}}}"), f"(?P<{placeholder}>{NUMBER})", 1)
+    return re.compile(pattern)
 
 
-def _apply(rules: list[tuple[re.Pattern[str], str]], name: str) -> str | None:
-    for pattern, target in rules:
-        if match := pattern.fullmatch(name):
-            return target.format(**match.groupdict())
+def _find(rows: list[tuple[re.Pattern[str], tuple[str, ...], str]], text: str) -> Entry | None:
+    for pattern, paths, name in rows:
+        if match := pattern.fullmatch(text):
+            layer = match.groupdict().get("layer")
+            filled = {"layer": layer, "expert": "{expert}"}
+            return Entry(tuple(path.format(layer=layer) for path in paths), name.format(**filled))
     return None

@@ -18,25 +18,27 @@ __all__ = [
     "MoE",
     "ModelSpec",
     "Norms",
+    "Parallel",
     "PreNorm",
     "Rope",
     "SandwichNorm",
 ]
 
-Activation = Literal["silu", "gelu"]  # gelu: the tanh approximation
+Activation = Literal["silu", "gelu", "gelu_erf"]  # gelu: the tanh approximation; gelu_erf: the exact one
 
 
 @dataclass(frozen=True)
 class Rope:
     """Rotary position embedding of the first `dim` components of each head, pairing component j with j + dim/2.
 
-    Pair j turns by position · theta^(-2j/dim) / scaling[j]; an empty `scaling` divides by one.
-    Source: Su et al., arXiv 2104.09864; half-split pairing as in GPT-NeoX.
+    Pair j turns by position · theta^(-2j/dim) / scaling[j]; an empty `scaling` divides by one. What was turned is
+    multiplied with `magnitude`. Source: Su et al., arXiv 2104.09864; half-split pairing as in GPT-NeoX.
     """
 
     dim: int
     theta: float
     scaling: tuple[float, ...] = ()
+    magnitude: float = 1.0
 
     def frequencies(self) -> tuple[float, ...]:
         """Radians per position of each of the dim/2 pairs."""
@@ -46,14 +48,21 @@ class Rope:
 
 @dataclass(frozen=True)
 class Attention:
-    """Causal grouped-query attention; query head j reads key/value head j // (heads / kv_heads)."""
+    """Causal grouped-query attention; query head j reads key/value head j // (heads / kv_heads).
+
+    A score is q·k · scale, then capped, then multiplied by the query's temperature.
+    """
 
     heads: int
     kv_heads: int
     head_dim: int
     rope: Rope
-    scale: float  # multiplies q·k
-    softcap: float | None = None  # c: scores become c · tanh(score / c), after scaling
+    scale: float
+    softcap: float | None = None  # c: scores become c · tanh(score / c)
+    temperature: int | None = None  # T: scores of a query at position p > T are multiplied by log p / log T
+    window: int | None = None  # how many positions a query sees, its own included
+    bias: bool = False  # of queries, keys and values
+    head_norm: float | None = None  # eps: every head of q and k is RMS-normalised before it is turned
 
 
 @dataclass(frozen=True)
@@ -68,16 +77,27 @@ class Dense:
 class MoE:
     """A mixture of experts, each a gated feed-forward: the sum of the `selected` likeliest, weighted by the router.
 
-    The weights are the softmax over all experts at those selected, not made to sum to one.
+    The weights are the softmax over all experts at those selected; they sum to one only if `renormalised`.
     """
 
     experts: int
     selected: int
     hidden: int
     activation: Activation
+    router_softcap: float | None = None  # c: the router's logits become c · tanh(logit / c)
+    renormalised: bool = False
 
 
-FeedForward = Dense | MoE
+@dataclass(frozen=True)
+class Parallel:
+    """A dense feed-forward beside a mixture of experts: (dense(x) + moe(x)) · scale."""
+
+    dense: Dense
+    moe: MoE
+    scale: float
+
+
+FeedForward = Dense | MoE | Parallel
 
 
 @dataclass(frozen=True)
@@ -117,6 +137,7 @@ class ModelSpec:
     norm_eps: float  # of the norm before the logits
     embedding_scale: float = 1.0
     logit_scale: float = 1.0
+    logit_softcap: float | None = None  # c: logits become c · tanh(logit / c), after scaling
 
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Path and shape of every weight, matrices as (out, in). A model may tie "output" to "embedding"."""
@@ -130,24 +151,40 @@ class ModelSpec:
 
 def _block_shapes(block: Block, dim: int) -> Iterator[tuple[str, tuple[int, ...]]]:
     mixer = block.mixer
+    query, key = mixer.heads * mixer.head_dim, mixer.kv_heads * mixer.head_dim
     sandwich = isinstance(block.norms, SandwichNorm)
     yield "mixer_norm", (dim,)
-    yield "mixer.query", (mixer.heads * mixer.head_dim, dim)
-    yield "mixer.key", (mixer.kv_heads * mixer.head_dim, dim)
-    yield "mixer.value", (mixer.kv_heads * mixer.head_dim, dim)
-    yield "mixer.output", (dim, mixer.heads * mixer.head_dim)
+    yield "mixer.query", (query, dim)
+    yield "mixer.key", (key, dim)
+    yield "mixer.value", (key, dim)
+    if mixer.bias:
+        yield "mixer.query_bias", (query,)
+        yield "mixer.key_bias", (key,)
+        yield "mixer.value_bias", (key,)
+    if mixer.head_norm is not None:
+        yield "mixer.query_norm", (mixer.head_dim,)
+        yield "mixer.key_norm", (mixer.head_dim,)
+    yield "mixer.output", (dim, query)
     if sandwich:
         yield "mixer_post_norm", (dim,)
     yield "ffn_norm", (dim,)
-    match block.ffn:
-        case Dense(hidden):
-            yield "ffn.gate", (hidden, dim)
-            yield "ffn.up", (hidden, dim)
-            yield "ffn.down", (dim, hidden)
-        case MoE(experts, _, hidden):
-            yield "ffn.router", (experts, dim)
-            yield "ffn.gate", (experts, hidden, dim)
-            yield "ffn.up", (experts, hidden, dim)
-            yield "ffn.down", (experts, dim, hidden)
+    for path, shape in _ffn_shapes(block.ffn, dim):
+        yield f"ffn.{path}", shape
     if sandwich:
         yield "ffn_post_norm", (dim,)
+
+
+def _ffn_shapes(ffn: FeedForward, dim: int) -> Iterator[tuple[str, tuple[int, ...]]]:
+    match ffn:
+        case Dense(hidden):
+            yield "gate", (hidden, dim)
+            yield "up", (hidden, dim)
+            yield "down", (dim, hidden)
+        case MoE(experts, _, hidden):
+            yield "router", (experts, dim)
+            yield "gate", (experts, hidden, dim)
+            yield "up", (experts, hidden, dim)
+            yield "down", (experts, dim, hidden)
+        case Parallel(dense, moe):
+            yield from ((f"dense.{path}", shape) for path, shape in _ffn_shapes(dense, dim))
+            yield from ((f"moe.{path}", shape) for path, shape in _ffn_shapes(moe, dim))

@@ -1,17 +1,33 @@
 """A weight, and the tree of weights that a model is run with.
 
-Precision belongs to the weight: only what multiplies with one (`Ops.project`, `embed`, `logits`) looks inside.
-The data may be a view of a memory-mapped file; nothing here copies it.
+Precision belongs to the weight: only what multiplies with one (`Ops.project`, `embed`, `logits`) looks inside. The data
+may be a view of a memory-mapped file. `Plain`, `Quantised` and `Int8` are numbers as files hold them; `Stack`, `Joined`
+and `Reordered` are made of those and copy nothing until they are asked for `rows`; `Deferred` is yet to be fetched.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Int8", "Plain", "Quantised", "Weight", "Weights"]
+__all__ = [
+    "Deferred",
+    "Int8",
+    "Joined",
+    "Matrix",
+    "Plain",
+    "Quantised",
+    "Reordered",
+    "Stack",
+    "Stored",
+    "Weight",
+    "Weights",
+    "unstack",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,15 +45,19 @@ class Plain:
         """Bytes."""
         return self.array.nbytes
 
-    def take_rows(self, index: NDArray[np.intp]) -> "Plain":
+    def rows(self, index: slice | NDArray[np.intp]) -> "Plain":
         return Plain(self.array[index])
+
+    def unstack(self) -> "tuple[Plain, ...]":
+        return tuple(map(Plain, self.array))
 
 
 @dataclass(frozen=True, eq=False)
 class Quantised:
-    """A matrix (out, in) whose rows are encoded block by block; `format` is a key of `gadfly.quant.FORMATS`.
+    """A matrix (out, in), or a stack of them, whose rows are encoded block by block.
 
-    Float16 and bfloat16 are formats with blocks of one. `blocks` is uint8 of shape (out, bytes per row).
+    `format` is a key of `gadfly.quant.FORMATS`; float16 and bfloat16 are formats with blocks of one. `blocks` is uint8
+    of shape (rows, bytes per row), where the rows of a stack's matrices lie end to end.
     """
 
     format: str
@@ -49,8 +69,14 @@ class Quantised:
         """Bytes."""
         return self.blocks.nbytes
 
-    def take_rows(self, index: NDArray[np.intp]) -> "Quantised":
-        return Quantised(self.format, (len(index), *self.shape[1:]), self.blocks[index])
+    def rows(self, index: slice | NDArray[np.intp]) -> "Quantised":
+        """Of a matrix."""
+        blocks = self.blocks[index]
+        return Quantised(self.format, (len(blocks), self.shape[-1]), blocks)
+
+    def unstack(self) -> "tuple[Quantised, ...]":
+        parts = self.blocks.reshape(self.shape[0], -1, self.blocks.shape[-1])
+        return tuple(Quantised(self.format, self.shape[1:], part) for part in parts)
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,8 +100,11 @@ class Int8:
         """Bytes."""
         return self.codes.nbytes + self.scales.nbytes
 
-    def take_rows(self, index: NDArray[np.intp]) -> "Int8":
+    def rows(self, index: slice | NDArray[np.intp]) -> "Int8":
         return Int8(self.codes[..., index], self.scales[..., index])
+
+    def unstack(self) -> "tuple[Int8, ...]":
+        return tuple(Int8(codes, scales) for codes, scales in zip(self.codes, self.scales, strict=True))
 
     def decode(self) -> NDArray[np.float32]:
         """Float32 (…, out, in): exact, as the product of an int8 and a bfloat16 has 16 significant bits."""
@@ -84,7 +113,123 @@ class Int8:
         return np.ascontiguousarray(np.swapaxes(self.codes * spread, -1, -2))
 
 
-Weight = Plain | Quantised | Int8
+Stored = Plain | Quantised | Int8
+
+
+@dataclass(frozen=True, eq=False)
+class Reordered:
+    """A matrix whose row i is row index[i] of another: some of them, or all in a different order."""
+
+    weight: "Stored | Joined | Deferred"
+    index: NDArray[np.intp]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.index), *self.weight.shape[1:])
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.weight.size * len(self.index) // self.weight.shape[0]
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Matrix":
+        """A copy of these rows."""
+        return self.weight.rows(self.index[index])
+
+
+@dataclass(frozen=True, eq=False)
+class Joined:
+    """A matrix cut into pieces of the same kind: rows below one another (axis 0), or columns side by side (axis 1)."""
+
+    parts: tuple[Plain | Quantised, ...]
+    axis: int
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        rows, columns = self.parts[0].shape
+        along = sum(part.shape[self.axis] for part in self.parts)
+        return (along, columns) if self.axis == 0 else (rows, along)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(part.size for part in self.parts)
+
+    def rows(self, index: slice | NDArray[np.intp]) -> Plain | Quantised:
+        """A copy of these rows."""
+        if self.axis == 1:
+            return _joined([part.rows(index) for part in self.parts], axis=1)
+        wanted = np.arange(self.shape[0])[index]
+        starts = np.cumsum([0, *(part.shape[0] for part in self.parts)])
+        of = np.searchsorted(starts, wanted, side="right") - 1
+        cuts = [0, *(np.flatnonzero(np.diff(of)) + 1).tolist(), len(wanted)]  # runs of rows from the same part
+        runs = [(int(of[first]), wanted[first:last]) for first, last in pairwise(cuts) if first < last]
+        return _joined([self.parts[part].rows(rows - starts[part]) for part, rows in runs], axis=0)
+
+
+@dataclass(frozen=True, eq=False)
+class Deferred:
+    """A weight whose file is not here yet: whoever wants its numbers has `load` bring it."""
+
+    shape: tuple[int, ...]
+    load: "Callable[[], Weight]"
+
+    @property
+    def size(self) -> int:
+        """Bytes, if it turned out to be bfloat16."""
+        return 2 * math.prod(self.shape)
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Matrix":
+        loaded = self.load()
+        assert not isinstance(loaded, Stack)
+        return loaded.rows(index)
+
+    def unstack(self) -> "tuple[Deferred, ...]":
+        def part(number: int) -> Deferred:
+            return Deferred(self.shape[1:], lambda: unstack(self.load())[number])
+
+        return tuple(part(number) for number in range(self.shape[0]))
+
+
+Matrix = Stored | Reordered | Joined | Deferred
+
+
+@dataclass(frozen=True, eq=False)
+class Stack:
+    """Matrices of one shape, a file's tensor each: (count, out, in)."""
+
+    parts: tuple[Matrix, ...]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        return (len(self.parts), *self.parts[0].shape)
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return sum(part.size for part in self.parts)
+
+    def unstack(self) -> tuple[Matrix, ...]:
+        return self.parts
+
+
+Weight = Matrix | Stack
+
+
+def unstack(weight: Weight) -> "tuple[Matrix, ...]":
+    """The matrices of a stack; a matrix is alone."""
+    if isinstance(weight, Reordered | Joined) or (len(weight.shape) < 3 and not isinstance(weight, Stack)):
+        return (weight,)
+    return weight.unstack()
+
+
+def _joined(parts: list[Plain | Quantised], axis: int) -> Plain | Quantised:
+    if isinstance(parts[0], Plain):
+        return Plain(np.concatenate([part.array for part in parts if isinstance(part, Plain)], axis=axis))
+    blocks = np.concatenate([part.blocks for part in parts if isinstance(part, Quantised)], axis=axis)
+    columns = sum(part.shape[1] for part in parts) if axis == 1 else parts[0].shape[1]
+    return Quantised(parts[0].format, (len(blocks), columns), blocks)
+
 
 W = TypeVar("W")
 V = TypeVar("V")

@@ -1,10 +1,24 @@
-"""One page per architecture. `PAGES` is keyed by what GGUF files call `general.architecture`."""
+"""One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
-from collections.abc import Mapping
+from gadfly.arch import grok1, llama, mistral, mixtral
+from gadfly.arch.page import Config, Dialect, Page
+from gadfly.errors import UnsupportedError
 
-from gadfly.arch import llama
-from gadfly.arch.page import Config, Page
+__all__ = ["PAGES", "Config", "Dialect", "Page", "page_for"]
 
-__all__ = ["PAGES", "Config", "Page"]
+PAGES: tuple[Page, ...] = (llama.PAGE, mistral.PAGE, mixtral.PAGE, grok1.PAGE)
 
-PAGES: Mapping[str, Page] = {"llama": llama.PAGE}
+
+def page_for(config: Config, name: str) -> Page:
+    """The page of a model that calls itself `name`: a GGUF architecture, or a class of config.json.
+
+    Raises UnsupportedError, listing what there is.
+    """
+    called = {page.gguf_name if config.gguf is not None else page.hf_name for page in PAGES}
+    for page in PAGES:
+        if name == (page.gguf_name if config.gguf is not None else page.hf_name) and page.claims(config):
+            return page
+    known = ", ".join(sorted(called))
+    raise UnsupportedError(
+        f"{config.source}: the architecture is {name[:40]!r}, which Gadfly does not run yet; it runs {known}"
+    )

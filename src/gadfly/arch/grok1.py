@@ -11,12 +11,18 @@ they are: `linear` is the gate, `linear_v` the way up, `linear_1` the way down. 
 Source: xai-org/grok-1 (model.py, checkpoint.py), commit 7050ed2; the numbers are held to that code's in float32.
 """
 
+from dataclasses import replace
+from typing import Any
+
+from gadfly.arch.decoder import GGUF_EXPERTS, GGUF_NAMES, HF_NAMES, describe_decoder, read_attention, read_decoder
 from gadfly.arch.grok1_release import Hyperparameters
+from gadfly.arch.mixtral import HF_EXPERTS
+from gadfly.arch.page import Config, Dialect, Page
 from gadfly.names import NameTable
 from gadfly.spec import Attention, Block, ModelSpec, MoE, Rope, SandwichNorm
 from gadfly.weight import Plain, Weight
 
-__all__ = ["RELEASE_NAMES", "arrange_release", "release_spec"]
+__all__ = ["GGUF_NORMS", "HF_NORMS", "PAGE", "RELEASE_NAMES", "arrange_release", "release_spec"]
 
 LAYER = "transformer/decoder_layer_{layer}"
 
@@ -69,3 +75,63 @@ def arrange_release(path: str, weight: Weight) -> Weight:
     if isinstance(weight, Plain) and path.endswith("router"):
         return Plain(weight.array.T.copy())
     return weight
+
+
+# In GGUF files the norm after the experts has an older name, too. config.json's names are those of vLLM and SGLang.
+GGUF_NORMS = {
+    "blocks.{layer}.mixer_post_norm": "blk.{layer}.attn_output_norm.weight",
+    "blocks.{layer}.ffn_post_norm": "blk.{layer}.layer_output_norm.weight",
+}
+GGUF_ALIASES = {"blk.{layer}.post_ffw_norm.weight": "blk.{layer}.layer_output_norm.weight"}
+HF_NORMS = {
+    "blocks.{layer}.mixer_norm": "model.layers.{layer}.pre_attn_norm.weight",
+    "blocks.{layer}.mixer_post_norm": "model.layers.{layer}.post_attn_norm.weight",
+    "blocks.{layer}.ffn_norm": "model.layers.{layer}.pre_moe_norm.weight",
+    "blocks.{layer}.ffn_post_norm": "model.layers.{layer}.post_moe_norm.weight",
+}
+RELEASED = Hyperparameters()  # what a file does not say is as in the released model
+
+
+def read_spec(config: Config) -> ModelSpec:
+    experts = config.integer("num_local_experts", high=4096)
+    eps = config.number("rms_norm_eps", high=1.0)
+    mixer = replace(
+        read_attention(config),
+        scale=config.number("attn_output_multiplier", RELEASED.attn_output_multiplier),
+        softcap=config.number("attn_logit_softcapping", RELEASED.attn_logit_cap),
+    )
+    moe = MoE(
+        experts=experts,
+        selected=config.integer("num_experts_per_tok", high=experts),
+        hidden=config.integer("intermediate_size"),
+        activation="gelu",
+    )
+    return replace(
+        read_decoder(config, mixer, moe, SandwichNorm(eps)),
+        embedding_scale=config.number("embedding_multiplier_scale", RELEASED.embedding_multiplier_scale),
+        logit_scale=config.number("output_multiplier_scale", RELEASED.output_multiplier_scale),
+    )
+
+
+def describe(spec: ModelSpec) -> dict[str, Any]:
+    mixer = spec.blocks[0].mixer
+    return {
+        **describe_decoder(spec),
+        "attn_output_multiplier": mixer.scale,
+        "attn_logit_softcapping": mixer.softcap,
+        "embedding_multiplier_scale": spec.embedding_scale,
+        "output_multiplier_scale": spec.logit_scale,
+    }
+
+
+PAGE = Page(
+    name="grok1",
+    gguf_name="grok",
+    hf_name="Grok1ForCausalLM",
+    model_type="grok-1",
+    spec=read_spec,
+    describe=describe,
+    gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES)),
+    hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS)),
+    claims=lambda config: not (config.get("moe_intermediate_size") or config.get("residual_moe")),
+)

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from gadfly.batch import Batch
 from gadfly.ops import Ops
-from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, SandwichNorm
+from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, Parallel, SandwichNorm
 from gadfly.weight import Weights
 
 __all__ = ["forward"]
@@ -28,7 +28,8 @@ def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, K
         fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), ops)
         x = ops.add(x, leaving(fed, "ffn_post_norm", w, block, ops))
     x = ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
-    return scaled(ops.project(x, weights["output"]), spec.logit_scale, ops)
+    logits = scaled(ops.project(x, weights["output"]), spec.logit_scale, ops)
+    return logits if spec.logit_softcap is None else ops.softcap(logits, spec.logit_softcap)
 
 
 def normed(x: T, name: str, w: Weights[W], block: Block, ops: Ops[T, W, KV]) -> T:
@@ -44,10 +45,19 @@ def scaled(x: T, factor: float, ops: Ops[T, W, KV]) -> T:
 
 
 def attend(spec: Attention, w: Weights[W], x: T, layer: int, batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
-    q = ops.rope(ops.project(x, w["query"]), spec.rope, spec.head_dim, batch)
-    k = ops.rope(ops.project(x, w["key"]), spec.rope, spec.head_dim, batch)
-    v = ops.project(x, w["value"])
+    q, k, v = (headed(spec, w, x, name, ops) for name in ("query", "key", "value"))
+    q, k = (ops.rope(heads, spec.rope, spec.head_dim, batch) for heads in (q, k))
     return ops.project(ops.attention(q, k, v, spec, layer, kv, batch), w["output"])
+
+
+def headed(spec: Attention, w: Weights[W], x: T, name: str, ops: Ops[T, W, KV]) -> T:
+    """Queries, keys or values, side by side, before they are turned."""
+    heads = ops.project(x, w[name])
+    if spec.bias:
+        heads = ops.shift(heads, w[f"{name}_bias"])
+    if spec.head_norm is not None and name != "value":
+        heads = ops.rms_norm(heads, w[f"{name}_norm"], spec.head_norm)
+    return heads
 
 
 def feed(spec: FeedForward, w: Weights[W], x: T, ops: Ops[T, W, KV]) -> T:
@@ -57,3 +67,5 @@ def feed(spec: FeedForward, w: Weights[W], x: T, ops: Ops[T, W, KV]) -> T:
             return ops.project(hidden, w["down"])
         case MoE():
             return ops.experts(x, ops.route(x, w["router"], spec), w["gate"], w["up"], w["down"], spec)
+        case Parallel(dense, moe, scale):
+            return ops.scale(ops.add(feed(dense, w.at("dense"), x, ops), feed(moe, w.at("moe"), x, ops)), scale)

@@ -18,7 +18,7 @@ from gadfly.batch import Batch
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Weight
 
-__all__ = ["Backend", "Floats", "Ops"]
+__all__ = ["Backend", "Compiled", "Floats", "Ops"]
 
 Floats = NDArray[np.float32]
 
@@ -34,7 +34,7 @@ class Ops(Protocol[T, W_contra, KV_contra]):
         """Rows of the table (vocab, dim) for the batch's tokens: (tokens, dim)."""
 
     def rms_norm(self, x: T, weight: W_contra, eps: float) -> T:
-        """weight · x / sqrt(mean(x²) + eps), per token."""
+        """weight · x / sqrt(mean(x²) + eps), per token, or per head where the weight is as wide as one."""
 
     def project(self, x: T, weight: W_contra) -> T:
         """x Wᵀ for a weight (out, in): (tokens, out)."""
@@ -57,12 +57,27 @@ class Ops(Protocol[T, W_contra, KV_contra]):
     def experts(self, x: T, routing: T, gate: W_contra, up: W_contra, down: W_contra, spec: MoE) -> T:
         """Σ weight · downₑ(activation(gateₑ x) · upₑ x) over a token's experts, summed in routing order."""
 
+    def shift(self, x: T, bias: W_contra) -> T:
+        """x + bias, the same for every token."""
+
+    def softcap(self, x: T, cap: float) -> T:
+        """cap · tanh(x / cap)."""
+
     def scale(self, x: T, factor: float) -> T: ...
 
     def add(self, x: T, y: T) -> T: ...
 
     def select(self, x: T, batch: Batch) -> T:
         """The rows whose logits are wanted: (wanted, width)."""
+
+
+class Compiled(Protocol):
+    """A forward pass that can be run."""
+
+    def __call__(self, batch: Batch) -> Floats: ...
+
+    def expert_use(self) -> list[list[int]]:
+        """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""
 
 
 class Backend(Protocol[T, W, KV]):
@@ -72,5 +87,5 @@ class Backend(Protocol[T, W, KV]):
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> KV:
         """An empty key/value cache of `pages` pages of `page_size` positions, all layers."""
 
-    def compile(self, forward: Callable[[Ops[T, W, KV], Batch], T]) -> Callable[[Batch], Floats]:
+    def compile(self, forward: Callable[[Ops[T, W, KV], Batch], T]) -> Compiled:
         """Make `forward` runnable. It may be called once and recorded, so it must not look into the batch."""

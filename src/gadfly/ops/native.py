@@ -24,13 +24,15 @@ from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Plain, Quantised, Weight
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
-IN_PLACE = frozenset({"add", "gated", "scale"})  # element by element, so that they may write over what they read
+IN_PLACE = frozenset(
+    {"add", "gated", "scale", "shift", "softcap"}
+)  # element by element, so that they may write over what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
@@ -47,15 +49,21 @@ class Native:
 
     def place(self, weight: Weight) -> Placed:
         """Vectors stay float32; matrices are packed into strips of eight rows, a stack of them one by one."""
-        if len(weight.shape) == 3:
-            return [self._pack(part) for part in unstack(weight)]
+        if isinstance(weight, Deferred):
+            return self.place(weight.load())
+        if isinstance(weight, Reordered | Joined):
+            return self._pack(weight)
+        if isinstance(weight, Stack) or len(weight.shape) == 3:
+            return [self._pack(part) for part in weight.unstack()]
         if len(weight.shape) == 1:
             assert isinstance(weight, Plain)
             return np.array(weight.array, np.float32)
         return self._pack(weight)
 
-    def _pack(self, weight: Weight) -> PackedMatrix:
+    def _pack(self, weight: Matrix) -> PackedMatrix:
         match weight:
+            case Reordered() | Joined() | Deferred():
+                return self._pack(weight.rows(slice(None)))
             case Plain(array):
                 return pack_floats(array)
             case Int8():
@@ -86,39 +94,36 @@ class Native:
             raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
         return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
 
-    def compile(
-        self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]
-    ) -> Callable[[Batch], Floats]:
+    def compile(self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]) -> "Replay":
         recording = Recording()
         result = forward(recording, Batch.of([]))
         program, slot = recording.finish(result, self.kernels)
-
-        def run(batch: Batch) -> Floats:
-            return program.run(
-                self._pool,
-                batch.tokens,
-                batch.positions,
-                batch.starts,
-                batch.page_ids,
-                batch.page_starts,
-                batch.rows,
-                slot,
-            )
-
-        return run
+        return Replay(self._pool, program, slot, tuple(recording.deal_of.values()))
 
 
-def unstack(weight: Weight) -> list[Weight]:
-    """The matrices of a stack."""
-    match weight:
-        case Plain(array):
-            return [Plain(part) for part in array]
-        case Int8(codes, scales):
-            return [Int8(*part) for part in zip(codes, scales, strict=True)]
-        case Quantised(name, (count, *shape), blocks):
-            parts = blocks.reshape(count, -1, blocks.shape[-1])
-            return [Quantised(name, tuple(shape), part) for part in parts]
-    raise AssertionError(weight)
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A recorded program: its result is left in `slot`, and `deals` of its mixtures count who went where."""
+
+    pool: ThreadPool
+    program: Program
+    slot: int
+    deals: tuple[Deal, ...]
+
+    def __call__(self, batch: Batch) -> Floats:
+        return self.program.run(
+            self.pool,
+            batch.tokens,
+            batch.positions,
+            batch.starts,
+            batch.page_ids,
+            batch.page_starts,
+            batch.rows,
+            self.slot,
+        )
+
+    def expert_use(self) -> list[list[int]]:
+        return [list(deal.used) for deal in self.deals]
 
 
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
@@ -190,7 +195,9 @@ class Recording:
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
-            self.angles_of[rope] = self._call("angles", list(rope.frequencies()), out=Buffer(4 * rope.dim))
+            self.angles_of[rope] = self._call(
+                "angles", list(rope.frequencies()), rope.magnitude, out=Buffer(4 * rope.dim)
+            )
         heads = x.width // head_dim
         return self._call("rope", x, self.angles_of[rope], heads, head_dim, rope.dim, out=Buffer(x.row_bytes))
 
@@ -205,15 +212,18 @@ class Recording:
         batch: Batch,  # noqa: ARG002
     ) -> Buffer:
         self.calls.append(Call("store", (k, v, kv, layer), None))
-        cap = spec.softcap or 0.0
-        return self._call("attend", q, kv, layer, spec.heads, spec.scale, cap, out=Buffer(q.row_bytes))
+        scoring = spec.scale, spec.softcap or 0.0, spec.temperature or 0, spec.window or 0
+        return self._call("attend", q, kv, layer, spec.heads, *scoring, out=Buffer(q.row_bytes))
 
     def gated(self, gate: Buffer, up: Buffer, activation: Activation) -> Buffer:
         return self._call("gated", gate, up, activation, out=Buffer(gate.row_bytes, gate.wanted))
 
     def route(self, x: Buffer, router: Placed, spec: MoE) -> Buffer:
         deal = Deal(spec.experts, spec.selected)
-        self.calls.append(Call("route", (self.project(x, router), deal), None))
+        logits = self.project(x, router)
+        if spec.router_softcap is not None:
+            logits = self.softcap(logits, spec.router_softcap)
+        self.calls.append(Call("route", (logits, spec.renormalised, deal), None))
         routing = Buffer(0)  # stands for the deal, which instructions are given instead
         self.deal_of[routing] = deal
         return routing
@@ -231,6 +241,12 @@ class Recording:
             hidden = self._call("quantise", hidden, k, out=Buffer(k * int8_row_bytes(spec.hidden)))
         results = self._experts(hidden, down, deal, k)
         return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
+
+    def shift(self, x: Buffer, bias: Placed) -> Buffer:
+        return self._call("shift", x, bias, out=Buffer(x.row_bytes, x.wanted))
+
+    def softcap(self, x: Buffer, cap: float) -> Buffer:
+        return self._call("softcap", x, cap, out=Buffer(x.row_bytes, x.wanted))
 
     def scale(self, x: Buffer, factor: float) -> Buffer:
         return self._call("scale", x, factor, out=Buffer(x.row_bytes, x.wanted))

@@ -4,6 +4,7 @@ Weights are decoded to float32 when placed. Other backends are right when they a
 backend to read first. Its only liberty is the order in which numpy sums.
 """
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -13,7 +14,7 @@ from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Plain, Weight
+from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["PagedCache", "Reference"]
 
@@ -42,31 +43,40 @@ class Reference:
     """Backend and ops in one: its tensors are numpy arrays, and a forward pass needs no compiling."""
 
     def place(self, weight: Weight) -> Floats:
-        if isinstance(weight, Plain):
-            return np.array(weight.array, np.float32)
-        if isinstance(weight, Int8):
-            return weight.decode()
-        return decode(weight.format, weight.blocks).reshape(weight.shape)
+        match weight:
+            case Plain(array):
+                return np.array(array, np.float32)
+            case Int8():
+                return weight.decode()
+            case Quantised(name, shape, blocks):
+                return decode(name, blocks).reshape(shape)
+            case Reordered() | Joined():
+                return self.place(weight.rows(slice(None)))
+            case Deferred():
+                return self.place(weight.load())
+            case Stack(parts):
+                return np.stack([self.place(part) for part in parts])
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         return PagedCache(spec, pages, page_size)
 
-    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> Callable[[Batch], Floats]:
-        return lambda batch: forward(self, batch)
+    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> "Counting":
+        return Counting(forward)
 
     def embed(self, table: Floats, batch: Batch) -> Floats:
         return table[batch.tokens]
 
     def rms_norm(self, x: Floats, weight: Floats, eps: float) -> Floats:
-        mean_square = np.mean(np.square(x), axis=-1, keepdims=True, dtype=np.float32)
-        return np.asarray(weight * (x / np.sqrt(mean_square + np.float32(eps))), np.float32)
+        heads = x.reshape(len(x), -1, len(weight))
+        mean_square = np.mean(np.square(heads), axis=-1, keepdims=True, dtype=np.float32)
+        return np.asarray(weight * (heads / np.sqrt(mean_square + np.float32(eps))), np.float32).reshape(x.shape)
 
     def project(self, x: Floats, weight: Floats) -> Floats:
         return x @ weight.T
 
     def rope(self, x: Floats, rope: Rope, head_dim: int, batch: Batch) -> Floats:
         angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
-        cos, sin = np.cos(angles)[:, None].astype(np.float32), np.sin(angles)[:, None].astype(np.float32)
+        cos, sin = ((rope.magnitude * f(angles))[:, None].astype(np.float32) for f in (np.cos, np.sin))
         heads = x.reshape(len(x), -1, head_dim)
         low, high, rest = np.split(heads, [rope.dim // 2, rope.dim], axis=-1)
         turned = np.concatenate([low * cos - high * sin, high * cos + low * sin, rest], axis=-1)
@@ -89,9 +99,15 @@ class Reference:
 
     def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
         """(tokens, 2, selected): indices, exact in float32 as they are small, and weights."""
-        chances = softmax(x @ router.T)
+        logits = x @ router.T
+        if spec.router_softcap is not None:
+            logits = self.softcap(logits, spec.router_softcap)
+        chances = softmax(logits)
         best = np.argsort(-chances, axis=-1, kind="stable")[:, : spec.selected]  # ties: the lower index first
-        return np.stack([best.astype(np.float32), np.take_along_axis(chances, best, axis=-1)], axis=1)
+        weights = np.take_along_axis(chances, best, axis=-1)
+        if spec.renormalised:
+            weights = weights / weights.sum(axis=-1, keepdims=True)
+        return np.stack([best.astype(np.float32), weights], axis=1)
 
     def experts(self, x: Floats, routing: Floats, gate: Floats, up: Floats, down: Floats, spec: MoE) -> Floats:
         out = np.zeros_like(x)
@@ -103,6 +119,12 @@ class Reference:
                 out[rows] += weights[rows] * (hidden @ down[expert].T)
         return out
 
+    def shift(self, x: Floats, bias: Floats) -> Floats:
+        return x + bias
+
+    def softcap(self, x: Floats, cap: float) -> Floats:
+        return np.asarray(np.float32(cap) * np.tanh(x / np.float32(cap)), np.float32)
+
     def scale(self, x: Floats, factor: float) -> Floats:
         return x * np.float32(factor)
 
@@ -111,6 +133,30 @@ class Reference:
 
     def select(self, x: Floats, batch: Batch) -> Floats:
         return x[batch.rows]
+
+
+class Counting(Reference):
+    """A forward pass that counts which experts tokens go to."""
+
+    def __init__(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> None:
+        self._forward = forward
+        self._used: list[NDArray[np.intp]] = []  # of each mixture
+        self._mixture = 0  # the next one
+
+    def __call__(self, batch: Batch) -> Floats:
+        self._mixture = 0
+        return self._forward(self, batch)
+
+    def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
+        routing = super().route(x, router, spec)
+        if self._mixture == len(self._used):
+            self._used.append(np.zeros(spec.experts, np.intp))
+        self._used[self._mixture] += np.bincount(routing[:, 0].astype(np.intp).reshape(-1), minlength=spec.experts)
+        self._mixture += 1
+        return routing
+
+    def expert_use(self) -> list[list[int]]:
+        return [used.tolist() for used in self._used]
 
 
 def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Attention) -> Floats:
@@ -122,9 +168,20 @@ def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Atten
     scores = np.einsum("tkgd,ukd->kgtu", q_heads, k_heads, optimize=True) * np.float32(spec.scale)
     if spec.softcap is not None:
         scores = np.float32(spec.softcap) * np.tanh(scores / np.float32(spec.softcap))
-    scores[..., np.arange(len(keys)) > positions[:, None]] = -np.inf
+    if spec.temperature is not None:
+        scores *= temperatures(positions, spec.temperature)[:, None]
+    seen, own = np.arange(len(keys)), positions[:, None]
+    hidden = seen > own
+    if spec.window is not None:
+        hidden |= seen <= own - spec.window
+    scores[..., hidden] = -np.inf
     mixed = np.einsum("kgtu,ukd->tkgd", softmax(scores), v_heads, optimize=True)
     return np.asarray(mixed.reshape(q.shape), np.float32)
+
+
+def temperatures(positions: Ints, length: int) -> Floats:
+    """log p / log length beyond `length`, one up to it."""
+    return np.asarray(np.log(np.maximum(positions, length)) / np.log(length), np.float32)
 
 
 def softmax(x: Floats) -> Floats:
@@ -143,4 +200,13 @@ def gelu(x: Floats) -> Floats:
     return np.asarray(np.float32(0.5) * x * (1 + np.tanh(inner)), np.float32)
 
 
-ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {"silu": silu, "gelu": gelu}
+def gelu_erf(x: Floats) -> Floats:
+    return np.asarray(0.5 * x * (1 + ERF(x / np.sqrt(2))), np.float32)
+
+
+ERF = np.vectorize(math.erf, otypes=[np.float64])
+ACTIVATIONS: dict[Activation, Callable[[NDArray[np.float32]], NDArray[np.float32]]] = {
+    "silu": silu,
+    "gelu": gelu,
+    "gelu_erf": gelu_erf,
+}

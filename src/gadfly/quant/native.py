@@ -18,7 +18,7 @@ from gadfly.quant.decode import decode
 from gadfly.quant.encode import unfit
 from gadfly.quant.formats import FORMATS
 from gadfly.quant.importance import relative_importance
-from gadfly.weight import Int8, Plain, Quantised, Weight
+from gadfly.weight import Int8, Plain, Quantised, Stored
 
 __all__ = ["Encoder"]
 
@@ -40,7 +40,7 @@ class Encoder:
     def encode(
         self,
         format: str,  # noqa: A002
-        weight: Weight,
+        weight: Stored,
         importance: ArrayLike | None = None,
         rows: range | None = None,
     ) -> Bytes:
@@ -72,7 +72,7 @@ class Encoder:
 
 
 def _parts(
-    weight: Weight, rows: range, blocks: Bytes
+    weight: Stored, rows: range, blocks: Bytes
 ) -> Iterator[tuple[str, Bytes, NDArray[np.uint16] | None, int, Bytes]]:
     """What kernels can read: kind, bytes and scales of it, the first row wanted, and the blocks to fill from there."""
     match weight:
@@ -82,7 +82,7 @@ def _parts(
             yield "I8", _readable(codes).view(np.uint8), _readable(scales), rows.start, blocks
         case Quantised(name, _, stored) if name in DIRECT:
             yield name, _readable(stored), None, rows.start, blocks
-        case _:
+        case Int8() | Quantised():
             for first in range(rows.start, rows.stop, ROWS_AT_ONCE):
                 stop = min(first + ROWS_AT_ONCE, rows.stop)
                 values = _decoded(weight, first, stop).view(np.uint8)

@@ -1,1 +1,1 @@
-"""Files of weights: `gguf` reads them, `gguf_writer` writes them, `load` makes a model of one."""
+"""Files of weights: `gguf`, `safetensors` and Grok-1's release are read and written; `load` makes a model of them."""

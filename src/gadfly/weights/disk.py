@@ -5,6 +5,7 @@ What the bytes mean is the business of the formats beside this page (`gguf`, `gr
 
 import mmap
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -15,8 +16,19 @@ from secrets import token_hex
 from typing import BinaryIO
 
 from gadfly.errors import CapacityError, ModelFileError, NotFoundError
+from gadfly.weights.gguf_cursor import quoted
 
-__all__ = ["map_file", "release_pages", "replacing", "sync_folder", "writing"]
+__all__ = [
+    "inside",
+    "map_file",
+    "new_file",
+    "optional_file",
+    "release_pages",
+    "replacing",
+    "replacing_folder",
+    "sync_folder",
+    "writing",
+]
 
 
 def map_file(path: Path, what: str) -> mmap.mmap:
@@ -41,6 +53,34 @@ def map_file(path: Path, what: str) -> mmap.mmap:
         if isinstance(error, OSError) and error.errno == EMFILE:
             raise CapacityError(f"{path} is one open file too many; allow more with `ulimit -n 4096`") from error
         raise ModelFileError(f"{path} cannot be read: {error}; check the path and its permissions") from error
+
+
+def inside(folder: Path, path: Path) -> Path:
+    """Where `path` really lies; links that lead out of the folder are refused."""
+    try:
+        real = path.resolve(strict=True)
+        if real.is_relative_to(folder.resolve()):
+            return real
+    except FileNotFoundError:
+        raise ModelFileError(f"{path} is missing or a link to nothing; fetch it again") from None
+    except (OSError, RuntimeError) as error:  # before Python 3.13, a loop of links is a RuntimeError
+        raise ModelFileError(f"{path} cannot be read: {error}; check the links it is made of") from error
+    raise ModelFileError(
+        f"{path} leads to {quoted(str(real))}, outside of the model's folder; put the file itself there"
+    )
+
+
+def optional_file(folder: Path, name: str) -> Path | None:
+    """The path of a file in the folder, if there is one. Raises ModelFileError if it is no file or leads outside."""
+    path = folder / name
+    try:
+        if not path.exists() and not path.is_symlink():
+            return None
+        if not inside(folder, path).is_file():
+            raise ModelFileError(f"{path} is not a file; remove it or fetch it again")
+        return path
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error}; check its permissions") from error
 
 
 def release_pages(maps: Iterable[mmap.mmap]) -> None:
@@ -78,6 +118,41 @@ def replacing(path: Path) -> Iterator[BinaryIO]:
             sync_folder(path.parent)
         finally:
             aside.unlink(missing_ok=True)
+
+
+@contextmanager
+def replacing_folder(folder: Path, size: int) -> Iterator[Path]:
+    """A new folder that takes the name of `folder`, which must not exist or be empty, once all in it is on disk.
+
+    `size` bytes have to fit. Files in it are synced by who writes them: see `new_file`.
+    """
+    with writing(folder):
+        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
+            raise ModelFileError(f"{folder} exists and is not empty; remove it or choose another folder")
+        aside = folder.with_name(f".{folder.name}.{token_hex(4)}")
+        aside.mkdir(parents=True)
+        try:
+            if size > (free := shutil.disk_usage(aside).free):
+                raise CapacityError(
+                    f"{folder} takes {size / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB left; make room"
+                )
+            yield aside
+            for inner in [path for path in aside.iterdir() if path.is_dir()]:
+                sync_folder(inner)
+            sync_folder(aside)
+            aside.rename(folder)
+            sync_folder(folder.parent)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+
+@contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """A file that is on disk when the block ends."""
+    with path.open("xb") as file:
+        yield file
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def sync_folder(folder: Path) -> None:

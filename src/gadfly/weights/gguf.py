@@ -20,7 +20,7 @@ import numpy as np
 
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.quant import format_by_id
-from gadfly.weight import Plain, Quantised, Weight
+from gadfly.weight import Plain, Quantised, Stored
 from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import Cursor, quoted
 from gadfly.weights.gguf_metadata import Metadata
@@ -100,7 +100,7 @@ class GGUF:
             )
         return cls(parts)
 
-    def weight(self, name: str) -> Weight:
+    def weight(self, name: str) -> Stored:
         """The tensor as a view: float32 ones as they are, others as blocks (rows, bytes per row).
 
         A tensor of more than two dimensions keeps its shape; its blocks have the product of the leading ones as rows.

@@ -17,7 +17,7 @@ def open_grok1(folder: Path) -> ModelFile:
     weights = {path: read(release, path) for path, _ in spec.shapes() if path != "output"}
     return ModelFile(
         path=folder,
-        architecture="grok1",
+        page=grok1.PAGE,
         spec=spec,
         weights=Weights({**weights, "output": weights["embedding"]}),
         metadata={"general.license": "apache-2.0"},
@@ -27,9 +27,9 @@ def open_grok1(folder: Path) -> ModelFile:
 
 
 def read(release: Release, path: str) -> Weight:
-    name = grok1.RELEASE_NAMES.file_name(path)
-    assert name is not None, path
-    tensor = release.tensor(name)
+    entry = grok1.RELEASE_NAMES.entry(path)
+    assert entry is not None, path
+    tensor = release.tensor(entry.name)
     if isinstance(tensor, Float32Tensor):
         return grok1.arrange_release(path, Plain(tensor.array))
     return Int8(tensor.codes, tensor.scales)

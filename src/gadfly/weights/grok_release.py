@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gadfly.arch.grok1_release import Hyperparameters, Layout, read_hyperparameters, release_layout
 from gadfly.errors import ModelFileError, NotFoundError
-from gadfly.weights.disk import map_file, release_pages
+from gadfly.weights.disk import inside, map_file, optional_file, release_pages
 from gadfly.weights.gguf_cursor import quoted
 from gadfly.weights.release_pickle import StoredArray, StoredWeight, walk
 
@@ -81,7 +81,7 @@ class Release:
             raise ModelFileError(f"{self.folder}: a Grok-1 has no tensor {quoted(name)}; is the architecture right?")
         expected = self.layout[name]
         path = self.folder / "ckpt-0" / expected.file_name
-        mapped = map_file(_inside(self.folder, path), "a tensor of the Grok-1 release")
+        mapped = map_file(inside(self.folder, path), "a tensor of the Grok-1 release")
         self._maps.add(mapped)
         match walk(path, memoryview(mapped)):
             case StoredArray() as stored:
@@ -111,43 +111,16 @@ def open_release(folder: Path | str) -> Release:
         raise NotFoundError(f"{folder} holds no ckpt-0; give the folder that ckpt-0/tensor00000_000 lies in") from None
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{folder / 'ckpt-0'} cannot be read as a folder: {error}; check the path") from error
-    config = _optional(folder, "config.json")
+    config = optional_file(folder, "config.json")
     release = Release(
         folder,
         read_hyperparameters(config) if config else Hyperparameters(),
-        _optional(folder, "tokenizer.model"),
+        optional_file(folder, "tokenizer.model"),
     )
     _check_names(release, present, config is not None)
     for name in release.layout:
         release.tensor(name)
     return release
-
-
-def _optional(folder: Path, name: str) -> Path | None:
-    path = folder / name
-    try:
-        if not path.exists() and not path.is_symlink():
-            return None
-        if not _inside(folder, path).is_file():
-            raise ModelFileError(f"{path} is not a file; remove it or fetch it again")
-        return path
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error}; check its permissions") from error
-
-
-def _inside(folder: Path, path: Path) -> Path:
-    """Where `path` really lies; links that lead out of the folder are refused."""
-    try:
-        real = path.resolve(strict=True)
-        if real.is_relative_to(folder.resolve()):
-            return real
-    except FileNotFoundError:
-        raise ModelFileError(f"{path} is missing or a link to nothing; fetch it again") from None
-    except (OSError, RuntimeError) as error:  # before Python 3.13, a loop of links is a RuntimeError
-        raise ModelFileError(f"{path} cannot be read: {error}; check the links it is made of") from error
-    raise ModelFileError(
-        f"{path} leads to {quoted(str(real))}, outside of the model's folder; put the file itself there"
-    )
 
 
 def _check_names(release: Release, present: set[str], described: bool) -> None:

@@ -1,10 +1,11 @@
-"""Opens a model, whatever its format: a GGUF file, or a folder with xAI's release of Grok-1."""
+"""Opens a model, whatever its format: a GGUF file, a Hugging Face folder, or one with xAI's release of Grok-1."""
 
 from pathlib import Path
 
 from gadfly.errors import UnsupportedError
 from gadfly.weights.gguf_model import open_gguf
 from gadfly.weights.grok_model import open_grok1
+from gadfly.weights.hf_model import open_folder
 from gadfly.weights.model_file import ModelFile
 
 __all__ = ["ModelFile", "open_model"]
@@ -17,4 +18,9 @@ def open_model(path: Path | str) -> ModelFile:
         return open_gguf(path)
     if (path / "ckpt-0").exists():
         return open_grok1(path)
-    raise UnsupportedError(f"{path} is a folder without ckpt-0; Gadfly opens .gguf files and the Grok-1 release")
+    if (path / "config.json").exists():
+        return open_folder(path)
+    raise UnsupportedError(
+        f"{path} is a folder without config.json and ckpt-0; Gadfly opens .gguf files, Hugging Face folders with "
+        "safetensors, and the Grok-1 release"
+    )

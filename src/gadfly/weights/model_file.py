@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from gadfly.arch import Page
 from gadfly.spec import ModelSpec
 from gadfly.weight import Weight, Weights
 
@@ -20,7 +21,7 @@ class ModelFile:
     """
 
     path: Path
-    architecture: str
+    page: Page
     spec: ModelSpec
     weights: Weights[Weight]
     metadata: Mapping[str, Any]

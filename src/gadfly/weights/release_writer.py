@@ -5,20 +5,15 @@ the bytes around the tensors come from `release_pickler`.
 """
 
 import math
-import os
-import shutil
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.arch.grok1_release import Hyperparameters, Layout, config_json, release_layout
-from gadfly.errors import CapacityError, ModelFileError
-from gadfly.weights.disk import sync_folder, writing
+from gadfly.weights.disk import new_file, replacing_folder
 from gadfly.weights.release_opcodes import ITEM_BYTES
 from gadfly.weights.release_pickler import pickled
 
@@ -42,8 +37,8 @@ def write_release(
     folder = Path(folder).absolute()
     hyperparameters.check(folder)
     missing = {tensor.name: tensor for tensor in release_layout(hyperparameters)}
-    with _replacing(folder, sum(map(_payload, missing.values()))) as aside:
-        with _new_file(aside / "config.json") as file:
+    with replacing_folder(folder, sum(map(_payload, missing.values()))) as aside:
+        with new_file(aside / "config.json") as file:
             file.write(config_json(hyperparameters).encode())
         (aside / "ckpt-0").mkdir()
         for name, value in tensors:
@@ -53,28 +48,6 @@ def write_release(
             _write(aside / "ckpt-0" / tensor.file_name, tensor, value)
         if missing:
             raise ValueError(f"{len(missing)} tensors are missing, first {next(iter(missing))!r}")
-
-
-@contextmanager
-def _replacing(folder: Path, size: int) -> Iterator[Path]:
-    """A new folder that takes the name of `folder` once all in it is on disk; `size` bytes have to fit."""
-    with writing(folder):
-        if folder.exists() and (not folder.is_dir() or any(folder.iterdir())):
-            raise ModelFileError(f"{folder} exists and is not empty; remove it or choose another folder")
-        aside = folder.with_name(f".{folder.name}.{token_hex(4)}")
-        aside.mkdir(parents=True)
-        try:
-            if size > (free := shutil.disk_usage(aside).free):
-                raise CapacityError(
-                    f"{folder} takes {size / 1e9:.1f} GB, but the disk has {free / 1e9:.1f} GB left; make room"
-                )
-            yield aside
-            for path in (aside / "ckpt-0", aside):
-                sync_folder(path)
-            aside.rename(folder)
-            sync_folder(folder.parent)
-        finally:
-            shutil.rmtree(aside, ignore_errors=True)
 
 
 def _payload(tensor: Layout) -> int:
@@ -95,7 +68,7 @@ def _write(path: Path, tensor: Layout, value: Pieces | tuple[Pieces, NDArray[np.
     else:
         parts = pickled((tensor.kind, tensor.shape))
         payloads = iter([_pieces(value, "<f4", tensor.shape)])
-    with _new_file(path) as file:
+    with new_file(path) as file:
         for part in parts:
             if isinstance(part, bytes):
                 file.write(part)
@@ -110,12 +83,3 @@ def _pieces(value: Pieces, dtype: str, shape: tuple[int, ...]) -> Iterator[memor
         if piece.dtype != dtype:
             raise ValueError(f"an array is {piece.dtype}; expected {np.dtype(dtype)}")
         yield np.ascontiguousarray(piece).reshape(-1).view(np.uint8).data
-
-
-@contextmanager
-def _new_file(path: Path) -> Iterator[BinaryIO]:
-    """A file that is on disk when the block ends."""
-    with path.open("xb") as file:
-        yield file
-        file.flush()
-        os.fsync(file.fileno())

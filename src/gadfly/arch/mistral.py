@@ -1,0 +1,50 @@
+"""Mistral: a Llama whose tokens see a window of the past.
+
+A query sees its own position and the `sliding_window - 1` before it, in every layer; what lies further back reaches it
+through the layers below. From version 0.2 on the window is gone (null) and the base of rope a million. Its GGUF files
+call themselves llama and do not mention the window: up to 4,096 tokens that is the same.
+Source: Jiang et al., arXiv 2310.06825; transformers, modeling_mistral.py.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from gadfly.arch import llama
+from gadfly.arch.decoder import (
+    HF_IGNORED,
+    HF_NAMES,
+    describe_decoder,
+    read_activation,
+    read_attention,
+    read_decoder,
+)
+from gadfly.arch.page import Config, Dialect, Page
+from gadfly.arch.rope import rope_tensors
+from gadfly.names import NameTable
+from gadfly.spec import Dense, ModelSpec
+
+__all__ = ["PAGE"]
+
+
+def read_spec(config: Config) -> ModelSpec:
+    window = config.integer("sliding_window") if config.get("sliding_window") is not None else None
+    mixer = replace(read_attention(config), window=window)
+    return read_decoder(config, mixer, Dense(config.integer("intermediate_size"), read_activation(config)))
+
+
+def describe(spec: ModelSpec) -> dict[str, Any]:
+    return {"sliding_window": None, **describe_decoder(spec)}
+
+
+PAGE = Page(
+    name="mistral",
+    gguf_name="llama",
+    hf_name="MistralForCausalLM",
+    model_type="mistral",
+    spec=read_spec,
+    describe=describe,
+    gguf=llama.PAGE.gguf,
+    hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
+    tensors=rope_tensors,
+    claims=lambda config: config.gguf is None,
+)

@@ -1,0 +1,100 @@
+"""From a Hugging Face folder to a spec and its weights: config.json and safetensors, none copied, nothing executed.
+
+    FOLDER/config.json       hyperparameters; its "architectures" says which page of `gadfly.arch` reads them
+    FOLDER/*.safetensors     tensors, see `safetensors_folder`
+    FOLDER/tokenizer*        see `tokenizer_files`; may be missing
+
+An int8 matrix `NAME.weight`, (out, in), has bfloat16 scales beside it, `NAME.weight_scale`, (out, groups): each holds
+for in / groups neighbouring columns. That is how `gadfly convert --as int8` keeps Grok-1 without loss.
+"""
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gadfly.arch import Config, page_for
+from gadfly.errors import ModelFileError
+from gadfly.weight import Int8, Joined, Plain, Quantised, Stored
+from gadfly.weights.assemble import assemble
+from gadfly.weights.disk import inside, map_file
+from gadfly.weights.model_file import ModelFile
+from gadfly.weights.safetensors_folder import SafetensorsFolder
+from gadfly.weights.tokenizer_files import find_tokenizer
+
+__all__ = ["SCALE", "open_folder", "read_config"]
+
+LARGEST_CONFIG = 2**24  # bytes
+SCALE = "_scale"  # behind the name of an int8 matrix
+
+
+def open_folder(folder: Path) -> ModelFile:
+    """Open a folder with a config.json. Raises ModelFileError or UnsupportedError, naming what is wrong."""
+    values = read_config(folder / "config.json", folder)
+    config = Config(str(folder / "config.json"), values)
+    names = values.get("architectures")
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
+    page = page_for(config, names[0])
+    spec = page.spec(config)
+    tensors = FolderTensors(SafetensorsFolder.open(folder))
+    found = find_tokenizer(folder)
+    return ModelFile(
+        path=folder,
+        page=page,
+        spec=spec,
+        weights=assemble(tensors, page.hf, spec),
+        metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
+        tokenizer=found.tokenizer,
+        release=tensors.files.release,
+    )
+
+
+def read_config(path: Path, folder: Path) -> Mapping[str, Any]:
+    """The object in a JSON file of the folder."""
+    mapped = map_file(inside(folder, path), "a config.json")
+    if len(mapped) > LARGEST_CONFIG:
+        raise ModelFileError(f"{path} has {len(mapped)} bytes; expected at most {LARGEST_CONFIG}")
+    try:
+        values = json.loads(bytes(mapped))
+    except (ValueError, RecursionError) as error:
+        raise ModelFileError(f"{path} cannot be read as JSON: {str(error)[:80]}; fetch it again") from error
+    if not isinstance(values, dict):
+        raise ModelFileError(f"{path} holds no object; expected the hyperparameters of a model, by name")
+    return values
+
+
+class FolderTensors:
+    """A folder's tensors, as `assemble` reads them."""
+
+    def __init__(self, files: SafetensorsFolder) -> None:
+        self.files = files
+        self.source = str(files.folder)
+        self.scales = {
+            name + SCALE
+            for name, tensor in files.tensors.items()
+            if tensor.dtype == "I8" and name + SCALE in files.tensors
+        }
+
+    def names(self) -> Iterable[str]:
+        return [name for name in (*self.files.tensors, *self.files.pieces) if name not in self.scales]
+
+    def weight(self, name: str) -> Stored | Joined:
+        if name in self.files.pieces:
+            parts = [part for part in self.files.weights(name) if isinstance(part, Plain | Quantised)]
+            return parts[0] if len(parts) == 1 else Joined(tuple(parts), axis=0)
+        if name + SCALE in self.scales:
+            return self._int8(name)
+        return self.files.weight(name)
+
+    def _int8(self, name: str) -> Int8:
+        codes, scales = self.files.array(name), self.files.array(name + SCALE)
+        sound = codes.ndim == scales.ndim == 2 and codes.shape[0] == scales.shape[0] and scales.dtype == np.uint16
+        if not sound or scales.shape[1] == 0 or codes.shape[1] % scales.shape[1]:
+            raise ModelFileError(
+                f"{self.source}: {name + SCALE!r} has shape {scales.shape}; expected bfloat16 ({codes.shape[0]}, "
+                f"groups), groups dividing {codes.shape[-1]}"
+            )
+        return Int8(codes.T, scales.T)
