@@ -35,8 +35,8 @@ class Journal:
         self.resumed = first.get("plan") == plan
         if self.resumed:
             for line in lines:
-                numbers = [line.get(key) for key in ("file", "piece", "rows", "crc")]
-                if not all(type(number) is int and number >= 0 for number in numbers):
+                numbers = [n for key in ("file", "piece", "rows", "crc") if type(n := line.get(key)) is int and n >= 0]
+                if len(numbers) != 4:
                     break
                 mark = Mark(*numbers)
                 self.marks[mark.file, mark.piece] = mark
