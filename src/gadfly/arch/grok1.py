@@ -22,7 +22,16 @@ from gadfly.names import NameTable
 from gadfly.spec import Attention, Block, ModelSpec, MoE, Rope, SandwichNorm
 from gadfly.weight import Plain, Weight
 
-__all__ = ["GGUF_NORMS", "HF_NORMS", "PAGE", "RELEASE_NAMES", "arrange_release", "release_spec"]
+__all__ = [
+    "GGUF_NORMS",
+    "HF_NORMS",
+    "PAGE",
+    "RELEASE_NAMES",
+    "arrange_release",
+    "has_dense_branch",
+    "llama_cpp_notes",
+    "release_spec",
+]
 
 LAYER = "transformer/decoder_layer_{layer}"
 
@@ -114,14 +123,35 @@ def read_spec(config: Config) -> ModelSpec:
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
-    mixer = spec.blocks[0].mixer
+    """With a width of the experts: by it vLLM knows the names of tensors below, which are those of Grok-2."""
+    mixer, ffn = spec.blocks[0].mixer, spec.blocks[0].ffn
+    assert isinstance(ffn, MoE)
     return {
         **describe_decoder(spec),
+        "residual_moe": False,
+        "moe_intermediate_size": ffn.hidden,
         "attn_output_multiplier": mixer.scale,
         "attn_logit_softcapping": mixer.softcap,
         "embedding_multiplier_scale": spec.embedding_scale,
         "output_multiplier_scale": spec.logit_scale,
     }
+
+
+def has_dense_branch(config: Config) -> bool:
+    """Whether it is a Grok-2. Neither class nor architecture tells; a config.json need not say it in so many words."""
+    stated = config.get("residual_moe")
+    return bool(config.get("moe_intermediate_size") if stated is None else stated)
+
+
+def llama_cpp_notes(spec: ModelSpec) -> tuple[str, ...]:
+    """About a GGUF file of either generation: what llama.cpp would not make of it."""
+    mixer = spec.blocks[0].mixer
+    width = mixer.heads * mixer.head_dim
+    note = (
+        f"llama.cpp will not load this file, as Gadfly does: it wants heads × head size, {mixer.heads} × "
+        f"{mixer.head_dim} = {width}, to be the model's width, {spec.dim}"
+    )
+    return () if width == spec.dim else (note,)
 
 
 PAGE = Page(
@@ -133,5 +163,6 @@ PAGE = Page(
     describe=describe,
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES)),
     hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS)),
-    claims=lambda config: not (config.get("moe_intermediate_size") or config.get("residual_moe")),
+    claims=lambda config: not has_dense_branch(config),
+    notes=llama_cpp_notes,
 )

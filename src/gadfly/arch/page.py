@@ -58,6 +58,7 @@ class Page:
     hf: Dialect
     claims: Callable[["Config"], bool] = lambda _: True
     tensors: Callable[[ModelSpec], Mapping[str, NDArray[np.float32]]] = lambda _: {}  # "spec." ones, for GGUF files
+    notes: Callable[[ModelSpec], tuple[str, ...]] = lambda _: ()  # on GGUF files that others will not run
 
 
 @dataclass(frozen=True)
