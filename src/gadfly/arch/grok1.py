@@ -123,12 +123,13 @@ def read_spec(config: Config) -> ModelSpec:
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
-    """With a width of the experts: by it vLLM knows the names of tensors below, which are those of Grok-2."""
+    """With a width of the experts, by which vLLM knows these names of tensors, and whole experts, for SGLang."""
     mixer, ffn = spec.blocks[0].mixer, spec.blocks[0].ffn
     assert isinstance(ffn, MoE)
     return {
         **describe_decoder(spec),
         "residual_moe": False,
+        "load_presharded_moe": False,
         "moe_intermediate_size": ffn.hidden,
         "attn_output_multiplier": mixer.scale,
         "attn_logit_softcapping": mixer.softcap,

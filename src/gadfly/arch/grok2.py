@@ -109,12 +109,13 @@ def limit(config: Config, name: str, default: float = 0.0) -> float | None:
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
-    """Without `attn_output_multiplier`, which vLLM would multiply something else with."""
+    """With whole experts, for SGLang; without `attn_output_multiplier`, by which vLLM would multiply something else."""
     mixer, ffn = spec.blocks[0].mixer, spec.blocks[0].ffn
     assert isinstance(ffn, Parallel)
     return {
         **describe_decoder(spec),
         "residual_moe": True,
+        "load_presharded_moe": False,
         "intermediate_size": ffn.dense.hidden,
         "moe_intermediate_size": ffn.moe.hidden,
         "num_local_experts": ffn.moe.experts,

@@ -14,10 +14,10 @@ from gadfly.arch.page import Config
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.spec import ModelSpec, Rope
 
-__all__ = ["describe_rope", "read_rope", "rope_tensors", "yarn"]
+__all__ = ["describe_scaling", "read_rope", "rope_tensors", "yarn"]
 
-LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}  # in every release so far
-LLAMA3_LENGTH = 8192
+LLAMA3 = {"low": 1.0, "high": 4.0}  # in every release so far
+LENGTHS = [2**power for power in range(6, 18)]  # of a first training; Llama 3's is 8192
 
 
 def read_rope(config: Config, head_dim: int, theta: float = 10000.0) -> Rope:
@@ -25,14 +25,11 @@ def read_rope(config: Config, head_dim: int, theta: float = 10000.0) -> Rope:
     return _from_gguf(config, head_dim, theta) if config.gguf is not None else _from_json(config, head_dim, theta)
 
 
-def describe_rope(rope: Rope) -> dict[str, Any]:
+def describe_scaling(rope: Rope) -> dict[str, Any]:
     """For config.json. Raises UnsupportedError for divisors that it has no words for."""
-    described: dict[str, Any] = {"rope_theta": rope.theta}
     if rope.magnitude != 1.0:
         raise UnsupportedError("this model's rope scaling cannot be written to a config.json; convert to GGUF instead")
-    if rope.scaling:
-        described["rope_scaling"] = _scaling(rope)
-    return described
+    return {"rope_scaling": _scaling(rope)} if rope.scaling else {}
 
 
 def rope_tensors(spec: ModelSpec) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
@@ -87,7 +84,7 @@ def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
         return Rope(dim, base, (scaled.number("factor"),) * (dim // 2))
     if kind == "llama3":
         length = scaled.number("original_max_position_embeddings")
-        low, high = (scaled.number(name, default) for name, default in LLAMA3.items())
+        low, high = (scaled.number(f"{name}_freq_factor", default) for name, default in LLAMA3.items())
         return Rope(dim, base, _llama3(plain, scaled.number("factor"), low, high, length))
     raise UnsupportedError(f"{config.source}: rope scaling {kind!r} is not supported yet")
 
@@ -105,8 +102,8 @@ def _scaling(rope: Rope) -> dict[str, Any]:
     if np.ptp(divisors) == 0:
         return {"rope_type": "linear", "factor": factor}
     plain = np.array(Rope(rope.dim, rope.theta).frequencies())
-    known = _llama3(plain, factor, LLAMA3["low_freq_factor"], LLAMA3["high_freq_factor"], LLAMA3_LENGTH)
-    if not np.allclose(known, divisors, rtol=1e-5):
-        raise UnsupportedError("this model's rope scaling cannot be written to a config.json; convert to GGUF instead")
-    words = {"rope_type": "llama3", "factor": factor, "original_max_position_embeddings": LLAMA3_LENGTH}
-    return {**words, **LLAMA3}
+    for length in LENGTHS:
+        if np.allclose(_llama3(plain, factor, **LLAMA3, length=length), divisors, rtol=1e-5):
+            words = {"rope_type": "llama3", "factor": factor, "original_max_position_embeddings": length}
+            return {**words, "low_freq_factor": LLAMA3["low"], "high_freq_factor": LLAMA3["high"]}
+    raise UnsupportedError("this model's rope scaling cannot be written to a config.json; convert to GGUF instead")

@@ -37,6 +37,7 @@ COMMANDS = {
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),
     "rm": Entry("Models", "gadfly.cli.rm", "Remove models from this machine."),
     "inspect": Entry("Models", "gadfly.cli.inspect", "Show what is inside a model file."),
+    "convert": Entry("Models", "gadfly.cli.convert", "Turn a model into another kind of file, quantised on the way."),
     "bench": Entry("Models", "gadfly.cli.bench", "Measure the speed of a model on this machine."),
 }
 

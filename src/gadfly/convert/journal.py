@@ -11,6 +11,7 @@ import json
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 __all__ = ["Journal", "Mark"]
 
@@ -34,7 +35,7 @@ class Journal:
         self.resumed = first.get("plan") == plan
         if self.resumed:
             for line in lines:
-                mark = Mark(**line)
+                mark = Mark(*(int(line[key]) for key in ("file", "piece", "rows", "crc")))
                 self.marks[mark.file, mark.piece] = mark
         self._file = path.open("wb")  # what counts of the old lines is written again, without any that was cut short
         self._append({"plan": plan}, *map(asdict, self.marks.values()))
@@ -47,13 +48,13 @@ class Journal:
     def close(self) -> None:
         self._file.close()
 
-    def _append(self, *lines: dict[str, object]) -> None:
+    def _append(self, *lines: dict[str, Any]) -> None:
         self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
         self._file.flush()
         os.fsync(self._file.fileno())
 
 
-def _lines(path: Path) -> list[dict[str, object]]:
+def _lines(path: Path) -> list[dict[str, Any]]:
     try:
         text = path.read_bytes().decode(errors="replace")
     except FileNotFoundError:

@@ -113,8 +113,8 @@ class _Output:
         self._advance(row * piece.row_bytes)
         most = max(1, STRETCH // piece.tensor.columns)
         for part, rows in _stretches(piece, row, most):
-            data = encode(piece, part, rows)
-            crc = zlib.crc32(data, crc)
+            data = np.ascontiguousarray(encode(piece, part, rows))
+            crc = zlib.crc32(data.data, crc)
             self._wait()
             self.pending = self.writer.submit(self._put, f, piece.offset + row * piece.row_bytes, data)
             row += len(data)
@@ -140,7 +140,7 @@ class _Output:
             os.close(opened)
 
     def _put(self, f: int, offset: int, data: NDArray[np.uint8]) -> None:
-        view = memoryview(np.ascontiguousarray(data).reshape(-1))
+        view = data.reshape(-1).data
         while view:
             written = os.pwrite(self.opened[f], view, offset)
             view, offset = view[written:], offset + written

@@ -16,12 +16,13 @@ __all__ = ["OutTensor", "export"]
 
 @dataclass(frozen=True, eq=False)
 class OutTensor:
-    """`path` is that of the first weight in it, without the number of the expert."""
+    """`path` is that of the first weight in it; `expert` which matrix of its stack this is, where it is one alone."""
 
     name: str
     path: str
     shape: tuple[int, ...]
     parts: tuple[Matrix, ...]
+    expert: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -54,8 +55,8 @@ def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[
         if entry.per_expert:
             matrices = _matrices(held[0])
             tensors += [
-                OutTensor(name, path, shape[1:], (matrix,))
-                for name, matrix in zip(entry.names(shape[0]), matrices, strict=True)
+                OutTensor(name, path, shape[1:], (matrix,), expert)
+                for expert, (name, matrix) in enumerate(zip(entry.names(shape[0]), matrices, strict=True))
             ]
         else:
             rows = sum(weight.shape[-len(shape)] for weight in held)

@@ -18,7 +18,7 @@ from gadfly.quant import FORMATS
 from gadfly.weights.disk import replacing
 from gadfly.weights.gguf_metadata import ARRAY, SCALARS, STRING, Value
 
-__all__ = ["Blocks", "GGUFLayout", "gguf_layout", "write_gguf"]
+__all__ = ["ALIGNMENT", "Blocks", "GGUFLayout", "gguf_layout", "write_gguf"]
 
 ALIGNMENT = 32  # bytes
 
