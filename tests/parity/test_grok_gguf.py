@@ -1,0 +1,149 @@
+"""Grok of both generations as GGUF, in and out.
+
+The golden logits are those of llama.cpp's graph, as read from its code (src/models/grok.cpp, commit 0c1e570) and
+computed in float64 with an exact tanh GELU; they were compared with llama.cpp 0c1e570 itself when they were made.
+"""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import gadfly
+from gadfly.arch import grok1, grok2
+from gadfly.convert.surroundings import folder_files, gguf_metadata
+from gadfly.ops.reference import Reference
+from gadfly.spec import ModelSpec
+from gadfly.weights.export import OutTensor, export
+from gadfly.weights.gguf_writer import write_gguf
+from gadfly.weights.load import open_model
+from gadfly.weights.safetensors_writer import write_safetensors_folder
+from grok2_release import TINY, random_tensors, write_release
+from grok_gguf import golden_tensors, keys, write_grok
+
+DATA = Path(__file__).parent.parent / "data"
+GOLDEN = np.load(DATA / "tiny-grok-gguf.npz")
+GENERATIONS = [1, 2]
+IDS = GOLDEN["grok2_ids2"].tolist()
+
+Change = Callable[[ModelSpec], ModelSpec]
+
+
+def written(folder: Path, generation: int, changes: Mapping[str, Any] | None = None) -> Path:
+    """The golden file; `changes` replace keys and tensors or, being None, take them away."""
+    held: dict[str, Any] = {**keys(generation), **golden_tensors(generation), **(changes or {})}
+    tensors = {name: value for name, value in held.items() if isinstance(value, np.ndarray)}
+    metadata = {name: value for name, value in held.items() if name not in tensors and value is not None}
+    return write_grok(folder / "grok.gguf", metadata, tensors)
+
+
+def logits(path: Path, ids: list[int] = IDS, spec: Change | None = None) -> np.ndarray:
+    return gadfly.load(path, backend="reference", spec=spec).logits(ids)
+
+
+def exported(source: Path, target: Path) -> Path:
+    """Everything in float32, in a GGUF file or a folder: what `gadfly convert` does, without haste."""
+    file = open_model(source)
+    dialect = file.page.gguf if target.suffix == ".gguf" else file.page.hf
+    tensors = {out.name: ("F32", out.shape, decoded(out)) for out in export(file.weights, file.spec, dialect)}
+    if target.suffix == ".gguf":
+        write_gguf(target, {**gguf_metadata(file, "f32"), "tokenizer.ggml.model": "none"}, tensors)
+    else:
+        write_safetensors_folder(target, tensors, folder_files(file, "float32"))
+    return target
+
+
+def decoded(tensor: OutTensor) -> np.ndarray:
+    return np.concatenate([Reference().place(part) for part in tensor.parts]).reshape(tensor.shape)
+
+
+def off(found: np.ndarray, expected: np.ndarray) -> float:
+    """The largest difference, in units of the spread of logits."""
+    return float(np.abs(found - expected).max() / expected.std())
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_as_llama_cpp(tmp_path: Path, generation: int) -> None:
+    path = written(tmp_path, generation)
+    for prompt in range(3):
+        ids, expected = (GOLDEN[f"grok{generation}_{part}{prompt}"] for part in ("ids", "logits"))
+        assert off(logits(path, ids.tolist(), grok2.as_llama_cpp), expected) < 1e-3
+
+
+def test_by_default_it_is_the_release_that_is_computed(tmp_path: Path) -> None:
+    """Beside a dense branch it matters that weights of experts do not sum to one; without one, a norm undoes it."""
+    for generation, low, high in ((1, 0, 1e-3), (2, 0.1, 10)):
+        found, theirs = (logits(written(tmp_path, generation), spec=spec) for spec in (None, grok2.as_llama_cpp))
+        assert low <= off(found, theirs) < high
+
+
+@pytest.mark.parametrize("generation", GENERATIONS)
+def test_native_follows_it(tmp_path: Path, generation: int) -> None:
+    path = written(tmp_path, generation)
+    exact, close = logits(path), gadfly.load(path, threads=2).logits(IDS)
+    assert np.sqrt(np.mean(np.square(close - exact))) < 0.1 * exact.std()
+
+
+# --- files that people have
+
+
+def test_the_last_norm_of_a_layer_has_two_names(tmp_path: Path) -> None:
+    for generation, name, other in (
+        (1, "layer_output_norm", "post_ffw_norm"),
+        (2, "post_ffw_norm", "layer_output_norm"),
+    ):
+        tensors = golden_tensors(generation)
+        renamed = {f"blk.{i}.{name}.weight": None for i in range(3)}
+        renamed |= {f"blk.{i}.{other}.weight": tensors[f"blk.{i}.{name}.weight"] for i in range(3)}
+        expected = logits(written(tmp_path, generation))
+        np.testing.assert_array_equal(logits(written(tmp_path, generation, renamed)), expected)
+
+
+def test_without_an_output_the_embedding_is_it(tmp_path: Path) -> None:
+    expected = logits(written(tmp_path, 1, {"output.weight": golden_tensors(1)["token_embd.weight"]}))
+    np.testing.assert_array_equal(logits(written(tmp_path, 1, {"output.weight": None})), expected)
+
+
+def test_without_a_width_of_the_experts_it_is_that_of_the_dense_branch(tmp_path: Path) -> None:
+    alike = {f"blk.{i}.ffn_{part}.weight": golden_tensors(2)[f"blk.{i}.ffn_{part}_exps.weight"][0]
+             for i in range(3) for part in ("gate", "up", "down")}  # fmt: skip
+    stated = logits(written(tmp_path, 2, {**alike, "grok.feed_forward_length": 96}))
+    unstated = {**alike, "grok.feed_forward_length": 96, "grok.expert_feed_forward_length": None}
+    np.testing.assert_array_equal(logits(written(tmp_path, 2, unstated)), stated)
+
+
+def test_keys_that_a_converter_writes_are_read(tmp_path: Path) -> None:
+    plain = logits(written(tmp_path, 2))
+    scaling = {"type": "yarn", "factor": 16.0, "original_context_length": 8192, "yarn_beta_slow": 1.0}
+    np.testing.assert_array_equal(
+        logits(written(tmp_path, 2, {f"grok.rope.scaling.{key}": value for key, value in scaling.items()})), plain
+    )
+    cold = logits(written(tmp_path, 2, {"grok.attention.temperature_length": 8}))
+    np.testing.assert_array_equal(cold[:9], plain[:9])
+    assert off(cold[9:], plain[9:]) > 1e-2
+
+
+# --- files that we write
+
+
+@pytest.mark.parametrize("name", ["tiny-grok-1", "tiny-grok-1-12layer"])
+def test_grok1_from_the_release_to_gguf_and_to_a_folder(tmp_path: Path, name: str) -> None:
+    """The folder's names are those that SGLang reads, and vLLM by way of its Grok-2."""
+    expected = logits(DATA / name, [5, 6, 7, 8])
+    for target in ("grok.gguf", "grok"):
+        path = exported(DATA / name, tmp_path / target)
+        assert open_model(path).page is grok1.PAGE
+        np.testing.assert_allclose(logits(path, [5, 6, 7, 8]), expected, rtol=0, atol=1e-5)
+
+
+def test_grok2_from_the_release_to_gguf_and_to_a_folder_and_back(tmp_path: Path) -> None:
+    config = {**TINY, "attn_temperature_len": 4}
+    write_release(tmp_path / "release", config, random_tensors(config, 6))
+    ids = list(range(20))
+    expected = logits(tmp_path / "release", ids)
+    gguf = exported(tmp_path / "release", tmp_path / "grok.gguf")
+    for path in (gguf, exported(tmp_path / "release", tmp_path / "whole"), exported(gguf, tmp_path / "again")):
+        assert open_model(path).page is grok2.PAGE
+        np.testing.assert_allclose(logits(path, ids), expected, rtol=0, atol=1e-5)
