@@ -6,7 +6,7 @@ Source: the serialised form of the `tokenizers` library.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import tokenizers
@@ -20,16 +20,20 @@ __all__ = ["read_tokenizer_json"]
 LARGEST_ID = 2**24
 
 
-def read_tokenizer_json(text: str, config: Mapping[str, Any]) -> tuple[Vocabulary, BytePair]:
-    """`config` is the content of tokenizer_config.json, or empty. Raises ModelFileError."""
+def read_tokenizer_json(
+    stated: Mapping[str, Any], config: Mapping[str, Any], ends: Iterable[int] = ()
+) -> tuple[Vocabulary, BytePair]:
+    """`config` is the content of tokenizer_config.json, or empty; `ends` are ids that end an answer.
+
+    Raises ModelFileError.
+    """
     try:
-        stated = json.loads(text)
-        return _read(stated, config)
+        return _read(stated, config, ends)
     except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ModelFileError(f"not a sound tokenizer.json: {type(error).__name__} {str(error)[:100]}") from None
 
 
-def _read(stated: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Vocabulary, BytePair]:
+def _read(stated: Mapping[str, Any], config: Mapping[str, Any], ends: Iterable[int]) -> tuple[Vocabulary, BytePair]:
     model = stated["model"]
     levels = [step for step in _steps(stated["pre_tokenizer"], "pretokenizers") if step["type"] == "ByteLevel"]
     plain = not (
@@ -57,7 +61,8 @@ def _read(stated: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[Vocabul
         [kinds.get(i, UNUSED) for i in range(size)],
         ids.get(bos) if bos else None,
         ids.get(eos) if eos else None,
-        adds_bos=adds_bos,
+        [i for i in ends if i in tokens],
+        adds_bos,
     )
     cut = _library({key: stated.get(key) for key in ("normalizer", "pre_tokenizer")})
     merges = model["merges"]

@@ -21,7 +21,8 @@ LONGEST_TOKEN = 4096  # characters; the longest that are in use are runs of some
 # What ends a turn or a text in models people chat with. Files often state one of several, or call them user-defined.
 _ENDS = (
     "</s> <EOT> <end_of_turn> <eos> <turn|> <|END_OF_TURN_TOKEN|> <|call|> <|end_of_msg|> <|end_of_text|>"
-    " <|end_of_turn|> <|end|> <|endoftext|> <|eom_id|> <|eos|> <|eot_id|> <|im_end|> <|return|> <｜end▁of▁sentence｜>"
+    " <|end_of_turn|> <|end|> <|endoftext|> <|eom_id|> <|eos|> <|eot_id|> <|im_end|> <|return|> <|separator|>"
+    " <｜end▁of▁sentence｜>"
 )
 ENDS = frozenset(_ENDS.split())
 

@@ -61,6 +61,22 @@ def test_the_beginning_of_a_text(stated: dict[str, Any], tmp_path: Path) -> None
     assert tokenizer.encode("a", bos=True)[0] == tokenizer.controls["<|im_start|>"]
 
 
+def test_what_ends_an_answer(stated: dict[str, Any], tmp_path: Path) -> None:
+    named = {added["id"] for added in stated["added_tokens"] if added["content"] in ("<|im_end|>", "<|endoftext|>")}
+    for ends, found in [(97, {97}), ([97, 98, 10**6, -1], {97, 98}), (None, set()), ([], set())]:
+        for name in ("config.json", "generation_config.json"):
+            (tmp_path / name).write_text(json.dumps({"eos_token_id": ends}))
+            assert written(tmp_path, stated).stop_ids == named | found
+            (tmp_path / name).unlink()
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 97}))
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 98}))
+    assert written(tmp_path, stated).stop_ids == named | {98}
+    for wrong in (1.5, "2", True, [None], list(range(100))):
+        (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": wrong}))
+        with pytest.raises(ModelFileError, match="eos_token_id next to it is no token id"):
+            written(tmp_path, stated)
+
+
 def test_ids_may_have_gaps(stated: dict[str, Any], tmp_path: Path) -> None:
     added = [*stated["added_tokens"], dict(stated["added_tokens"][0], id=700, content="<far>")]
     tokenizer = written(tmp_path, stated | {"added_tokens": added})
