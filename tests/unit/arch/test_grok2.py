@@ -1,16 +1,20 @@
 """The released Grok-2 to the last parameter, without its weights; odd hyperparameters and odd folders are refused."""
 
 import json
+import shutil
 from collections import Counter
 from dataclasses import replace
 from math import prod
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+import gadfly
 from gadfly.arch import Config, grok1, grok2, page_for
 from gadfly.arch.keys import GGUF_KEYS
 from gadfly.arch.rope import yarn
+from gadfly.chat.values import Message
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.spec import Attention, Block, Dense, ModelSpec, MoE, Parallel, Rope, SandwichNorm
 from gadfly.weights.export import export
@@ -255,10 +259,16 @@ def test_llama_cpp_wants_heads_as_wide_as_the_model():
 # --- folders
 
 
+@pytest.fixture(scope="module")
+def written(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("release")
+    write_release(folder, TINY, random_tensors(TINY, 0))
+    return folder
+
+
 @pytest.fixture
-def release(tmp_path):
-    write_release(tmp_path / "grok-2", TINY, random_tensors(TINY, 0))
-    return tmp_path / "grok-2"
+def release(written, tmp_path):
+    return Path(shutil.copytree(written, tmp_path / "grok-2"))
 
 
 def test_a_folder_is_read_and_exported_whole(release):
@@ -338,3 +348,27 @@ def test_pieces_are_not_copied_when_opened(release):
     (part,) = [part.parts[1] for part in stack.parts[2:3]]
     np.testing.assert_array_equal(part.blocks.view(np.uint16), piece)
     assert not part.blocks.flags.owndata
+
+
+@pytest.mark.parametrize("end", [1, 2])
+def test_a_folder_with_its_tokenizer_chats(tmp_path, end):
+    """<|separator|> and <|eos|> end an answer, here of a model that says nothing else."""
+    config = {**TINY, "vocab_size": 259, "num_hidden_layers": 1}
+    tensors = random_tensors(config, 0)
+    for name, (array, *_) in tensors.items():
+        array[...] = 0 if "post_" in name or name == "lm_head.weight" else 1
+    tensors["lm_head.weight"][0][end] = 1
+    write_release(tmp_path, config, tensors)
+    specials = {"<|pad|>": 0, "<|separator|>": 1, "<|eos|>": 2}
+    tokenizer = {
+        "regular_tokens": [{"bytes": [byte], "token": 3 + byte} for byte in range(256)],
+        "special_tokens": [{"bytes": list(text.encode()), "token": i} for text, i in specials.items()],
+        "word_split": "V1",
+    }
+    (tmp_path / "tokenizer.tok.json").write_text(json.dumps(tokenizer))
+    llm = gadfly.load(tmp_path, backend="reference")
+    expected = [*b"System: Be brief.", None, *b"\n\nHuman: What is <|eos|>?", None, *b"\n\nAssistant:"]
+    prompt = llm.prompt_ids([Message("system", "Be brief."), Message("user", " What is <|eos|>?\n")])
+    assert prompt == [1 if byte is None else 3 + byte for byte in expected]
+    completion = llm.generate(prompt, max_tokens=5, temperature=0.0)
+    assert (completion.finish_reason, completion.text) == ("stop", "")
