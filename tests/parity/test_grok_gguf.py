@@ -101,6 +101,18 @@ def test_the_last_norm_of_a_layer_has_two_names(tmp_path: Path) -> None:
         np.testing.assert_array_equal(logits(written(tmp_path, generation, renamed)), expected)
 
 
+def test_queries_keys_and_values_may_be_one_tensor(tmp_path: Path) -> None:
+    tensors = golden_tensors(2)
+    fused: dict[str, Any] = {}
+    for i in range(3):
+        names = [f"blk.{i}.attn_{part}.weight" for part in "qkv"]
+        fused |= {f"blk.{i}.attn_qkv.weight": np.concatenate([tensors[name] for name in names])}
+        fused |= dict.fromkeys(names)
+    np.testing.assert_array_equal(logits(written(tmp_path, 2, fused)), logits(written(tmp_path, 2)))
+    with pytest.raises(gadfly.GadflyError, match="belongs to no part of this model"):
+        open_model(written(tmp_path, 2, {**fused, "blk.1.attn_q.weight": tensors["blk.1.attn_q.weight"]}))
+
+
 def test_without_an_output_the_embedding_is_it(tmp_path: Path) -> None:
     expected = logits(written(tmp_path, 1, {"output.weight": golden_tensors(1)["token_embd.weight"]}))
     np.testing.assert_array_equal(logits(written(tmp_path, 1, {"output.weight": None})), expected)

@@ -14,15 +14,24 @@ Source: xai-org/grok-1 (model.py, checkpoint.py), commit 7050ed2; the numbers ar
 from dataclasses import replace
 from typing import Any
 
-from gadfly.arch.decoder import GGUF_EXPERTS, GGUF_NAMES, HF_NAMES, describe_decoder, read_attention, read_decoder
+from gadfly.arch.decoder import (
+    GGUF_EXPERTS,
+    GGUF_NAMES,
+    HF_IGNORED,
+    HF_NAMES,
+    describe_decoder,
+    read_attention,
+    read_decoder,
+)
 from gadfly.arch.grok1_release import Hyperparameters
 from gadfly.arch.mixtral import HF_EXPERTS
 from gadfly.arch.page import Config, Dialect, Page
-from gadfly.names import NameTable
+from gadfly.names import NameTable, Rows
 from gadfly.spec import Attention, Block, ModelSpec, MoE, Rope, SandwichNorm
 from gadfly.weight import Plain, Weight
 
 __all__ = [
+    "GGUF_FUSED",
     "GGUF_NORMS",
     "HF_NORMS",
     "PAGE",
@@ -92,6 +101,10 @@ GGUF_NORMS = {
     "blocks.{layer}.ffn_post_norm": "blk.{layer}.layer_output_norm.weight",
 }
 GGUF_ALIASES = {"blk.{layer}.post_ffw_norm.weight": "blk.{layer}.layer_output_norm.weight"}
+MIXER = "blocks.{layer}.mixer"
+GGUF_FUSED: Rows = {
+    (f"{MIXER}.query", f"{MIXER}.key", f"{MIXER}.value"): "blk.{layer}.attn_qkv.weight"
+}  # llama.cpp reads it
 HF_NORMS = {
     "blocks.{layer}.mixer_norm": "model.layers.{layer}.pre_attn_norm.weight",
     "blocks.{layer}.mixer_post_norm": "model.layers.{layer}.post_attn_norm.weight",
@@ -162,8 +175,8 @@ PAGE = Page(
     model_type="grok-1",
     spec=read_spec,
     describe=describe,
-    gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES)),
-    hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS)),
+    gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES, alternatives=GGUF_FUSED)),
+    hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS), ignored=HF_IGNORED, ties=False),  # SGLang wants both
     claims=lambda config: not has_dense_branch(config),
     notes=llama_cpp_notes,
 )

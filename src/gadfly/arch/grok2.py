@@ -30,7 +30,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
 )
-from gadfly.arch.grok1 import GGUF_NORMS, HF_NORMS, has_dense_branch, llama_cpp_notes
+from gadfly.arch.grok1 import GGUF_FUSED, GGUF_NORMS, HF_NORMS, has_dense_branch, llama_cpp_notes
 from gadfly.arch.mixtral import HF_EXPERTS
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
@@ -145,8 +145,14 @@ PAGE = Page(
     model_type="git",
     spec=read_spec,
     describe=describe,
-    gguf=Dialect(NameTable(within("dense", GGUF_NAMES), within("moe", GGUF_EXPERTS), GGUF, aliases=ALIASES)),
-    hf=Dialect(NameTable(within("dense", HF_NAMES), within("moe", HF_EXPERTS), HF_NORMS), ignored=HF_IGNORED),
+    gguf=Dialect(
+        NameTable(
+            within("dense", GGUF_NAMES), within("moe", GGUF_EXPERTS), GGUF, aliases=ALIASES, alternatives=GGUF_FUSED
+        )
+    ),
+    hf=Dialect(
+        NameTable(within("dense", HF_NAMES), within("moe", HF_EXPERTS), HF_NORMS), ignored=HF_IGNORED, ties=False
+    ),
     claims=has_dense_branch,
     notes=llama_cpp_notes,
 )
