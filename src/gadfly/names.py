@@ -9,7 +9,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-__all__ = ["Entry", "NameTable", "Rows"]
+__all__ = ["Entry", "NameTable"]
 
 NUMBER = r"0|[1-9][0-9]*"
 

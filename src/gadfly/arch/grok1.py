@@ -26,7 +26,7 @@ from gadfly.arch.decoder import (
 from gadfly.arch.grok1_release import Hyperparameters
 from gadfly.arch.mixtral import HF_EXPERTS
 from gadfly.arch.page import Config, Dialect, Page
-from gadfly.names import NameTable, Rows
+from gadfly.names import NameTable
 from gadfly.spec import Attention, Block, ModelSpec, MoE, Rope, SandwichNorm
 from gadfly.weight import Plain, Weight
 
@@ -101,10 +101,8 @@ GGUF_NORMS = {
     "blocks.{layer}.ffn_post_norm": "blk.{layer}.layer_output_norm.weight",
 }
 GGUF_ALIASES = {"blk.{layer}.post_ffw_norm.weight": "blk.{layer}.layer_output_norm.weight"}
-MIXER = "blocks.{layer}.mixer"
-GGUF_FUSED: Rows = {
-    (f"{MIXER}.query", f"{MIXER}.key", f"{MIXER}.value"): "blk.{layer}.attn_qkv.weight"
-}  # llama.cpp reads it
+QKV = tuple(f"blocks.{{layer}}.mixer.{part}" for part in ("query", "key", "value"))
+GGUF_FUSED = {QKV: "blk.{layer}.attn_qkv.weight"}  # which llama.cpp would read, too
 HF_NORMS = {
     "blocks.{layer}.mixer_norm": "model.layers.{layer}.pre_attn_norm.weight",
     "blocks.{layer}.mixer_post_norm": "model.layers.{layer}.post_attn_norm.weight",
@@ -125,7 +123,7 @@ def read_spec(config: Config) -> ModelSpec:
     moe = MoE(
         experts=experts,
         selected=config.integer("num_experts_per_tok", high=experts),
-        hidden=config.integer("intermediate_size"),
+        hidden=config.integer("moe_intermediate_size", config.integer("intermediate_size")),
         activation="gelu",
     )
     return replace(
@@ -162,8 +160,8 @@ def llama_cpp_notes(spec: ModelSpec) -> tuple[str, ...]:
     mixer = spec.blocks[0].mixer
     width = mixer.heads * mixer.head_dim
     note = (
-        f"llama.cpp will not load this file, as Gadfly does: it wants heads × head size, {mixer.heads} × "
-        f"{mixer.head_dim} = {width}, to be the model's width, {spec.dim}"
+        f"llama.cpp will not load this file: it wants heads × head size ({mixer.heads} × {mixer.head_dim} = {width}) "
+        f"to be the model's width ({spec.dim}); Gadfly runs it"
     )
     return () if width == spec.dim else (note,)
 

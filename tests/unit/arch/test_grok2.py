@@ -253,7 +253,7 @@ def test_as_llama_cpp():
 def test_llama_cpp_wants_heads_as_wide_as_the_model():
     assert grok2.PAGE.notes(GROK2) == grok1.PAGE.notes(grok1.release_spec(grok1.RELEASED)) == ()
     (note,) = grok2.PAGE.notes(mixer(GROK2, head_dim=64))
-    assert "64 × 64 = 4096, to be the model's width, 8192" in note
+    assert "(64 × 64 = 4096) to be the model's width (8192)" in note
 
 
 # --- folders
