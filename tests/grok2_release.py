@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from gadfly.weights.safetensors_writer import write_safetensors
+from gadfly.weights.safetensors_writer import safetensors_layout, write_safetensors
 
 RELEASED: Mapping[str, Any] = {  # what copies of the release's config.json say
     "architectures": ["Grok1ForCausalLM"],
@@ -161,6 +161,18 @@ def write_release(folder: Path, config: Mapping[str, Any], tensors: Mapping[str,
         for rank in range(len(next(iter(held.values())))):
             stored = {name: stored_as(pieces[rank], kind.endswith("moe.gate")) for name, pieces in held.items()}
             write_safetensors(folder / file_name(number, rank if split else None), stored)
+
+
+def write_sparse(folder: Path, config: Mapping[str, Any]) -> None:
+    """The files in their sizes, all weights zero: holes that take no disk."""
+    folder.mkdir(exist_ok=True)
+    (folder / "config.json").write_text(json.dumps(dict(config)))
+    for number, kind in enumerate(KINDS):
+        layout = safetensors_layout({name: ("BF16", piece_shape(kind, config)) for name in names(kind, config)})
+        for rank in range(RANKS) if kind.rpartition(".")[2] in JOINED_ALONG else [None]:
+            with (folder / file_name(number, rank)).open("wb") as file:
+                file.write(layout.header)
+                file.truncate(layout.size)
 
 
 def stored_as(x: np.ndarray, wide: bool) -> tuple[str, tuple[int, ...], np.ndarray]:

@@ -30,6 +30,7 @@ from grok2_release import (
     random_tensors,
     whole_shape,
     write_release,
+    write_sparse,
 )
 
 MIXER = Attention(
@@ -105,6 +106,19 @@ def test_its_files():
         held = entry.names(shape[0]) if entry.per_expert else [entry.name]
         wanted |= dict.fromkeys(held, shape[1:] if entry.per_expert else shape)
     assert wanted == stored
+
+
+def test_the_whole_release_opens(tmp_path):
+    """All 39 files of it, in their real sizes, as holes on the disk."""
+    write_sparse(tmp_path, RELEASED)
+    files = list(tmp_path.glob("*.safetensors"))
+    assert len(files) == 39
+    assert 0 < sum(path.stat().st_size for path in files) - 2 * 269_515_497_472 < 2**21  # headers
+    model = open_model(tmp_path)
+    down = model.weights["blocks.63.ffn.moe.down"].unstack()[7]
+    assert down.shape == (8192, 16384)
+    assert down.size == 2**28
+    assert not down.rows(slice(8191, None)).blocks.any()
 
 
 # --- config.json
