@@ -24,7 +24,7 @@ from gadfly.weights.grok_model import read
 from gadfly.weights.grok_release import Release
 from gadfly.weights.hf_model import FolderTensors, read_config
 from gadfly.weights.model_file import ModelFile
-from gadfly.weights.safetensors import LARGEST_HEADER, Safetensors
+from gadfly.weights.safetensors import LONGEST_HEADER, Safetensors
 from gadfly.weights.safetensors_folder import SafetensorsFolder
 
 __all__ = ["Remote", "open_remote"]
@@ -122,13 +122,13 @@ def _folder(fetched: Fetched, progress: Progress) -> Remote:
         tokenizer=None,
         release=lambda: None,
     )
-    return Remote(model, page.hf.names, tensors.place, fetched)
+    return Remote(model, page.hf.names, tensors.places.__getitem__, fetched)
 
 
 def _hollow(fetched: Fetched, name: str, path: Path) -> None:
     size = fetched.files[name].size
     (length,) = unpack("<Q", fetched.begin(name, 8))
-    if size is None or not 0 < length <= min(LARGEST_HEADER, size - 8):
+    if size is None or not 0 < length <= min(LONGEST_HEADER, size - 8):
         raise DownloadError(f"{name} says that its header has {length} bytes; it is not a safetensors file")
     with path.open("wb") as file:
         file.write(fetched.begin(name, 8 + length))
@@ -146,10 +146,7 @@ class DeferredTensors(FolderTensors):
                 "of its own; fetch the whole repository and convert its folder"
             )
         self.fetched = fetched
-        self.places = {name: file.path.name for file in hollow.files for name in file.tensors}
-
-    def place(self, name: str) -> str:
-        return self.places[name]
+        self.places = hollow.file_of
 
     def weight(self, name: str) -> Deferred:  # type: ignore[override]
         shape = self.files.tensors[name].shape

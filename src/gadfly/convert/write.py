@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from gadfly.convert.journal import Journal, Mark
 from gadfly.convert.plan import FilePlan, Piece
 from gadfly.errors import ModelFileError
-from gadfly.weight import Matrix
 from gadfly.weights.disk import writing
 
 __all__ = ["Encode", "Observer", "verify", "write"]
@@ -28,7 +27,7 @@ STRETCH = 2**22  # weights that are encoded together
 CHECKPOINT = 2**28  # bytes after which the disk is made to hold what was written
 BLOCK = 2**22  # bytes that are read together when checking
 
-Encode = Callable[[Piece, int, Matrix], NDArray[np.uint8]]  # of the piece's part of this number, some rows
+Encode = Callable[[Piece, int, range], NDArray[np.uint8]]  # of the piece's part of this number, these rows
 
 
 class Observer(Protocol):
@@ -169,14 +168,14 @@ class _Output:
         self.progress.advance(self.done, self.total)
 
 
-def _stretches(piece: Piece, start: int, most: int) -> Iterator[tuple[int, Matrix]]:
+def _stretches(piece: Piece, start: int, most: int) -> Iterator[tuple[int, range]]:
     """Rows from `start` on, at most so many at a time, with the number of the part that they are of."""
     begin = 0
-    for number, part in enumerate(piece.tensor.parts):
-        rows = part.shape[0] if len(part.shape) > 1 else 1
-        for first in range(max(start - begin, 0), rows, most):
-            yield number, piece.tensor.rows(number, first, min(first + most, rows))
-        begin += rows
+    for part in range(len(piece.tensor.parts)):
+        height = piece.tensor.height(part)
+        for first in range(max(start - begin, 0), height, most):
+            yield part, range(first, min(first + most, height))
+        begin += height
 
 
 def _blocks(opened: BinaryIO, size: int) -> Iterator[bytes]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gadfly.arch import Dialect
 from gadfly.spec import ModelSpec
-from gadfly.weight import Deferred, Matrix, Plain, Weight, Weights, unstack
+from gadfly.weight import Deferred, Joined, Matrix, Plain, Reordered, Stack, Stored, Weight, Weights, unstack
 
 __all__ = ["OutTensor", "export"]
 
@@ -32,14 +32,21 @@ class OutTensor:
     def columns(self) -> int:
         return self.shape[-1]
 
-    def rows(self, part: int, first: int, last: int) -> Matrix:
-        """Some rows of a part; a vector is one row."""
-        whole = self.parts[part]
-        if len(whole.shape) == 1:
-            vector = whole.load() if isinstance(whole, Deferred) else whole
-            assert isinstance(vector, Plain)
-            return Plain(vector.array.reshape(1, -1))
-        return whole.rows(slice(first, last))
+    def height(self, part: int) -> int:
+        """Rows of a part; a vector is one row."""
+        return self.parts[part].shape[0] if len(self.shape) > 1 else 1
+
+    def rows(self, part: int, first: int, last: int) -> Stored:
+        """Some rows of a part."""
+        found: Weight = self.parts[part]
+        if len(self.shape) > 1:
+            while isinstance(found, Reordered | Joined | Deferred):
+                found, first, last = found.rows(slice(first, last)), 0, last - first
+            assert not isinstance(found, Stack)
+            return found.rows(slice(first, last))
+        vector = found.load() if isinstance(found, Deferred) else found
+        assert isinstance(vector, Plain)
+        return Plain(vector.array.reshape(1, -1))
 
 
 def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[OutTensor]:
