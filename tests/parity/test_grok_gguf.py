@@ -13,13 +13,10 @@ import pytest
 
 import gadfly
 from gadfly.arch import grok1, grok2
-from gadfly.convert.surroundings import folder_files, gguf_metadata
+from gadfly.convert.convert import Wanted, convert
 from gadfly.ops.reference import Reference
 from gadfly.spec import ModelSpec
-from gadfly.weights.export import OutTensor, export
-from gadfly.weights.gguf_writer import write_gguf
 from gadfly.weights.load import open_model
-from gadfly.weights.safetensors_writer import write_safetensors_folder
 from grok2_release import TINY, random_tensors, write_release
 from grok_gguf import golden_tensors, keys, write_grok
 
@@ -43,20 +40,14 @@ def logits(path: Path, ids: list[int] = IDS, spec: Change | None = None) -> np.n
     return gadfly.load(path, backend="reference", spec=spec).logits(ids)
 
 
-def exported(source: Path, target: Path) -> Path:
-    """Everything in float32, in a GGUF file or a folder: what `gadfly convert` does, without haste."""
-    file = open_model(source)
-    dialect = file.page.gguf if target.suffix == ".gguf" else file.page.hf
-    tensors = {out.name: ("F32", out.shape, decoded(out)) for out in export(file.weights, file.spec, dialect)}
-    if target.suffix == ".gguf":
-        write_gguf(target, {**gguf_metadata(file, "f32"), "tokenizer.ggml.model": "none"}, tensors)
-    else:
-        write_safetensors_folder(target, tensors, folder_files(file, "float32"))
+class Quiet:
+    def advance(self, done: int, total: int | None) -> None:
+        pass
+
+
+def converted(source: Path, target: Path, form: str = "f32") -> Path:
+    convert(source, target, Wanted(form), 2, Quiet())
     return target
-
-
-def decoded(tensor: OutTensor) -> np.ndarray:
-    return np.concatenate([Reference().place(part) for part in tensor.parts]).reshape(tensor.shape)
 
 
 def off(found: np.ndarray, expected: np.ndarray) -> float:
@@ -145,7 +136,7 @@ def test_grok1_from_the_release_to_gguf_and_to_a_folder(tmp_path: Path, name: st
     """The folder's names are those that SGLang reads, and vLLM by way of its Grok-2."""
     expected = logits(DATA / name, [5, 6, 7, 8])
     for target in ("grok.gguf", "grok"):
-        path = exported(DATA / name, tmp_path / target)
+        path = converted(DATA / name, tmp_path / target)
         assert open_model(path).page is grok1.PAGE
         np.testing.assert_allclose(logits(path, [5, 6, 7, 8]), expected, rtol=0, atol=1e-5)
 
@@ -155,7 +146,18 @@ def test_grok2_from_the_release_to_gguf_and_to_a_folder_and_back(tmp_path: Path)
     write_release(tmp_path / "release", config, random_tensors(config, 6))
     ids = list(range(20))
     expected = logits(tmp_path / "release", ids)
-    gguf = exported(tmp_path / "release", tmp_path / "grok.gguf")
-    for path in (gguf, exported(tmp_path / "release", tmp_path / "whole"), exported(gguf, tmp_path / "again")):
+    gguf = converted(tmp_path / "release", tmp_path / "grok.gguf")
+    for path in (gguf, converted(tmp_path / "release", tmp_path / "whole"), converted(gguf, tmp_path / "again")):
         assert open_model(path).page is grok2.PAGE
         np.testing.assert_allclose(logits(path, ids), expected, rtol=0, atol=1e-5)
+
+
+def test_grok2_quantised(tmp_path: Path) -> None:
+    """Rows of `down` lie in eight pieces, which are put together before they are cut into blocks."""
+    config = {**TINY, "hidden_size": 64, "num_attention_heads": 8, "moe_intermediate_size": 64}
+    write_release(tmp_path / "release", config, random_tensors(config, 7))
+    path = converted(tmp_path / "release", tmp_path / "grok.gguf", "q8_0")
+    exact, close = (open_model(p).weights.map(Reference().place) for p in (tmp_path / "release", path))
+    for name in exact:
+        step = np.abs(exact[name]).max() / 127
+        assert np.abs(close[name] - exact[name]).max() < 0.6 * step, name  # the scale itself is rounded, too

@@ -17,7 +17,7 @@ from gadfly.spec import ModelSpec
 from gadfly.weights.load import open_model
 from grok2_release import TINY, random_tensors, write_release
 from grok_gguf import golden_tensors, keys, write_grok
-from parity.test_grok_gguf import GENERATIONS, GOLDEN, exported, logits, off
+from parity.test_grok_gguf import GENERATIONS, GOLDEN, converted, logits, off
 
 llama_cpp = pytest.importorskip("llama_cpp")
 pytestmark = pytest.mark.slow
@@ -57,13 +57,13 @@ def test_files_of_others(tmp_path: Path, generation: int) -> None:
 def test_files_that_we_write(tmp_path: Path, generation: int) -> None:
     source = write_grok(tmp_path / "source.gguf", keys(generation), golden_tensors(generation))
     ids = GOLDEN[f"grok{generation}_ids1"].tolist()
-    path = exported(exported(source, tmp_path / "folder"), tmp_path / "grok.gguf")
+    path = converted(converted(source, tmp_path / "folder"), tmp_path / "grok.gguf")
     assert off(ours(path, ids), theirs(path, ids)) < 0.01
 
 
 def test_grok2_from_the_release(tmp_path: Path) -> None:
     write_release(tmp_path / "release", SQUARE, random_tensors(SQUARE, 3))
-    path = exported(tmp_path / "release", tmp_path / "grok.gguf")
+    path = converted(tmp_path / "release", tmp_path / "grok.gguf")
     ids = list(range(30))
     assert open_model(path).page.notes(open_model(path).spec) == ()
     assert off(ours(path, ids), theirs(path, ids)) < 0.01
@@ -84,7 +84,7 @@ def test_yarn_keys_of_its_converter(tmp_path: Path) -> None:
 def test_a_model_that_it_will_not_load(tmp_path: Path) -> None:
     config = {**TINY, "head_dim": 16}
     write_release(tmp_path / "release", config, random_tensors(config, 3))
-    path = exported(tmp_path / "release", tmp_path / "grok.gguf")
+    path = converted(tmp_path / "release", tmp_path / "grok.gguf")
     assert "llama.cpp will not load" in open_model(path).page.notes(open_model(path).spec)[0]
     with pytest.raises(ValueError, match="Failed to load model"):
         theirs(path, [1, 2, 3])
