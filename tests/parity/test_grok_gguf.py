@@ -4,6 +4,7 @@ The golden logits are those of llama.cpp's graph, as read from its code (src/mod
 computed in float64 with an exact tanh GELU; they were compared with llama.cpp 0c1e570 itself when they were made.
 """
 
+import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -150,6 +151,15 @@ def test_grok2_from_the_release_to_gguf_and_to_a_folder_and_back(tmp_path: Path)
     for path in (gguf, converted(tmp_path / "release", tmp_path / "whole"), converted(gguf, tmp_path / "again")):
         assert open_model(path).page is grok2.PAGE
         np.testing.assert_allclose(logits(path, ids), expected, rtol=0, atol=1e-5)
+
+
+def test_a_folder_of_whole_experts_says_so(tmp_path: Path) -> None:
+    """SGLang would look for pieces, and vLLM for one table instead of two, if nobody said otherwise."""
+    write_release(tmp_path / "release", TINY, random_tensors(TINY, 8))
+    config = json.loads((converted(tmp_path / "release", tmp_path / "whole") / "config.json").read_text())
+    stated = {name: config.get(name) for name in ("load_presharded_moe", "tie_word_embeddings", "residual_moe")}
+    assert stated == {"load_presharded_moe": False, "tie_word_embeddings": False, "residual_moe": True}
+    assert "attn_output_multiplier" not in config
 
 
 def test_grok2_quantised(tmp_path: Path) -> None:

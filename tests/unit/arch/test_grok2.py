@@ -9,13 +9,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 import gadfly
 from gadfly.arch import Config, grok1, grok2, page_for
 from gadfly.arch.keys import GGUF_KEYS
 from gadfly.arch.rope import yarn
 from gadfly.chat.values import Message
-from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
+from gadfly.errors import GadflyError, ModelFileError, NotFoundError, UnsupportedError
 from gadfly.spec import Attention, Block, Dense, ModelSpec, MoE, Parallel, Rope, SandwichNorm
 from gadfly.weights.export import export
 from gadfly.weights.load import open_model
@@ -180,6 +182,28 @@ def test_refused(change, error, message):
     with pytest.raises(error, match=message) as caught:
         read(**change)
     assert "\n" not in str(caught.value)
+
+
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(),
+    st.floats(),
+    st.text(max_size=5),
+    st.just([]),
+    st.just({}),
+    st.just(10**400),
+)
+
+
+@given(
+    key=st.sampled_from(sorted([*RELEASED, "rope_parameters", "rope_scaling", "rope_rotate_half_dims"])), value=VALUES
+)
+def test_any_value_is_read_or_refused(key, value):
+    try:
+        read(**{key: value})
+    except GadflyError as error:
+        assert "\n" not in str(error) and len(str(error)) < 400
 
 
 def test_who_claims_what():
