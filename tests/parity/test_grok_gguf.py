@@ -15,6 +15,7 @@ import pytest
 import gadfly
 from gadfly.arch import grok1, grok2
 from gadfly.convert.convert import Wanted, convert
+from gadfly.hub.progress import Silent
 from gadfly.ops.reference import Reference
 from gadfly.spec import ModelSpec
 from gadfly.weights.load import open_model
@@ -41,13 +42,8 @@ def logits(path: Path, ids: list[int] = IDS, spec: Change | None = None) -> np.n
     return gadfly.load(path, backend="reference", spec=spec).logits(ids)
 
 
-class Quiet:
-    def advance(self, done: int, total: int | None) -> None:
-        pass
-
-
 def converted(source: Path, target: Path, form: str = "f32") -> Path:
-    convert(source, target, Wanted(form), 2, Quiet())
+    convert(source, target, Wanted(form), 2, Silent())
     return target
 
 
