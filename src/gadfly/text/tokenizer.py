@@ -11,6 +11,7 @@ from typing import Any, Protocol, Self
 
 from gadfly.errors import ModelFileError, RequestError, UnsupportedError
 from gadfly.text.byte_pair import BytePair
+from gadfly.text.piece_model import PieceModel
 from gadfly.text.pre_tokenizers import PRE_TOKENIZERS
 from gadfly.text.sentence_piece import SentencePiece
 from gadfly.text.specials import Specials
@@ -50,9 +51,10 @@ class Tokenizer:
         eos: int | None = None,
         stop_ids: Iterable[int] = (),
         adds_bos: bool = False,
+        strips: Mapping[str, tuple[bool, bool]] | None = None,
     ) -> None:
         self._codec = codec
-        self.controls = Specials(controls)
+        self.controls = Specials(controls, strips)
         self.bos = bos
         self.eos = eos
         self.stop_ids = frozenset(stop_ids)
@@ -85,7 +87,11 @@ class Tokenizer:
             return cls._from_gguf_file(file.path)
         try:
             if file.kind == "sentence_piece":
-                return cls._of_pieces(SentencePiece(file.content), file)
+                codec = SentencePiece(file.content)
+                if not file.config.get("added_tokens_decoder"):
+                    return cls._of_pieces(codec, file)
+                model = PieceModel.read(file.content, codec.ids(), file.config, file.ends)
+                return cls._of(SentencePiece(model.proto()), model.vocabulary, adds_bos=False)
             if file.kind == "tok_json":
                 tok_json = TokJson(file.content)
                 return cls._of(tok_json.byte_pair(), tok_json.vocabulary, adds_bos=False)
@@ -119,6 +125,7 @@ class Tokenizer:
             vocabulary.eos,
             vocabulary.stops,
             adds_bos if vocabulary.adds_bos is None else vocabulary.adds_bos,
+            vocabulary.strips,
         )
 
     @property

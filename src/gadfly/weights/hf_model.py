@@ -40,14 +40,14 @@ def open_folder(folder: Path) -> ModelFile:
     page = page_for(config, names[0])
     spec = page.spec(config)
     tensors = FolderTensors(SafetensorsFolder.open(folder))
-    text = find_tokenizer(folder)
+    found = find_tokenizer(folder)
     return ModelFile(
         path=folder,
         page=page,
         spec=spec,
         weights=assemble(tensors, page.hf, spec),
-        metadata={"config": values, "tokenizer.chat_template": text.template},
-        tokenizer=text.tokenizer,
+        metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
+        tokenizer=found.tokenizer,
         release=tensors.files.release,
     )
 

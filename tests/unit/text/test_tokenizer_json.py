@@ -10,6 +10,7 @@ from tokenizers import models, normalizers
 
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.text import Tokenizer
+from unit.text.conftest import CONTROLS
 
 texts = st.lists(st.text() | st.sampled_from(["<|im_end|>", "<think>", "e\u0301", "1234", "    "])).map("".join)
 
@@ -38,6 +39,25 @@ def test_as_hugging_face(read: Tokenizer, trained: tokenizers.Tokenizer, text: s
     assert read.encode(text, special=True) == trained.encode(text, add_special_tokens=False).ids
     assert not set(read.encode(text)) & set(read.controls.values())
     assert read.decode(read.encode(text)) == text
+
+
+@settings(max_examples=100)
+@given(
+    runs=st.lists(
+        st.sampled_from([*CONTROLS, " ", "\n", "\x1c", "\x85", "\u3000", "\u200b", "a", "  b "]) | st.text(max_size=2)
+    ),
+    strips=st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_control_tokens_may_take_the_white_space_around_them(
+    stated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, runs: list[str], strips: list[bool]
+) -> None:
+    added = [dict(token) for token in stated["added_tokens"] if token["special"]]
+    for i, token in enumerate(added):
+        token.update(lstrip=strips[i], rstrip=strips[i + 3])
+    changed = stated | {"added_tokens": added}
+    ours = written(tmp_path_factory.getbasetemp(), changed)
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(changed))
+    assert ours.encode("".join(runs), special=True) == theirs.encode("".join(runs), add_special_tokens=False).ids
 
 
 def test_as_the_same_in_gguf(read: Tokenizer, byte_pair: Tokenizer) -> None:
@@ -91,7 +111,8 @@ def test_what_is_not_supported(stated: dict[str, Any], tmp_path: Path) -> None:
     for other in (
         json.loads(like_llama.to_str()),
         stated | {"model": stated["model"] | {"type": "WordPiece"}},
-        stated | {"added_tokens": [dict(stated["added_tokens"][0], rstrip=True)]},
+        stated | {"added_tokens": [dict(stated["added_tokens"][0], single_word=True)]},
+        stated | {"added_tokens": [dict(stated["added_tokens"][0], special=False, rstrip=True)]},
     ):
         with pytest.raises(UnsupportedError, match="support"):
             written(tmp_path, other)
