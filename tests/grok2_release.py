@@ -6,7 +6,7 @@ sgl-project/sglang, models/grok.py, commit 031ad4c (`_prepare_presharded_weights
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +161,18 @@ def write_release(folder: Path, config: Mapping[str, Any], tensors: Mapping[str,
         for rank in range(len(next(iter(held.values())))):
             stored = {name: stored_as(pieces[rank], kind.endswith("moe.gate")) for name, pieces in held.items()}
             write_safetensors(folder / file_name(number, rank if split else None), stored)
+
+
+def write_tokenizer(folder: Path, words: Sequence[bytes] = ()) -> None:
+    """tokenizer.tok.json: three control tokens, the 256 bytes, and `words`, each of two tokens before it."""
+    specials = ["<|pad|>", "<|separator|>", "<|eos|>"]
+    regular = [bytes([byte]) for byte in range(256)] + list(words)
+    stated = {
+        "regular_tokens": [{"bytes": list(data), "token": i} for i, data in enumerate(regular, len(specials))],
+        "special_tokens": [{"bytes": list(text.encode()), "token": i} for i, text in enumerate(specials)],
+        "word_split": "V1",
+    }
+    (folder / "tokenizer.tok.json").write_text(json.dumps(stated))
 
 
 def write_sparse(folder: Path, config: Mapping[str, Any]) -> None:

@@ -14,12 +14,13 @@ import pytest
 
 import gadfly
 from gadfly.arch import grok1, grok2
+from gadfly.chat.values import Message
 from gadfly.convert.convert import Wanted, convert
 from gadfly.hub.progress import Silent
 from gadfly.ops.reference import Reference
 from gadfly.spec import ModelSpec
 from gadfly.weights.load import open_model
-from grok2_release import TINY, random_tensors, write_release
+from grok2_release import TINY, random_tensors, write_release, write_tokenizer
 from grok_gguf import golden_tensors, keys, write_grok
 
 DATA = Path(__file__).parent.parent / "data"
@@ -156,6 +157,23 @@ def test_a_folder_of_whole_experts_says_so(tmp_path: Path) -> None:
     stated = {name: config.get(name) for name in ("load_presharded_moe", "tie_word_embeddings", "residual_moe")}
     assert stated == {"load_presharded_moe": False, "tie_word_embeddings": False, "residual_moe": True}
     assert "attn_output_multiplier" not in config
+
+
+TALKING = {**TINY, "vocab_size": 263}
+WORDS = [b"He", b"ll", b"Hell", b"Hello"]
+TALK = [Message("system", "Be brief."), Message("user", "Hello, <|eos|>!"), Message("assistant", "12 Hellos.")]
+
+
+def test_grok2_takes_its_tokenizer_and_template_along(tmp_path: Path) -> None:
+    release = tmp_path / "release"
+    write_release(release, TALKING, random_tensors(TALKING, 9))
+    write_tokenizer(release, WORDS)
+    gguf = converted(release, tmp_path / "grok.gguf")
+    models = [gadfly.load(path) for path in (release, gguf, converted(gguf, tmp_path / "again"))]
+    first, *others = [model.prompt_ids(TALK) for model in models]
+    assert first.count(1) == 3 and first.count(2) == 0 and 3 + 256 + WORDS.index(b"Hello") in first
+    assert others == [first, first]
+    assert all(model.tokenizer and model.tokenizer.stop_ids == {1, 2} for model in models)
 
 
 def test_grok2_quantised(tmp_path: Path) -> None:

@@ -11,13 +11,14 @@ from typing import Any
 import numpy as np
 import pytest
 
+import gadfly
 from gadfly.arch import grok2
 from gadfly.arch.rope import yarn
 from gadfly.spec import ModelSpec
 from gadfly.weights.load import open_model
-from grok2_release import TINY, random_tensors, write_release
+from grok2_release import TINY, random_tensors, write_release, write_tokenizer
 from grok_gguf import golden_tensors, keys, write_grok
-from parity.test_grok_gguf import GENERATIONS, GOLDEN, converted, logits, off
+from parity.test_grok_gguf import GENERATIONS, GOLDEN, TALKING, WORDS, converted, logits, off
 
 llama_cpp = pytest.importorskip("llama_cpp")
 pytestmark = pytest.mark.slow
@@ -67,6 +68,17 @@ def test_grok2_from_the_release(tmp_path: Path) -> None:
     ids = list(range(30))
     assert open_model(path).page.notes(open_model(path).spec) == ()
     assert off(ours(path, ids), theirs(path, ids)) < 0.01
+
+
+def test_grok2_reads_and_writes_text_as_we_do(tmp_path: Path) -> None:
+    write_release(tmp_path / "release", TALKING, random_tensors(TALKING, 9))
+    write_tokenizer(tmp_path / "release", WORDS)
+    path = converted(tmp_path / "release", tmp_path / "grok.gguf")
+    tokenizer = gadfly.load(path).tokenizer
+    assert tokenizer
+    model = llama_cpp.Llama(str(path), vocab_only=True, verbose=False)
+    for text in ("Hello, 1234 Hellos!", "Human: Hello<|separator|>\n\nAssistant:", " <|eos|>  é\n\n 's HELLO'LL"):
+        assert model.tokenize(text.encode(), add_bos=False, special=True) == tokenizer.encode(text, special=True)
 
 
 def test_yarn_keys_of_its_converter(tmp_path: Path) -> None:

@@ -33,6 +33,7 @@ from grok2_release import (
     whole_shape,
     write_release,
     write_sparse,
+    write_tokenizer,
 )
 
 MIXER = Attention(
@@ -397,13 +398,7 @@ def test_a_folder_with_its_tokenizer_chats(tmp_path, end):
         array[...] = 0 if "post_" in name or name == "lm_head.weight" else 1
     tensors["lm_head.weight"][0][end] = 1
     write_release(tmp_path, config, tensors)
-    specials = {"<|pad|>": 0, "<|separator|>": 1, "<|eos|>": 2}
-    tokenizer = {
-        "regular_tokens": [{"bytes": [byte], "token": 3 + byte} for byte in range(256)],
-        "special_tokens": [{"bytes": list(text.encode()), "token": i} for text, i in specials.items()],
-        "word_split": "V1",
-    }
-    (tmp_path / "tokenizer.tok.json").write_text(json.dumps(tokenizer))
+    write_tokenizer(tmp_path)
     llm = gadfly.load(tmp_path, backend="reference")
     expected = [*b"System: Be brief.", None, *b"\n\nHuman: What is <|eos|>?", None, *b"\n\nAssistant:"]
     prompt = llm.prompt_ids([Message("system", "Be brief."), Message("user", " What is <|eos|>?\n")])
