@@ -35,6 +35,7 @@ __all__ = [
     "GGUF_NORMS",
     "HF_NORMS",
     "PAGE",
+    "RELEASED",
     "RELEASE_NAMES",
     "arrange_release",
     "has_dense_branch",

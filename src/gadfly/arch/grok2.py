@@ -30,7 +30,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
 )
-from gadfly.arch.grok1 import GGUF_FUSED, GGUF_NORMS, HF_NORMS, has_dense_branch, llama_cpp_notes
+from gadfly.arch.grok1 import GGUF_FUSED, GGUF_NORMS, HF_NORMS, RELEASED, has_dense_branch, llama_cpp_notes
 from gadfly.arch.mixtral import HF_EXPERTS
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
@@ -40,17 +40,10 @@ from gadfly.spec import Attention, Block, Dense, ModelSpec, MoE, Parallel, Rope,
 __all__ = ["PAGE", "as_llama_cpp"]
 
 HEAD_DIM = 128  # if config.json does not say
-GGUF_DEFAULTS = {  # what llama.cpp takes where a file says nothing: Grok-1's numbers
-    "attn_output_multiplier": 128**-0.5,
-    "embedding_multiplier_scale": 6144**0.5,
-    "output_multiplier_scale": 3**-0.5,
-}
 ROPE_TYPES = ("original", "default", "none")  # and, in GGUF files, yarn
 
 
 def read_spec(config: Config) -> ModelSpec:
-    if config.gguf is None and not config.flag("residual_moe", True):
-        raise UnsupportedError(f"{config.source}: residual_moe is false; Gadfly runs Grok-2 with its dense branch only")
     if (method := config.text("attn_logit_softcapping_method", "tanh")) != "tanh":
         raise UnsupportedError(f"{config.source}: scores are capped by {method[:40]!r}; supported is 'tanh'")
     width, experts = config.integer("intermediate_size"), config.integer("num_local_experts", high=4096)
@@ -63,11 +56,10 @@ def read_spec(config: Config) -> ModelSpec:
     )
     ffn = Parallel(Dense(width, "gelu_erf"), moe, 0.5**0.5)
     eps = config.number("rms_norm_eps", high=1.0)
-    defaults: Mapping[str, float] = GGUF_DEFAULTS if config.gguf is not None else {}
     return replace(
         read_decoder(config, read_mixer(config), ffn, SandwichNorm(eps)),
-        embedding_scale=config.number("embedding_multiplier_scale", defaults.get("embedding_multiplier_scale")),
-        logit_scale=config.number("output_multiplier_scale", defaults.get("output_multiplier_scale")),
+        embedding_scale=multiplier(config, "embedding_multiplier_scale"),
+        logit_scale=multiplier(config, "output_multiplier_scale"),
         logit_softcap=limit(config, "final_logit_softcapping"),
     )
 
@@ -76,7 +68,7 @@ def read_mixer(config: Config) -> Attention:
     """Scores are scaled by head_dim^-½; only GGUF files may say otherwise."""
     mixer = read_attention(plain(config))
     if config.gguf is not None:
-        mixer = replace(mixer, scale=config.number("attn_output_multiplier", GGUF_DEFAULTS["attn_output_multiplier"]))
+        mixer = replace(mixer, scale=multiplier(config, "attn_output_multiplier"))
     length = config.integer("attn_temperature_len", -1, low=-(2**24))
     if length == 1:
         raise config.error("attn_temperature_len", "2 or more, or -1 for none")
@@ -100,6 +92,11 @@ def plain(config: Config) -> Config:
         return replace(config, values={key: value for key, value in config.values.items() if ".scaling." not in key})
     theta = stated.number("rope_theta", config.number("rope_theta", 10000.0))
     return replace(config, values={"head_dim": HEAD_DIM, **config.values, "rope_theta": theta, "rope_parameters": None})
+
+
+def multiplier(config: Config, name: str) -> float:
+    """A config.json has to state it; in a GGUF file that does not, llama.cpp takes Grok-1's."""
+    return config.number(name, getattr(RELEASED, name) if config.gguf is not None else None)
 
 
 def limit(config: Config, name: str, default: float = 0.0) -> float | None:

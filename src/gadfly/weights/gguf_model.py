@@ -51,14 +51,14 @@ class GGUFTensors:
 
 
 def hyperparameters(gguf: GGUF, architecture: str) -> Mapping[str, object]:
-    """The metadata, and what it leaves to the tensors to say: how large the vocabulary is (the embedding knows), and
-    whether a dense feed-forward stands beside the experts."""
+    """The architecture's keys, and what they leave to the tensors to say: how large the vocabulary is (the embedding
+    knows), and whether a dense feed-forward stands beside the experts."""
     said: dict[str, object] = {
         f"{architecture}.residual_moe": {"blk.0.ffn_up.weight", "blk.0.ffn_up_exps.weight"} <= gguf.tensors.keys()
     }
     if table := gguf.tensors.get("token_embd.weight"):
         said[f"{architecture}.vocab_size"] = table.shape[0]
-    return {**said, **gguf.metadata}
+    return said | {key: gguf.metadata[key] for key in gguf.metadata if key.startswith(f"{architecture}.")}
 
 
 def spec_tensors(gguf: GGUF, page: Page) -> dict[str, NDArray[np.float32]]:
