@@ -1,12 +1,12 @@
 """One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
-from gadfly.arch import grok1, llama, mistral, mixtral
+from gadfly.arch import grok1, grok2, llama, mistral, mixtral
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
 
 __all__ = ["PAGES", "Config", "Dialect", "Page", "page_for"]
 
-PAGES: tuple[Page, ...] = (llama.PAGE, mistral.PAGE, mixtral.PAGE, grok1.PAGE)
+PAGES: tuple[Page, ...] = (llama.PAGE, mistral.PAGE, mixtral.PAGE, grok1.PAGE, grok2.PAGE)
 
 
 def page_for(config: Config, name: str) -> Page:

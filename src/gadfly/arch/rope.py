@@ -14,7 +14,7 @@ from gadfly.arch.page import Config
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.spec import ModelSpec, Rope
 
-__all__ = ["describe_scaling", "read_rope", "rope_tensors"]
+__all__ = ["describe_scaling", "read_rope", "rope_tensors", "yarn"]
 
 LLAMA3 = {"low": 1.0, "high": 4.0}  # in every release so far
 LENGTHS = [2**power for power in range(6, 18)]  # of a first training; Llama 3's is 8192
@@ -36,6 +36,19 @@ def rope_tensors(spec: ModelSpec) -> dict[str, np.ndarray[Any, np.dtype[np.float
     """The divisors, for a GGUF file; none if the frequencies are plain."""
     scaling = spec.blocks[0].mixer.rope.scaling
     return {"spec.rope_scaling": np.array(scaling, np.float32)} if scaling else {}
+
+
+def yarn(rope: Rope, factor: float, original: int, fast: float = 32.0, slow: float = 1.0) -> Rope:
+    """Plain rope stretched from `original` positions to `factor` times as many, as llama.cpp does it.
+
+    Pairs that turn `fast` times and more within the original context stay, those that turn less than `slow` times are
+    slowed down by `factor`, and what lies between is mixed; everything that was turned grows with log factor.
+    """
+    first, last = (rope.dim * math.log(original / (2 * math.pi * n)) / (2 * math.log(rope.theta)) for n in (fast, slow))
+    low, high = max(0, math.floor(first)), min(rope.dim - 1, math.ceil(last))
+    ramp = np.clip((np.arange(rope.dim // 2) - low) / max(0.001, high - low), 0, 1)
+    divisors = 1 / (ramp / factor + 1 - ramp)
+    return Rope(rope.dim, rope.theta, tuple(divisors.tolist()), 1 + 0.1 * math.log(factor))
 
 
 def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
