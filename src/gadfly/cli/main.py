@@ -38,6 +38,7 @@ COMMANDS = {
     "rm": Entry("Models", "gadfly.cli.rm", "Remove models from this machine."),
     "inspect": Entry("Models", "gadfly.cli.inspect", "Show what is inside a model file."),
     "convert": Entry("Models", "gadfly.cli.convert", "Turn a model into another kind of file, quantised on the way."),
+    "new": Entry("Models", "gadfly.cli.new", "Make a model with random weights, of any size."),
     "bench": Entry("Models", "gadfly.cli.bench", "Measure the speed of a model on this machine."),
 }
 

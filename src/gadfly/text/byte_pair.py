@@ -19,7 +19,7 @@ from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.utf8 import decode_utf8
 from gadfly.text.vocabulary import BYTE, NORMAL, USER_DEFINED, Vocabulary
 
-__all__ = ["ADDS_BOS", "BytePair"]
+__all__ = ["ADDS_BOS", "BYTES", "BytePair"]
 
 _GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
 _LLAMA3 = (
@@ -120,7 +120,7 @@ class BytePair:
             return self._written[token].encode()
         text = self.token_text(token)
         try:
-            return bytes(_BYTES[character] for character in text)
+            return bytes(BYTES[character] for character in text)
         except KeyError:  # not written in the byte alphabet, so meant as it stands
             return text.encode()
 
@@ -153,4 +153,4 @@ def _byte_alphabet() -> dict[str, int]:
     return {chr(byte): byte for byte in printable} | {chr(256 + i): byte for i, byte in enumerate(others)}
 
 
-_BYTES = _byte_alphabet()
+BYTES = _byte_alphabet()
