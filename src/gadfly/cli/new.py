@@ -30,6 +30,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 NAMES = tuple(page.name for page in PAGES)
 RELEASE_TOKENIZER = "tokenizer.model"
 MULTIPLES = {"": 1, "K": 10**3, "M": 10**6, "B": 10**9, "T": 10**12}
+MOST = 4096  # layers or experts that a page reads
 SIZES = (
     ("dim", "Width of the model. Default: 256"),
     ("layers", "Default: one for every 64 of the width."),
@@ -60,7 +61,8 @@ class Count(click.ParamType[int]):
 
 def size_options(command: F) -> F:
     for name, text in reversed(SIZES):
-        command = click.option(f"--{name}", type=click.IntRange(1, 2**24), help=text)(command)
+        most = MOST if name in ("layers", "experts") else 2**24
+        command = click.option(f"--{name}", type=click.IntRange(1, most), help=text)(command)
     return command
 
 

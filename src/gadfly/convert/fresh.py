@@ -23,7 +23,7 @@ from gadfly.weights.export import OutTensor, export
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_writer import write_safetensors_folder
 
-__all__ = ["DTYPES", "Advance", "Counter", "write_fresh"]
+__all__ = ["CHUNK", "DTYPES", "Advance", "Counter", "write_fresh"]
 
 DTYPES: Mapping[str, str] = {"BF16": "bfloat16", "F32": "float32"}  # formats, and what config.json calls them
 CHUNK = 2**20  # numbers that are drawn, encoded and written together

@@ -163,9 +163,11 @@ def _head_dim(dim: int) -> int:
 
 
 def _check(values: Mapping[str, Any]) -> None:
-    heads, kv_heads, head_dim, experts, selected = (
-        values[KEYS[name][0]] for name in ("heads", "kv_heads", "head_dim", "experts", "selected")
+    dim, heads, kv_heads, head_dim, experts, selected = (
+        values[KEYS[name][0]] for name in ("dim", "heads", "kv_heads", "head_dim", "experts", "selected")
     )
+    if heads > dim:
+        raise RequestError(f"--heads {heads} are more than the {dim} of the width; choose fewer, or a larger --dim")
     if heads % kv_heads:
         raise RequestError(f"--heads {heads} cannot share --kv-heads {kv_heads} evenly; choose a multiple")
     if head_dim % 2:
