@@ -17,7 +17,7 @@ from gadfly.convert.mix import LADDER, fitting, is_small
 from gadfly.convert.plan import piece_bytes
 from gadfly.errors import RequestError
 from gadfly.quant import decode
-from gadfly.weight import Matrix
+from gadfly.weight import Stored
 from gadfly.weights.export import OutTensor
 
 __all__ = ["Measure", "choose_for", "measure_with"]
@@ -81,7 +81,7 @@ def choose_for(
     return formats, {tensor.name: row[rung] for tensor, row, rung in zip(tensors, errors, chosen, strict=True)}
 
 
-def measure_with(encode: Callable[[str, Matrix], NDArray[np.uint8]]) -> Measure:
+def measure_with(encode: Callable[[str, Stored], NDArray[np.uint8]]) -> Measure:
     def measure(tensor: OutTensor, format_name: str) -> float:
         sample = _sample(tensor)
         exact = decode("F32", encode("F32", sample))
@@ -92,9 +92,9 @@ def measure_with(encode: Callable[[str, Matrix], NDArray[np.uint8]]) -> Measure:
     return measure
 
 
-def _sample(tensor: OutTensor) -> Matrix:
+def _sample(tensor: OutTensor) -> Stored:
     part = len(tensor.parts) // 2
-    rows = tensor.parts[part].shape[0]
+    rows = tensor.height(part)
     wanted = max(1, min(rows, SAMPLE // tensor.columns))
     first = (rows - wanted) // 2
     return tensor.rows(part, first, first + wanted)

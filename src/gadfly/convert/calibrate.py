@@ -17,7 +17,7 @@ from gadfly.ops import Floats
 from gadfly.ops.reference import PagedCache, Reference
 from gadfly.spec import MoE
 from gadfly.text import Tokenizer
-from gadfly.weight import Matrix, Stack, Weight, Weights
+from gadfly.weight import Matrix, Stack, Weight, Weights, unstack
 from gadfly.weights.load import ModelFile
 
 __all__ = ["Calibration", "Measured", "chunked"]
@@ -139,7 +139,7 @@ class _Observing:
     def embed(self, table: _Named, batch: Batch) -> Floats:
         assert not isinstance(table.weight, Stack)
         used, back = np.unique(batch.tokens, return_inverse=True)
-        return self.exact.place(table.weight.rows(used))[back]
+        return self.exact.place(table.weight.rows(used.astype(np.intp)))[back]
 
     def rms_norm(self, x: Floats, weight: _Named, eps: float) -> Floats:
         return self.exact.rms_norm(x, self.exact.place(weight.weight), eps)
@@ -159,7 +159,7 @@ class _Observing:
         return self.exact.route(x, self.exact.place(router.weight), spec)
 
     def experts(self, x: Floats, routing: Floats, gate: _Named, up: _Named, down: _Named, spec: MoE) -> Floats:
-        gates, ups, downs = (_matrices(stack.weight) for stack in (gate, up, down))
+        gates, ups, downs = (unstack(stack.weight) for stack in (gate, up, down))
         chosen, shares = routing[:, 0].astype(int), routing[:, 1]  # (tokens, selected)
         out = np.zeros_like(x)
         for expert in np.unique(chosen):
@@ -184,8 +184,3 @@ class _Observing:
         self.model.release()
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
 
-
-def _matrices(stack: Weight) -> Sequence[Matrix]:
-    """Of a stack; views, all of them."""
-    assert isinstance(stack, Stack) or len(stack.shape) == 3
-    return stack.unstack()

@@ -8,7 +8,7 @@ interrupted conversion leaves and the next one with the same question goes on wi
 
 import shutil
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -19,7 +19,7 @@ from gadfly.convert.importance import Importance, by_path
 from gadfly.convert.journal import Journal
 from gadfly.convert.layout import Choose, folder_plans, gguf_plan
 from gadfly.convert.mix import LOSSLESS, Mix
-from gadfly.convert.plan import CODES, FilePlan, digest
+from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
 from gadfly.convert.surroundings import Entries, folder_files, gguf_metadata
 from gadfly.convert.write import Observer, verify, write
 from gadfly.errors import CapacityError, RequestError
@@ -31,7 +31,7 @@ from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["Converted", "Wanted", "convert", "plan"]
+__all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan"]
 
 SPARE = 16_000_000  # bytes of the disk that stay free
 JOURNAL, LOCK = "journal", "lock"
@@ -58,6 +58,7 @@ class Converted:
     parameters: int
     formats: Mapping[str, int]  # weights in each
     notes: tuple[str, ...]
+    sha256: Mapping[str, str]  # of files of tensors, by name
 
     @property
     def bits(self) -> float:
@@ -77,12 +78,13 @@ class Plan:
     def size(self) -> int:
         return sum(file.size for file in self.tensors) + sum(map(len, self.others.values()))
 
-    def result(self, path: Path) -> Converted:
+    def result(self, path: Path, sha256: Mapping[str, str]) -> Converted:
         pieces = [piece for file in self.tensors for piece in file.pieces]
         formats: Counter[str] = Counter()
         for piece in pieces:
-            formats[piece.format] += piece.tensor.parameters if piece.format != "I8 scales" else 0
-        return Converted(path, self.size, sum(formats.values()), dict(formats.most_common()), self.notes)
+            if piece.format != SCALES and not piece.tensor.path.startswith("spec."):
+                formats[piece.format] += piece.tensor.parameters
+        return Converted(path, self.size, sum(formats.values()), dict(formats.most_common()), self.notes, sha256)
 
 
 def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: Observer) -> Converted:
@@ -93,9 +95,29 @@ def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: 
     """
     if target.exists():
         raise RequestError(f"{target} exists; remove it or choose another name")
-    model = open_model(source)
+    return convert_model(open_model(source), _state(source), target, wanted, threads, progress)
+
+
+def convert_model(
+    model: ModelFile,
+    source: str,
+    target: Path,
+    wanted: Wanted,
+    threads: int,
+    progress: Observer,
+    planned_for: Callable[[Plan], Callable[[Sequence[Piece]], None]] = lambda _: lambda _: None,
+) -> Converted:
+    """`source` stands for everything that is read. `planned_for` sees the plan and returns who is told of pieces that
+    are on disk for good.
+    """
     encoding = Encoding(threads, by_path(wanted.importance, model.page.gguf.names))
     planned = plan(model, target, wanted, encoding)
+    told = planned_for(planned)
+
+    def finished(pieces: Sequence[Piece]) -> None:
+        model.release()
+        told(pieces)
+
     aside = target.absolute().with_name(f".{target.name}.converting")
     with writing(target):
         aside.mkdir(parents=True, exist_ok=True)
@@ -103,18 +125,18 @@ def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: 
         _require_room(aside, planned.size)
         journal = Journal(aside / JOURNAL, digest(planned.tensors, _fingerprint(source, wanted)))
         try:
-            write(aside, planned.tensors, journal, encoding.encode, progress, lambda _: model.release())
+            write(aside, planned.tensors, journal, encoding.encode, progress, finished)
             with writing(target):
                 for name, content in planned.others.items():
                     (aside / name).unlink(missing_ok=True)
                     with new_file(aside / name) as file:
                         file.write(content)
-            verify(aside, planned.tensors, journal, progress)
+            digests = verify(aside, planned.tensors, journal, progress)
         finally:
             journal.close()
         open_model(aside / target.name if target.suffix == ".gguf" else aside)
         _put_in_place(aside, target)
-    return planned.result(target)
+    return planned.result(target, digests)
 
 
 def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> Plan:
@@ -180,12 +202,15 @@ def _require_room(aside: Path, size: int) -> None:
         )
 
 
-def _fingerprint(source: Path, wanted: Wanted) -> str:
+def _fingerprint(source: str, wanted: Wanted) -> str:
     """Stands for everything that the bytes of the target depend on, beside its plan."""
+    importance = [(name, float(values.sum())) for name, values in sorted(wanted.importance.items())]
+    return repr((version("gadfly"), source, importance))
+
+
+def _state(source: Path) -> str:
     paths = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-    states = [(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in paths]
-    importance = [(path, float(values.sum())) for path, values in sorted(wanted.importance.items())]
-    return repr((version("gadfly"), states, importance))
+    return repr([(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in paths])
 
 
 def _put_in_place(aside: Path, target: Path) -> None:

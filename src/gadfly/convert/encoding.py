@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from gadfly.convert.plan import CODES, SCALES, Piece
 from gadfly.quant.native import Encoder
-from gadfly.weight import Int8, Matrix
+from gadfly.weight import Deferred, Int8, Stored, Weight
 
 __all__ = ["Encoding"]
 
@@ -19,20 +19,28 @@ class Encoding:
         self._encoder = Encoder(threads)
         self._importance = importance
 
-    def encode(self, piece: Piece, part: int, rows: Matrix) -> NDArray[np.uint8]:
+    def encode(self, piece: Piece, part: int, rows: range) -> NDArray[np.uint8]:
         """Some rows of part `part` of a piece: uint8 (rows, bytes per row)."""
+        tensor = piece.tensor
         if piece.format in (CODES, SCALES):
-            assert isinstance(rows, Int8)
-            kept = rows.codes if piece.format == CODES else rows.scales
-            return np.ascontiguousarray(kept.T).view(np.uint8)
-        return self._encoder.encode(piece.format, rows, self._weights(piece, part))
+            kept = tensor.rows(part, rows.start, rows.stop)
+            assert isinstance(kept, Int8)
+            array = kept.codes if piece.format == CODES else kept.scales
+            return np.ascontiguousarray(array.T).view(np.uint8)
+        whole: Weight = tensor.parts[part]
+        while isinstance(whole, Deferred):
+            whole = whole.load()
+        importance = self._importance_of(piece, part)
+        if isinstance(whole, Int8) and whole.codes.flags.c_contiguous:  # rows are columns there: no slice is a view
+            return self._encoder.encode(piece.format, whole, importance, rows)
+        return self._encoder.encode(piece.format, tensor.rows(part, rows.start, rows.stop), importance)
 
-    def encode_matrix(self, format_name: str, rows: Matrix) -> NDArray[np.uint8]:
+    def encode_matrix(self, format_name: str, rows: Stored) -> NDArray[np.uint8]:
         return self._encoder.encode(format_name, rows)
 
-    def _weights(self, piece: Piece, part: int) -> NDArray[np.float32] | None:
+    def _importance_of(self, piece: Piece, part: int) -> NDArray[np.float32] | None:
         found = self._importance.get(piece.tensor.path)
         if found is None:
             return None
         matrix = part if piece.tensor.expert is None else piece.tensor.expert
-        return found[matrix if len(found) > 1 else 0]
+        return np.asarray(found[matrix if len(found) > 1 else 0], np.float32)

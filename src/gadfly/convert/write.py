@@ -5,12 +5,13 @@ While one stretch is encoded, the one before is being written. What makes bytes 
 `Encode`.
 """
 
+import hashlib
 import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,7 +19,6 @@ from numpy.typing import NDArray
 from gadfly.convert.journal import Journal, Mark
 from gadfly.convert.plan import FilePlan, Piece
 from gadfly.errors import ModelFileError
-from gadfly.weight import Matrix
 from gadfly.weights.disk import writing
 
 __all__ = ["Encode", "Observer", "verify", "write"]
@@ -27,7 +27,7 @@ STRETCH = 2**22  # weights that are encoded together
 CHECKPOINT = 2**28  # bytes after which the disk is made to hold what was written
 BLOCK = 2**22  # bytes that are read together when checking
 
-Encode = Callable[[Piece, int, Matrix], NDArray[np.uint8]]  # of the piece's part of this number, some rows
+Encode = Callable[[Piece, int, range], NDArray[np.uint8]]  # of the piece's part of this number, these rows
 
 
 class Observer(Protocol):
@@ -41,36 +41,40 @@ def write(
     journal: Journal,
     encode: Encode,
     progress: Observer,
-    finished: Callable[[Piece], None] = lambda _: None,
+    finished: Callable[[Sequence[Piece]], None] = lambda _: None,
 ) -> None:
-    """Write all files of a plan into `folder`; `finished` is told of every piece whose bytes are on disk.
+    """Write all files of a plan into `folder`; `finished` is told of pieces once all their bytes are on disk.
 
     Raises CapacityError if the disk is full, and what `encode` raises; then or if the process dies, the next call with
     the same plan and journal goes on from the last checkpoint.
     """
     with writing(folder), ThreadPoolExecutor(1) as writer:
-        output = _Output(folder, files, journal, progress, writer)
+        output = _Output(folder, files, journal, progress, writer, finished)
         try:
             for f, file in enumerate(files):
                 for p, piece in enumerate(file.pieces):
                     output.write(f, p, piece, encode)
-                    finished(piece)
             output.checkpoint()
         finally:
             output.close()
 
 
-def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Observer) -> None:
-    """Read everything back. Raises ModelFileError if the disk does not hold what was written."""
+def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Observer) -> dict[str, str]:
+    """Read everything back: the sha256 of every file. Raises ModelFileError if it is not what was written."""
     done, total = 0, sum(file.size for file in files)
+    digests = {}
     for f, file in enumerate(files):
-        path = folder / file.name
+        path, whole = folder / file.name, hashlib.sha256()
         with path.open("rb") as opened:
             if os.fstat(opened.fileno()).st_size != file.size or opened.read(len(file.header)) != file.header:
                 raise ModelFileError(f"{path} is not what was written; is the disk sound? Convert again")
+            whole.update(file.header)
+            end = len(file.header)
             for p, piece in enumerate(file.pieces):
-                crc = 0
-                for block in _blocks(opened.fileno(), piece):
+                whole.update(opened.read(piece.offset - end))
+                end, crc = piece.offset + piece.size, 0
+                for block in _blocks(opened, piece.size):
+                    whole.update(block)
                     crc = zlib.crc32(block, crc)
                     done += len(block)
                     progress.advance(done, total)
@@ -79,6 +83,9 @@ def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: 
                         f"{path}: the tensor {piece.tensor.name!r} does not read back as it was written; is the disk "
                         "sound? Convert again"
                     )
+            whole.update(opened.read())
+        digests[file.name] = whole.hexdigest()
+    return digests
 
 
 class _Output:
@@ -91,7 +98,10 @@ class _Output:
         journal: Journal,
         progress: Observer,
         writer: ThreadPoolExecutor,
+        finished: Callable[[Sequence[Piece]], None],
     ) -> None:
+        self.finished = finished
+        self.whole: list[Piece] = []  # of which all is written
         self.journal = journal
         self.progress = progress
         self.writer = writer
@@ -123,6 +133,7 @@ class _Output:
             self._advance(data.nbytes)
             if self.dirty >= CHECKPOINT:
                 self.checkpoint()
+        self.whole.append(piece)
 
     def checkpoint(self) -> None:
         self._wait()
@@ -130,7 +141,9 @@ class _Output:
             os.fdatasync(opened)
             os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
         self.journal.note(*self.marks.values())
+        self.finished(self.whole)
         self.marks.clear()
+        self.whole.clear()
         self.dirty = 0
 
     def close(self) -> None:
@@ -155,17 +168,17 @@ class _Output:
         self.progress.advance(self.done, self.total)
 
 
-def _stretches(piece: Piece, start: int, most: int) -> Iterator[tuple[int, Matrix]]:
+def _stretches(piece: Piece, start: int, most: int) -> Iterator[tuple[int, range]]:
     """Rows from `start` on, at most so many at a time, with the number of the part that they are of."""
     begin = 0
-    for number, part in enumerate(piece.tensor.parts):
-        rows = part.shape[0] if len(part.shape) > 1 else 1
-        for first in range(max(start - begin, 0), rows, most):
-            yield number, piece.tensor.rows(number, first, min(first + most, rows))
-        begin += rows
+    for part in range(len(piece.tensor.parts)):
+        height = piece.tensor.height(part)
+        for first in range(max(start - begin, 0), height, most):
+            yield part, range(first, min(first + most, height))
+        begin += height
 
 
-def _blocks(opened: int, piece: Piece) -> Iterator[bytes]:
-    for first in range(0, piece.size, BLOCK):
-        yield os.pread(opened, min(BLOCK, piece.size - first), piece.offset + first)
-    os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
+def _blocks(opened: BinaryIO, size: int) -> Iterator[bytes]:
+    for first in range(0, size, BLOCK):
+        yield opened.read(min(BLOCK, size - first))
+        os.posix_fadvise(opened.fileno(), 0, opened.tell(), os.POSIX_FADV_DONTNEED)

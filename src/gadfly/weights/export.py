@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from gadfly.arch import Dialect
 from gadfly.spec import ModelSpec
-from gadfly.weight import Joined, Matrix, Plain, Reordered, Stack, Weight, Weights
+from gadfly.weight import Deferred, Joined, Matrix, Plain, Reordered, Stack, Stored, Weight, Weights, unstack
 
 __all__ = ["OutTensor", "export"]
 
@@ -32,13 +32,21 @@ class OutTensor:
     def columns(self) -> int:
         return self.shape[-1]
 
-    def rows(self, part: int, first: int, last: int) -> Matrix:
-        """Some rows of a part; a vector is one row."""
-        whole = self.parts[part]
-        if len(whole.shape) == 1:
-            assert isinstance(whole, Plain)
-            return Plain(whole.array.reshape(1, -1))
-        return whole.rows(slice(first, last))
+    def height(self, part: int) -> int:
+        """Rows of a part; a vector is one row."""
+        return self.parts[part].shape[0] if len(self.shape) > 1 else 1
+
+    def rows(self, part: int, first: int, last: int) -> Stored:
+        """Some rows of a part."""
+        found: Weight = self.parts[part]
+        if len(self.shape) > 1:
+            while isinstance(found, Reordered | Joined | Deferred):
+                found, first, last = found.rows(slice(first, last)), 0, last - first
+            assert not isinstance(found, Stack)
+            return found.rows(slice(first, last))
+        vector = found.load() if isinstance(found, Deferred) else found
+        assert isinstance(vector, Plain)
+        return Plain(vector.array.reshape(1, -1))
 
 
 def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[OutTensor]:
@@ -51,21 +59,21 @@ def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[
         entry = dialect.names.entry(path)
         assert entry is not None, path
         done.update(entry.paths)
-        held = [dialect.restore(part, weights[part], spec) for part in entry.paths]
+        held = [restored(part, weights[part], spec, dialect) for part in entry.paths]
         if entry.per_expert:
-            matrices = _matrices(held[0])
+            matrices = unstack(held[0])
             tensors += [
                 OutTensor(name, path, shape[1:], (matrix,), expert)
                 for expert, (name, matrix) in enumerate(zip(entry.names(shape[0]), matrices, strict=True))
             ]
         else:
             rows = sum(weight.shape[-len(shape)] for weight in held)
-            parts = tuple(matrix for weight in held for matrix in _matrices(weight))
+            parts = tuple(matrix for weight in held for matrix in unstack(weight))
             tensors.append(OutTensor(entry.name, path, (rows, *shape[1:]), parts))
     return tensors
 
 
-def _matrices(weight: Weight) -> tuple[Matrix, ...]:
-    if isinstance(weight, Reordered | Joined):
-        return (weight,)
-    return weight.unstack() if isinstance(weight, Stack) or len(weight.shape) == 3 else (weight,)
+def restored(path: str, weight: Weight, spec: ModelSpec, dialect: Dialect) -> Weight:
+    if isinstance(weight, Deferred):
+        return Deferred(weight.shape, lambda: dialect.restore(path, weight.load(), spec))
+    return dialect.restore(path, weight, spec)
