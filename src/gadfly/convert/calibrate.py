@@ -167,9 +167,7 @@ class _Observing:
             dealt = x[rows]
             self.measured.add(gate.path, expert, spec.experts, dealt)
             self.measured.add(up.path, expert, spec.experts, dealt)
-            hidden = self.gated(
-                self._product(dealt, gates[expert]), self._product(dealt, ups[expert]), spec.activation
-            )
+            hidden = self.gated(self._product(dealt, gates[expert]), self._product(dealt, ups[expert]), spec.activation)
             self.measured.add(down.path, expert, spec.experts, hidden)
             out[rows] += shares[rows, ranks, None] * self._product(hidden, downs[expert])
         return out
@@ -178,9 +176,7 @@ class _Observing:
         rows, columns = weight.shape
         step = max(1, STRETCH // columns)
         parts = [
-            x @ self.exact.place(weight.rows(slice(first, min(first + step, rows)))).T
-            for first in range(0, rows, step)
+            x @ self.exact.place(weight.rows(slice(first, min(first + step, rows)))).T for first in range(0, rows, step)
         ]
         self.model.release()
         return np.concatenate(parts, axis=1) if len(parts) > 1 else parts[0]
-

@@ -13,8 +13,8 @@ from gadfly.arch import PAGES, Config, Page, grok1
 from gadfly.arch.grok1_release import read_hyperparameters
 from gadfly.arch.rope import describe_scaling
 from gadfly.errors import RequestError
-from gadfly.model.cost import Cost
-from gadfly.spec import Dense, ModelSpec, MoE, Parallel
+from gadfly.model.cost import Cost, matrices
+from gadfly.spec import Dense, ModelSpec, Parallel
 from gadfly.weights.hf_model import named_page, read_config
 from gadfly.weights.load import open_model
 
@@ -116,12 +116,7 @@ def sizes_for(pattern: Pattern, parameters: int, sizes: Sizes, tied: bool) -> Si
 
 def active_parameters(spec: ModelSpec, tied: bool) -> int:
     """Those that one token meets: of the experts only its own, of the embedding all."""
-    idle = 0
-    for block in spec.blocks:
-        moe = block.ffn.moe if isinstance(block.ffn, Parallel) else block.ffn
-        if isinstance(moe, MoE):
-            idle += (moe.experts - moe.selected) * 3 * moe.hidden * spec.dim
-    return Cost.of(spec, tied).parameters - idle
+    return Cost.of(spec, tied).parameters - sum(matrix.parameters - matrix.per_token for matrix in matrices(spec))
 
 
 def _typical(asked: Mapping[str, int], like: Mapping[str, Any]) -> dict[str, Any]:
