@@ -4,11 +4,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gadfly.convert.surroundings import folder_files
 from gadfly.errors import UnsupportedError
 from gadfly.text import Tokenizer
 from gadfly.text.byte_level import byte_level_files
-from gadfly.weights.load import open_model
+from gadfly.text.hugging_face_files import hugging_face_files
+from gadfly.weights.gguf import GGUF
+from gadfly.weights.tokenizer_files import find_tokenizer
 
 __all__ = ["BYTES", "tokenizer_from", "vocabulary_size"]
 
@@ -20,10 +21,11 @@ FILES = (
     "special_tokens_map.json",
     "tokenizer.json",
     "tokenizer.model",
+    "tokenizer.tok.json",
     "tokenizer_config.json",
     "vocab.json",
 )
-HOLDING = ("tokenizer.json", "tokenizer.model")  # one of them has to be there
+HOLDING = ("tokenizer.json", "tokenizer.model", "tokenizer.tok.json")  # one of them has to be there
 BESIDE = ("chat_template.jinja", "special_tokens_map.json", "tokenizer_config.json")  # what goes along with a file
 
 
@@ -41,7 +43,8 @@ def tokenizer_from(source: Path | None) -> Mapping[str, bytes]:
         found = {path.name: path.read_bytes() for path in beside if path.is_file()}
         found[f"tokenizer{source.suffix}"] = source.read_bytes()
     else:
-        found = {name: data for name, data in folder_files(open_model(source), "").items() if name in FILES}
+        with GGUF.open(source) as file:
+            found = hugging_face_files(file.metadata) if "tokenizer.ggml.model" in file.metadata else {}
     if not any(name in found for name in HOLDING):
         raise UnsupportedError(
             f"{source} has no tokenizer that can be taken out of it; give a folder or file with tokenizer.json or "
@@ -55,5 +58,6 @@ def vocabulary_size(files: Mapping[str, bytes]) -> int:
     with TemporaryDirectory() as folder:
         for name, data in files.items():
             (Path(folder) / name).write_bytes(data)
-        name = next(name for name in HOLDING if name in files)
-        return Tokenizer.from_file(Path(folder) / name).vocab_size
+        path = find_tokenizer(folder).tokenizer
+        assert path is not None
+        return Tokenizer.from_file(path).vocab_size

@@ -7,7 +7,7 @@ it. The conversation is written in ChatML.
 import json
 from collections.abc import Mapping
 
-from gadfly.text.byte_pair import BYTES
+from gadfly.text.byte_pair import byte_text
 
 __all__ = ["byte_level_files"]
 
@@ -42,7 +42,7 @@ def byte_level_files() -> Mapping[str, bytes]:
             "end_of_word_suffix": None,
             "fuse_unk": False,
             "byte_fallback": False,
-            "vocab": dict(sorted(BYTES.items(), key=lambda item: item[1])),
+            "vocab": {byte_text(bytes([byte])): byte for byte in range(256)},
             "merges": [],
         },
     }
