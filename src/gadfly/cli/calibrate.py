@@ -60,6 +60,8 @@ def command(model: str, texts: Sequence[Path], out: Path, context: int, tokens: 
         measured = {"path": str(out), "tokens": calibration.tokens, "matrices": len(sums), "stopped": stopped}
         click.echo(json.dumps({**measured, "experts": experts, "unseen_experts": unseen}))
         return
+    if stopped:
+        click.echo("Stopped; what was measured so far is kept.", err=True)
     click.echo(f"{out}: the importance of {len(sums)} matrices, from {calibration.tokens:,} tokens.")
     if unseen:
         click.echo(

@@ -23,7 +23,8 @@ TEMPLATE = (
 
 def byte_level_files() -> Mapping[str, bytes]:
     """By name. Token i is the byte i; the control tokens come behind them."""
-    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    # GPT-2's words: without merges it is all the same, but GGUF has a name for them.
+    level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True}
     plain = {"single_word": False, "lstrip": False, "rstrip": False, "normalized": False, "special": True}
     tokenizer: dict[str, object] = {
         "version": "1.0",

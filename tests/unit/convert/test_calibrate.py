@@ -130,7 +130,7 @@ def test_an_interruption_leaves_whole_steps(monkeypatch):
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 @pytest.mark.parametrize("tied", [True, False])
 def test_the_file_has_llama_cpps_names_and_layout(tmp_path, page, tied):
-    """Two tensors for every matrix: in_sum2 (matrices, in) and counts (matrices, 1), as llama.cpp's tools write them."""
+    """Two tensors for every matrix: in_sum2 (matrices, in) and counts (matrices, 1), as of its imatrix tool."""
     spec = draw_up(plain_pattern(page.name), Sizes(dim=64, layers=2, vocab=256, context=64))
     write_fresh(tmp_path / "model", page, spec, 0, "F32", tied, {}, lambda *_: None)
     calibration = Calibration(open_model(tmp_path / "model"))
