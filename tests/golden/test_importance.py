@@ -1,4 +1,4 @@
-"""What calibrating is worth: the default model, quantised with and without importance, on text that was not measured."""
+"""What calibrating is worth: the default model, quantised with and without importance, on text not measured."""
 
 import os
 from pathlib import Path
