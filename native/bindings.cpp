@@ -108,9 +108,24 @@ void rms_norm(CheckedProgram& program, size_t x, const FloatVector& weight, floa
     program.rms_norm(x, {weight.data(), weight.data() + weight.size()}, eps, out);
 }
 
+void shift(CheckedProgram& program, size_t x, const FloatVector& bias, size_t out) {
+    program.shift(x, {bias.data(), bias.data() + bias.size()}, out);
+}
+
+void attend(CheckedProgram& program, size_t q, const Cache& cache, size_t layer, size_t heads, float scale,
+            float softcap, size_t temperature, size_t window, size_t out) {
+    program.attend(q, cache, layer, heads, {scale, softcap, temperature, window}, out);
+}
+
+Activation activation_named(const std::string& name) {
+    if (name == "silu") return Activation::kSilu;
+    if (name == "gelu") return Activation::kGelu;
+    require(name == "gelu_erf", "no native activation of that name");
+    return Activation::kGeluErf;
+}
+
 void gated(CheckedProgram& program, size_t gate, size_t up, const std::string& activation, size_t out) {
-    require(activation == "silu" || activation == "gelu", "no native activation of that name");
-    program.gated(gate, up, activation == "silu" ? Activation::kSilu : Activation::kGelu, out);
+    program.gated(gate, up, activation_named(activation), out);
 }
 
 nb::ndarray<nb::numpy, float> run(CheckedProgram& program, ThreadPool& pool, const Ints& tokens, const Ints& positions,
@@ -176,16 +191,18 @@ NB_MODULE(_native, m) {
         .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("parts"), nb::arg("out"))
         .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("out"))
         .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("weight"), nb::arg("out"))
-        .def("angles", &CheckedProgram::angles, nb::arg("frequencies"), nb::arg("out"))
+        .def("angles", &CheckedProgram::angles, nb::arg("frequencies"), nb::arg("magnitude"), nb::arg("out"))
         .def("rope", &CheckedProgram::rope, nb::arg("x"), nb::arg("angles"), nb::arg("heads"), nb::arg("head_dim"),
              nb::arg("dim"), nb::arg("out"))
         .def("store", &CheckedProgram::store, nb::arg("k"), nb::arg("v"), nb::arg("cache"), nb::arg("layer"))
-        .def("attend", &CheckedProgram::attend, nb::arg("q"), nb::arg("cache"), nb::arg("layer"), nb::arg("heads"),
-             nb::arg("scale"), nb::arg("softcap"), nb::arg("out"))
+        .def("attend", &attend, nb::arg("q"), nb::arg("cache"), nb::arg("layer"), nb::arg("heads"), nb::arg("scale"),
+             nb::arg("softcap"), nb::arg("temperature"), nb::arg("window"), nb::arg("out"))
         .def("gated", &gated, nb::arg("gate"), nb::arg("up"), nb::arg("activation"), nb::arg("out"))
         .def("add", &CheckedProgram::add, nb::arg("x"), nb::arg("y"), nb::arg("out"))
+        .def("shift", &shift, nb::arg("x"), nb::arg("bias").noconvert(), nb::arg("out"))
         .def("scale", &CheckedProgram::scale, nb::arg("x"), nb::arg("factor"), nb::arg("out"))
-        .def("route", &CheckedProgram::route, nb::arg("logits"), nb::arg("deal"))
+        .def("softcap", &CheckedProgram::softcap, nb::arg("x"), nb::arg("cap"), nb::arg("out"))
+        .def("route", &CheckedProgram::route, nb::arg("logits"), nb::arg("renormalised"), nb::arg("deal"))
         .def("deal", &CheckedProgram::deal, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("weights"), nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))

@@ -5,6 +5,8 @@
 // the same whichever queries it is grouped with.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
 
@@ -15,13 +17,9 @@ inline const std::byte* page_at(const std::byte* head, const AttendTask& task, s
     return head + static_cast<size_t>(task.pages[position / task.page_size]) * task.page_stride;
 }
 
-inline f32x8 capped(f32x8 scores, float cap) {
-    return cap > 0 ? mul(splat(cap), tanh(div(scores, splat(cap)))) : scores;
-}
-
 template <size_t Q>
 void score(const AttendTask& task, size_t visible) {
-    for (size_t first = 0; first < visible; first += 2 * kLanes) {
+    for (size_t first = task.begin; first < visible; first += 2 * kLanes) {
         const auto* k = reinterpret_cast<const uint16_t*>(page_at(task.keys, task, first)) + first % task.page_size;
         f32x8 acc[Q][2];
         for (auto& a : acc) a[0] = a[1] = splat(0);
@@ -35,37 +33,40 @@ void score(const AttendTask& task, size_t visible) {
             }
         }
         for (size_t q = 0; q < Q; q++) {
-            float* out = task.scores + q * task.score_stride + first;
-            store(out, capped(mul(acc[q][0], splat(task.scale)), task.softcap));
-            store(out + kLanes, capped(mul(acc[q][1], splat(task.scale)), task.softcap));
+            float* out = task.scores + q * task.score_stride + (first - task.begin);
+            for (size_t i = 0; i < 2; i++) {
+                f32x8 s = mul(acc[q][i], splat(task.scale));
+                if (task.softcap > 0) s = softcapped(s, task.softcap);
+                store(out + i * kLanes, mul(s, splat(task.temperature[q])));
+            }
         }
     }
 }
 
-// Turns scores into unnormalised probabilities, zero from `visible` to `end`; returns their sum.
-float exponentiate(float* scores, size_t visible, size_t end) {
-    for (size_t i = visible; i < end; i++) scores[i] = -INFINITY;
+// Turns scores [first, last) into unnormalised probabilities and the others of [0, end) into zeros; returns the sum.
+float exponentiate(float* scores, size_t first, size_t last, size_t end) {
+    std::fill(scores, scores + first, -INFINITY);
+    std::fill(scores + last, scores + end, -INFINITY);
     f32x8 largest = splat(-INFINITY);
-    for (size_t i = 0; i < visible; i += kLanes) largest = max(load(scores + i), largest);
+    for (size_t i = 0; i < end; i += kLanes) largest = max(load(scores + i), largest);
     const f32x8 top = splat(max_lane(largest));
     f32x8 total = splat(0);
-    for (size_t i = 0; i < visible; i += kLanes) {
-        store(scores + i, exp(sub(load(scores + i), top)));
-        if (i + kLanes > visible) {
-            for (size_t j = visible; j < i + kLanes; j++) scores[j] = 0;
-        }
-        total = add(total, load(scores + i));
+    for (size_t i = 0; i < end; i += kLanes) {
+        float* p = scores + i;
+        store(p, exp(sub(load(p), top)));
+        if (i < first) std::fill(p, std::min(p + kLanes, scores + first), 0.0F);
+        if (i + kLanes > last) std::fill(std::max(p, scores + last), p + kLanes, 0.0F);
+        total = add(total, load(p));
     }
-    for (size_t i = (visible + kLanes - 1) / kLanes * kLanes; i < end; i++) scores[i] = 0;
     return sum(total);
 }
 
-// p becomes p · (scale of the value it weighs), for the positions before `end`, a multiple of 16.
+// p becomes p · (scale of the value it weighs), for the positions from `begin` to `end`, a multiple of 16.
 void fold_value_scales(const AttendTask& task, float* p, size_t end) {
-    for (size_t first = 0; first < end; first += kLanes) {
+    for (size_t first = task.begin; first < end; first += kLanes, p += kLanes) {
         const std::byte* codes = page_at(task.values, task, first);
         const auto* scales = reinterpret_cast<const float*>(codes + task.head_dim * task.page_size);
-        store(p + first, mul(load(p + first), load(scales + first % task.page_size)));
+        store(p, mul(load(p), load(scales + first % task.page_size)));
     }
 }
 
@@ -75,14 +76,15 @@ void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries])
     for (size_t d = 0; d < task.head_dim; d += kLanes) {
         f32x8 acc[Q];
         for (f32x8& a : acc) a = splat(0);
-        for (size_t first = 0; first < visible; first += task.page_size) {
-            const auto* v = reinterpret_cast<const int8_t*>(page_at(task.values, task, first)) + d;
-            const size_t last = visible - first < task.page_size ? visible - first : task.page_size;
-            const float* p = task.scores + first;
-            for (size_t slot = 0; slot < last; slot++, v += task.head_dim) {
+        for (size_t first = task.begin; first < visible;) {
+            const size_t slot = first % task.page_size, last = std::min(visible, first - slot + task.page_size);
+            const auto* v =
+                reinterpret_cast<const int8_t*>(page_at(task.values, task, first)) + slot * task.head_dim + d;
+            const float* p = task.scores + (first - task.begin);
+            for (; first < last; first++, p++, v += task.head_dim) {
                 const f32x8 value = load(v);
 #pragma GCC unroll 6
-                for (size_t q = 0; q < Q; q++) acc[q] = fma(splat(p[q * task.score_stride + slot]), value, acc[q]);
+                for (size_t q = 0; q < Q; q++) acc[q] = fma(splat(p[q * task.score_stride]), value, acc[q]);
             }
         }
         for (size_t q = 0; q < Q; q++) store(task.out[q] + d, mul(acc[q], splat(1.0F / total[q])));
@@ -91,14 +93,13 @@ void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries])
 
 template <size_t Q>
 void attend_queries(const AttendTask& task) {
-    size_t visible = 0;
-    for (size_t q = 0; q < Q; q++) visible = task.visible[q] > visible ? task.visible[q] : visible;
+    const size_t visible = *std::max_element(task.visible, task.visible + Q);
     const size_t end = (visible + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
     score<Q>(task, visible);
     float total[kQueries];
     for (size_t q = 0; q < Q; q++) {
         float* p = task.scores + q * task.score_stride;
-        total[q] = exponentiate(p, task.visible[q], end);
+        total[q] = exponentiate(p, task.first[q] - task.begin, task.visible[q] - task.begin, end - task.begin);
         fold_value_scales(task, p, end);
     }
     mix<Q>(task, visible, total);

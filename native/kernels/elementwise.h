@@ -32,6 +32,10 @@ void scale_row(const float* x, float factor, size_t width, float* out) {
     map(width, out, [=](auto at) { return mul(at(x), splat(factor)); });
 }
 
+void softcap_row(const float* x, float cap, size_t width, float* out) {
+    map(width, out, [=](auto at) { return softcapped(at(x), cap); });
+}
+
 void add_scaled(const float* x, float factor, size_t width, float* out) {
     map(width, out, [=](auto at) { return fma(at(x), splat(factor), at(out)); });
 }
@@ -47,18 +51,24 @@ void rms_norm(const float* x, const float* weight, float eps, size_t width, floa
 }
 
 void gated(const float* gate, const float* up, size_t width, Activation activation, float* out) {
-    const f32x8 one = splat(1.0F);
-    if (activation == Activation::kSilu) {
-        map(width, out, [=](auto at) {
-            const f32x8 g = at(gate);
-            return mul(div(g, add(one, exp(sub(splat(0), g)))), at(up));
-        });
-    } else {  // ½ g (1 + tanh u) = g / (1 + e^-2u), u = √(2/π) (g + 0.044715 g³)
-        map(width, out, [=](auto at) {
-            const f32x8 g = at(gate);
-            const f32x8 inner = mul(splat(-1.59576912160573071F), fma(mul(mul(g, g), g), splat(0.044715F), g));
-            return mul(div(g, add(one, exp(inner))), at(up));
-        });
+    const f32x8 zero = splat(0), one = splat(1.0F);
+    switch (activation) {
+        case Activation::kSilu:
+            return map(width, out, [=](auto at) {
+                const f32x8 g = at(gate);
+                return mul(div(g, add(one, exp(sub(zero, g)))), at(up));
+            });
+        case Activation::kGelu:  // ½ g (1 + tanh u) = g / (1 + e^-2u), u = √(2/π) (g + 0.044715 g³)
+            return map(width, out, [=](auto at) {
+                const f32x8 g = at(gate);
+                const f32x8 inner = mul(splat(-1.59576912160573071F), fma(mul(mul(g, g), g), splat(0.044715F), g));
+                return mul(div(g, add(one, exp(inner))), at(up));
+            });
+        case Activation::kGeluErf:  // ½ g (1 + erf(g / √2)), which is g less |g| times the tail where g is positive
+            return map(width, out, [=](auto at) {
+                const f32x8 g = at(gate), size = abs(g);
+                return mul(sub(max(g, zero), mul(size, normal_tail(size))), at(up));
+            });
     }
 }
 

@@ -14,7 +14,7 @@
 
 namespace gadfly {
 
-enum class Activation : uint8_t { kSilu, kGelu };
+enum class Activation : uint8_t { kSilu, kGelu, kGeluErf };
 
 // An activation row as int8: x[k] ≈ scale[k / 16] · codes[k]. Laid out in one stretch of memory:
 //     codes[width] | scale[width / 16] | bias[width / 16] | sum[width / 32]
@@ -55,8 +55,10 @@ constexpr size_t kQueries = 6;
 struct AttendTask {
     const float* query[kQueries];  // head_dim floats each
     float* out[kQueries];
-    size_t visible[kQueries];  // keys 0 … visible-1 take part
+    size_t first[kQueries], visible[kQueries];  // keys first … visible-1 take part
+    float temperature[kQueries];                // what a query's scores are multiplied with at last
     size_t queries;
+    size_t begin;      // where their scores begin: at most the smallest `first`, a multiple of 16
     size_t head_dim;   // a multiple of 8
     size_t page_size;  // a multiple of 16
     float scale;
@@ -66,7 +68,7 @@ struct AttendTask {
     const std::byte* values;  // likewise
     size_t page_stride;
     float* scores;        // scratch: kQueries · score_stride floats
-    size_t score_stride;  // at least the largest `visible`, rounded up to a page
+    size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`
 };
 
 struct Kernels {
@@ -81,6 +83,7 @@ struct Kernels {
     void (*gated)(const float* gate, const float* up, size_t width, Activation activation, float* out);
     void (*add)(const float* x, const float* y, size_t width, float* out);
     void (*scale)(const float* x, float factor, size_t width, float* out);
+    void (*softcap)(const float* x, float cap, size_t width, float* out);        // cap · tanh(x / cap)
     void (*add_scaled)(const float* x, float factor, size_t width, float* out);  // out += factor · x
     void (*to_half)(const float* x, size_t width, uint16_t* out);                // width a multiple of 8
     // codes · scale ≈ x, the largest code being ±127; width a multiple of 8. Returns the scale.

@@ -71,9 +71,9 @@ void CheckedProgram::embed(const Matrix& table, size_t out) {
 
 void CheckedProgram::rms_norm(size_t x, std::vector<float> weight, float eps, size_t out) {
     const RowsOf rows = at(out).rows;
-    require_floats(x, rows, weight.size());
-    require_floats(out, rows, weight.size());
-    record_in_place(make_rms_norm(rows, x, std::move(weight), eps, out), {x}, out);
+    require(!weight.empty() && width(out) % weight.size() == 0, "a norm whose weight is no whole part of a row");
+    require_floats(x, rows, width(out));
+    record_in_place(make_rms_norm(rows, x, width(out), std::move(weight), eps, out), {x}, out);
 }
 
 void CheckedProgram::quantise(size_t x, size_t parts, size_t out) {
@@ -96,9 +96,9 @@ void CheckedProgram::linear(size_t x, const Matrix& weight, size_t out) {
     record(make_linear(rows, x, weight, out), {x}, out);
 }
 
-void CheckedProgram::angles(std::vector<double> frequencies, size_t out) {
+void CheckedProgram::angles(std::vector<double> frequencies, double magnitude, size_t out) {
     require_floats(out, RowsOf::kTokens, 2 * frequencies.size());
-    record(make_angles(std::move(frequencies), out), {}, out);
+    record(make_angles(std::move(frequencies), magnitude, out), {}, out);
 }
 
 void CheckedProgram::rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out) {
@@ -118,14 +118,14 @@ void CheckedProgram::store(size_t k, size_t v, const Cache& cache, size_t layer)
     remember(cache);
 }
 
-void CheckedProgram::attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, float softcap,
-                            size_t out) {
+void CheckedProgram::attend(size_t q, const Cache& cache, size_t layer, size_t heads, Scoring scoring, size_t out) {
     require(layer < cache->layers(), "a layer that the cache does not have");
     require(heads > 0 && heads % cache->kv_heads() == 0, "query heads are a multiple of key/value heads");
     require(heads == width(q) / cache->head_dim(), "a buffer of the wrong width");
+    require(scoring.temperature != 1, "temperatures begin at two positions, as the logarithm of one is zero");
     require_floats(q, RowsOf::kTokens, heads * cache->head_dim());
     require_floats(out, RowsOf::kTokens, heads * cache->head_dim());
-    record(make_attend(q, cache, layer, heads, scale, softcap, out), {q, kCaches + layer}, out);
+    record(make_attend(q, cache, layer, heads, scoring, out), {q, kCaches + layer}, out);
     remember(cache);
 }
 
@@ -143,6 +143,19 @@ void CheckedProgram::add(size_t x, size_t y, size_t out) {
     record_in_place(make_add(rows, x, y, width(out), out), {x, y}, out);
 }
 
+void CheckedProgram::shift(size_t x, std::vector<float> bias, size_t out) {
+    const RowsOf rows = at(out).rows;
+    require_floats(x, rows, bias.size());
+    require_floats(out, rows, bias.size());
+    record_in_place(make_shift(rows, x, std::move(bias), out), {x}, out);
+}
+
+void CheckedProgram::softcap(size_t x, float cap, size_t out) {
+    require(cap > 0, "a cap is positive");
+    require_floats(x, at(out).rows, width(out));
+    record_in_place(make_softcap(at(out).rows, x, cap, width(out), out), {x}, out);
+}
+
 void CheckedProgram::scale(size_t x, float factor, size_t out) {
     require_floats(x, at(out).rows, width(out));
     record_in_place(make_scale(at(out).rows, x, factor, width(out), out), {x}, out);
@@ -154,11 +167,11 @@ void CheckedProgram::select(size_t x, size_t out) {
     record(make_select(x, width(out), out), {x}, out);
 }
 
-void CheckedProgram::route(size_t logits, const SharedDeal& deal) {
+void CheckedProgram::route(size_t logits, bool renormalised, const SharedDeal& deal) {
     require(!deal->taken, "a deal is filled by one router");
     require_floats(logits, RowsOf::kTokens, deal->experts);
     const size_t number = kDeals + deals_.size();
-    record(make_route(logits, deal), {logits}, number);
+    record(make_route(logits, renormalised, deal), {logits}, number);
     record_in_place(make_group(deal), {number}, number);
     deals_.push_back(deal);
     deal->taken = true;

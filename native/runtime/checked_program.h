@@ -25,17 +25,19 @@ class CheckedProgram {
     void quantise(size_t x, size_t parts, size_t out);
     void residual(size_t x, size_t rounded, size_t out);
     void linear(size_t x, const Matrix& weight, size_t out);
-    void angles(std::vector<double> frequencies, size_t out);
+    void angles(std::vector<double> frequencies, double magnitude, size_t out);
     void rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
     void store(size_t k, size_t v, const Cache& cache, size_t layer);
-    void attend(size_t q, const Cache& cache, size_t layer, size_t heads, float scale, float softcap, size_t out);
+    void attend(size_t q, const Cache& cache, size_t layer, size_t heads, Scoring scoring, size_t out);
     void gated(size_t gate, size_t up, Activation activation, size_t out);
     void add(size_t x, size_t y, size_t out);
+    void shift(size_t x, std::vector<float> bias, size_t out);
     void scale(size_t x, float factor, size_t out);
+    void softcap(size_t x, float cap, size_t out);
     void select(size_t x, size_t out);
 
     // A mixture of experts: see runtime/experts.h. A deal belongs to the program and the router that fill it first.
-    void route(size_t logits, const SharedDeal& deal);
+    void route(size_t logits, bool renormalised, const SharedDeal& deal);
     void deal(size_t x, const SharedDeal& deal, size_t out);
     void expert(size_t x, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
     void combine(size_t x, const SharedDeal& deal, size_t out);

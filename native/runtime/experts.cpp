@@ -70,19 +70,24 @@ class Expert final : public Instruction {
 
 }  // namespace
 
-std::unique_ptr<Instruction> make_route(size_t logits, SharedDeal deal) {
+std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal) {
     const size_t scratch = product({deal->experts, sizeof(float)});
-    const auto route = [logits, deal = std::move(deal)](const Context& c, size_t row) {
+    const auto route = [logits, renormalised, deal = std::move(deal)](const Context& c, size_t row) {
         const float* from = c.buffers[logits].floats(row);
         auto* chances = reinterpret_cast<float*>(c.scratch);
         const float top = *std::max_element(from, from + deal->experts);
         float total = 0;
         for (size_t e = 0; e < deal->experts; e++) total += chances[e] = std::exp(from[e] - top);
+        Choice* choices = deal->choices.data() + row * deal->selected;
+        float chosen = 0;
         for (size_t rank = 0; rank < deal->selected; rank++) {
             float* best = std::max_element(chances, chances + deal->experts);
-            deal->choices[row * deal->selected + rank] = {static_cast<size_t>(best - chances), *best / total};
-            *best = -1;  // chosen
+            choices[rank] = {static_cast<size_t>(best - chances), *best / total};
+            chosen += choices[rank].weight;
+            *best = -1;
         }
+        if (!renormalised) return;
+        for (size_t rank = 0; rank < deal->selected; rank++) choices[rank].weight /= chosen;
     };
     return per_row(RowsOf::kTokens, route, scratch);
 }

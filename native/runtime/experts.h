@@ -35,8 +35,9 @@ struct Deal {
 };
 using SharedDeal = std::shared_ptr<Deal>;
 
-// logits are (experts); the softmax over all of them at the largest `selected`, ties to the lower index.
-std::unique_ptr<Instruction> make_route(size_t logits, SharedDeal deal);
+// logits are (experts); the softmax over all of them at the largest `selected`, ties to the lower index. Renormalised,
+// these sum to one.
+std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal);
 std::unique_ptr<Instruction> make_group(SharedDeal deal);
 std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out);
 std::unique_ptr<Instruction> make_expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,

@@ -41,13 +41,12 @@ class Linear final : public Instruction {
 // A unit is a key/value head and a block of queries that share it: some of its heads times some neighbouring tokens.
 class Attend final : public Instruction {
   public:
-    Attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, float softcap, size_t out)
+    Attend(size_t q, Cache cache, size_t layer, size_t heads, Scoring scoring, size_t out)
         : q_(q),
           cache_(std::move(cache)),
           layer_(layer),
           group_(heads / cache_->kv_heads()),
-          scale_(scale),
-          softcap_(softcap),
+          scoring_(scoring),
           out_(out) {}
 
     void prepare(const Step& step, size_t threads) override {
@@ -55,15 +54,16 @@ class Attend final : public Instruction {
         heads_per_block_ = few ? 1 : std::min(group_, kQueries);
         const size_t tokens_per_block = few ? 1 : kQueries / heads_per_block_;
         blocks_.clear();
-        size_t pages = 0;
+        score_stride_ = 0;
         for (size_t s = 0; s + 1 < step.starts.size(); s++) {
             const auto last = static_cast<size_t>(step.starts[s + 1]);
             for (auto row = static_cast<size_t>(step.starts[s]); row < last; row += tokens_per_block) {
-                blocks_.push_back({s, row, std::min(tokens_per_block, last - row)});
+                const size_t tokens = std::min(tokens_per_block, last - row);
+                const size_t position = position_of(step, row), begin = first_seen(position) / kSpan * kSpan;
+                blocks_.push_back({s, row, tokens, begin});
+                score_stride_ = std::max(score_stride_, (position + tokens + kSpan - 1) / kSpan * kSpan - begin);
             }
-            pages = std::max(pages, static_cast<size_t>(step.positions[last - 1]) / cache_->page_size() + 1);
         }
-        score_stride_ = product({pages, cache_->page_size()});
     }
 
     size_t units(const Step&, size_t) const override { return blocks_.size() * cache_->kv_heads() * head_blocks(); }
@@ -83,13 +83,17 @@ class Attend final : public Instruction {
                 const size_t offset = (kv_head * group_ + head) * head_dim;
                 task.query[task.queries] = c.buffers[q_].floats(row) + offset;
                 task.out[task.queries] = c.buffers[out_].floats(row) + offset;
-                task.visible[task.queries++] = static_cast<size_t>(c.step.positions[row]) + 1;
+                const size_t position = position_of(c.step, row);
+                task.first[task.queries] = first_seen(position);
+                task.visible[task.queries] = position + 1;
+                task.temperature[task.queries++] = temperature(position);
             }
         }
+        task.begin = block.begin;
         task.head_dim = head_dim;
         task.page_size = cache_->page_size();
-        task.scale = scale_;
-        task.softcap = softcap_;
+        task.scale = scoring_.scale;
+        task.softcap = scoring_.softcap;
         task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
         task.keys = cache_->keys(layer_, 0, kv_head);
         task.values = cache_->values(layer_, 0, kv_head);
@@ -100,15 +104,26 @@ class Attend final : public Instruction {
     }
 
   private:
+    static constexpr size_t kSpan = 16;  // positions that are scored together
+
     struct Block {
-        size_t sequence, row, tokens;
+        size_t sequence, row, tokens, begin;
     };
+    static size_t position_of(const Step& step, size_t row) { return static_cast<size_t>(step.positions[row]); }
+    size_t first_seen(size_t position) const {
+        return scoring_.window > 0 && position >= scoring_.window ? position - scoring_.window + 1 : 0;
+    }
+    float temperature(size_t position) const {
+        if (scoring_.temperature == 0 || position <= scoring_.temperature) return 1;
+        return static_cast<float>(std::log(static_cast<double>(position)) /
+                                  std::log(static_cast<double>(scoring_.temperature)));
+    }
     size_t head_blocks() const { return (group_ + heads_per_block_ - 1) / heads_per_block_; }
 
     size_t q_;
     Cache cache_;
     size_t layer_, group_;
-    float scale_, softcap_;
+    Scoring scoring_;
     size_t out_;
     size_t heads_per_block_ = 1, score_stride_ = 0;  // these and blocks_ are of the step prepared
     std::vector<Block> blocks_;
@@ -122,9 +137,14 @@ std::unique_ptr<Instruction> make_embed(Matrix table, size_t out) {
     });
 }
 
-std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, std::vector<float> weight, float eps, size_t out) {
-    return per_row(rows, [x, weight = std::move(weight), eps, out](const Context& c, size_t row) {
-        c.kernels.rms_norm(c.buffers[x].floats(row), weight.data(), eps, weight.size(), c.buffers[out].floats(row));
+std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, size_t width, std::vector<float> weight, float eps,
+                                           size_t out) {
+    return per_row(rows, [x, width, weight = std::move(weight), eps, out](const Context& c, size_t row) {
+        const float* from = c.buffers[x].floats(row);
+        float* to = c.buffers[out].floats(row);
+        for (size_t i = 0; i < width; i += weight.size()) {
+            c.kernels.rms_norm(from + i, weight.data(), eps, weight.size(), to + i);
+        }
     });
 }
 
@@ -149,16 +169,17 @@ std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, s
     return std::make_unique<Linear>(rows, x, std::move(weight), out);
 }
 
-std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, size_t out) {
-    return per_row(RowsOf::kTokens, [frequencies = std::move(frequencies), out](const Context& c, size_t row) {
+std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, double magnitude, size_t out) {
+    const auto angles = [frequencies = std::move(frequencies), magnitude, out](const Context& c, size_t row) {
         float* cos = c.buffers[out].floats(row);
         float* sin = cos + frequencies.size();
         for (size_t j = 0; j < frequencies.size(); j++) {
             const double angle = c.step.positions[row] * frequencies[j];
-            cos[j] = static_cast<float>(std::cos(angle));
-            sin[j] = static_cast<float>(std::sin(angle));
+            cos[j] = static_cast<float>(magnitude * std::cos(angle));
+            sin[j] = static_cast<float>(magnitude * std::sin(angle));
         }
-    });
+    };
+    return per_row(RowsOf::kTokens, angles);
 }
 
 std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out) {
@@ -180,9 +201,9 @@ std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t 
     });
 }
 
-std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, float scale, float softcap,
+std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, Scoring scoring,
                                          size_t out) {
-    return std::make_unique<Attend>(q, std::move(cache), layer, heads, scale, softcap, out);
+    return std::make_unique<Attend>(q, std::move(cache), layer, heads, scoring, out);
 }
 
 std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind,
@@ -196,6 +217,18 @@ std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, siz
 std::unique_ptr<Instruction> make_add(RowsOf rows, size_t x, size_t y, size_t width, size_t out) {
     return per_row(rows, [=](const Context& c, size_t row) {
         c.kernels.add(c.buffers[x].floats(row), c.buffers[y].floats(row), width, c.buffers[out].floats(row));
+    });
+}
+
+std::unique_ptr<Instruction> make_shift(RowsOf rows, size_t x, std::vector<float> bias, size_t out) {
+    return per_row(rows, [x, bias = std::move(bias), out](const Context& c, size_t row) {
+        c.kernels.add(c.buffers[x].floats(row), bias.data(), bias.size(), c.buffers[out].floats(row));
+    });
+}
+
+std::unique_ptr<Instruction> make_softcap(RowsOf rows, size_t x, float cap, size_t width, size_t out) {
+    return per_row(rows, [=](const Context& c, size_t row) {
+        c.kernels.softcap(c.buffers[x].floats(row), cap, width, c.buffers[out].floats(row));
     });
 }
 

@@ -1,11 +1,12 @@
 """Public fakes, small enough to reason about and strict enough to catch mistakes.
 
 `ScriptedModel` and `scripted_engine` answer what they are told to, through real pages and batches; `ByteTokenizer`
-needs no file; `tiny_spec` and `random_weights` make a real model of a few thousand numbers. Nothing here is used
-outside tests, but tests of programs built on Gadfly may use all of it.
+needs no file; `tiny_spec` and `random_weights` make a real model of a few thousand numbers, `tiny_specs` one of every
+kind. Nothing here is used outside tests, but tests of programs built on Gadfly may use all of it.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -13,10 +14,10 @@ from gadfly.batch import Batch, Ints
 from gadfly.engine import Engine
 from gadfly.ops import Floats
 from gadfly.quant import encode
-from gadfly.spec import Attention, Block, Dense, ModelSpec, PreNorm, Rope
+from gadfly.spec import Attention, Block, Dense, ModelSpec, MoE, Parallel, PreNorm, Rope, SandwichNorm
 from gadfly.text.tokenizer import Tokenizer
 from gadfly.text.utf8 import decode_utf8
-from gadfly.weight import Plain, Quantised, Weight, Weights
+from gadfly.weight import Int8, Plain, Quantised, Weight, Weights
 
 __all__ = [
     "ByteTokenizer",
@@ -26,6 +27,7 @@ __all__ = [
     "reciting",
     "scripted_engine",
     "tiny_spec",
+    "tiny_specs",
 ]
 
 Predict = Callable[[Sequence[int]], Floats]  # tokens so far to logits (vocab,)
@@ -143,18 +145,61 @@ def tiny_spec(vocab: int = ByteCodec.size, dim: int = 64, context: int = 128) ->
     return ModelSpec(vocab=vocab, dim=dim, context=context, blocks=(block, block), norm_eps=1e-5)
 
 
+def tiny_specs() -> dict[str, ModelSpec]:
+    """A model like each family that Gadfly knows, of two layers: together they use every field of a spec.
+
+    Caps are so low that they matter, and what depends on length does so within 90 tokens.
+    """
+    llama = tiny_spec()
+    block, attention = llama.blocks[0], llama.blocks[0].mixer
+    sandwich, turned = SandwichNorm(eps=1e-5), Rope(dim=16, theta=1e6, scaling=(8.0,) * 8)
+    yarn = Rope(dim=16, theta=10000.0, scaling=(*(1.0,) * 3, 2.0, 3.0, *(4.0,) * 3), magnitude=1.1386)
+    local = replace(attention, window=20, head_norm=1e-6)
+    gemma = Block(local, Dense(128, "gelu"), SandwichNorm(eps=1e-6))
+    gemma_global = replace(gemma, mixer=replace(local, window=None, rope=turned))
+    grok_1 = Block(replace(attention, softcap=1.5), MoE(4, 2, 96, "gelu"), sandwich)
+    both = Parallel(Dense(128, "gelu_erf"), MoE(4, 2, 64, "gelu_erf", router_softcap=0.5), 0.5**0.5)
+    grok_2 = Block(replace(attention, softcap=1.5, temperature=16), both, sandwich)
+    return {
+        "llama": llama,
+        "yarn": _alike(llama, replace(block, mixer=replace(attention, rope=yarn))),
+        "qwen-2": _alike(llama, replace(block, mixer=replace(attention, bias=True))),
+        "qwen-3": _alike(llama, replace(block, mixer=replace(attention, head_dim=24, head_norm=1e-6))),
+        "gemma-3": replace(llama, blocks=(gemma, gemma_global), embedding_scale=8.0),
+        "mixtral": _alike(llama, replace(block, ffn=MoE(4, 2, 96, "silu", renormalised=True))),
+        "grok-1": replace(_alike(llama, grok_1), embedding_scale=8.0, logit_scale=0.577),
+        "grok-2": replace(_alike(llama, grok_2), embedding_scale=8.0, logit_scale=0.577, logit_softcap=1.0),
+    }
+
+
+def _alike(spec: ModelSpec, block: Block) -> ModelSpec:
+    return replace(spec, blocks=(block,) * len(spec.blocks))
+
+
 def random_weights(spec: ModelSpec, seed: int = 0, format: str = "F32") -> Weights[Weight]:  # noqa: A002
     """Weights of every shape in `spec`, normally distributed so that activations keep their size.
 
-    Matrices are encoded in `format`, a key of `gadfly.quant.FORMATS` that can be written; F32 leaves them plain.
+    Matrices and stacks of them are encoded in `format`, a key of `gadfly.quant.FORMATS` that can be written, or "I8"
+    for `gadfly.weight.Int8`; F32 leaves them plain, and routers are always plain, as in files.
     """
     random = np.random.default_rng(seed)
     weights: dict[str, Weight] = {}
     for path, shape in spec.shapes():
         values = random.normal(size=shape).astype(np.float32)
         if len(shape) == 1:
-            weights[path] = Plain(1 + values / np.float32(10))
+            weights[path] = Plain(values / np.float32(10) + np.float32(not path.endswith("bias")))
             continue
-        matrix = values / np.float32(shape[1] ** 0.5)
-        weights[path] = Plain(matrix) if format == "F32" else Quantised(format, shape, encode(format, matrix))
+        matrix = values / np.float32(shape[-1] ** 0.5)
+        weights[path] = _in_format("F32" if path.endswith("router") else format, matrix)
     return Weights(weights)
+
+
+def _in_format(name: str, matrix: Floats) -> Weight:
+    """A matrix, or a stack of them."""
+    if name == "F32":
+        return Plain(matrix)
+    if name == "I8":
+        scales = (np.abs(matrix).max(-1) / 127).view(np.uint32) + 0xFFFF >> 16  # rounded up: no code beyond 127
+        codes = np.rint(matrix / (scales << 16).view(np.float32)[..., None]).astype(np.int8)
+        return Int8(np.ascontiguousarray(np.swapaxes(codes, -1, -2)), scales[..., None, :].astype(np.uint16))
+    return Quantised(name, matrix.shape, encode(name, matrix.reshape(-1, matrix.shape[-1])))

@@ -11,7 +11,8 @@ from gadfly.batch import Batch, Span
 from gadfly.engine.executor import Executor
 from gadfly.ops.native import Native
 from gadfly.ops.reference import Reference
-from gadfly.testing import random_weights, tiny_spec
+from gadfly.spec import ModelSpec
+from gadfly.testing import random_weights, tiny_spec, tiny_specs
 from parity.conftest import PAGE_SIZE
 
 FORMATS = ["F32", "F16", "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0"]
@@ -19,8 +20,8 @@ PAGES = 8  # of a sequence; enough for 128 tokens
 IDS = [int(token) for token in np.random.default_rng(3).integers(0, 256, 90)]
 
 
-def executor(backend, name: str, seed: int = 0) -> Executor:
-    spec = tiny_spec()
+def executor(backend, name: str, seed: int = 0, spec: ModelSpec | None = None) -> Executor:
+    spec = spec or tiny_spec()
     return Executor(spec, random_weights(spec, seed, name).map(backend.place), backend, 9 * PAGES, PAGE_SIZE)
 
 
@@ -45,6 +46,27 @@ def test_native_agrees_with_reference(native: Native, name: str) -> None:
     close = logits(executor(native, name), 90)
     tolerance = 0.02 if name in ("F32", "F16", "BF16") else 0.05  # of the spread; the cache rounds, too
     assert np.sqrt(np.mean(np.square(close - exact))) < tolerance * exact.std()
+
+
+@pytest.mark.parametrize("kind", tiny_specs())
+@pytest.mark.parametrize("name", ["F32", "Q8_0", "I8"])
+def test_native_runs_models_of_every_kind(native: Native, name: str, kind: str) -> None:
+    spec = tiny_specs()[kind]
+    exact = logits(executor(Reference(), name, spec=spec), 90)
+    close = logits(executor(native, name, spec=spec), 90)
+    rms = np.sqrt(np.mean(np.square(close - exact), axis=-1)) / exact.std()
+    assert np.median(rms) < 0.03  # now and then a near tie sends a token to another expert
+
+
+@pytest.mark.parametrize("kind", tiny_specs())
+def test_only_the_model_matters_for_models_of_every_kind(kind: str) -> None:
+    spec = tiny_specs()[kind]
+    expected = logits(executor(Native(1), "Q8_0", spec=spec), 90)
+    for kernels, threads, chunk, crowd in zip(
+        kernel_names() * 3, (1, 2, 3) * 3, (1, 90, 16) * 3, (0, 3, 7, 3, 0, 0, 7, 0, 3), strict=False
+    ):
+        found = logits(executor(Native(threads, kernels), "Q8_0", spec=spec), chunk, crowd)
+        np.testing.assert_array_equal(found, expected, f"{kernels}, {threads} threads, {chunk=}, {crowd=}")
 
 
 @pytest.mark.parametrize("name", ["F32", "BF16", "Q4_0", "Q4_1", "Q8_0"])

@@ -1,6 +1,7 @@
 """Every op of the native backend, on every instruction set of this machine, against the numpy reference."""
 
 from dataclasses import replace
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from gadfly.batch import Batch, Span
 from gadfly.ops.native import Native
 from gadfly.ops.reference import Reference
 from gadfly.quant import FORMATS, encode
-from gadfly.spec import MoE, Rope
+from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.testing import tiny_spec
 from gadfly.weight import Int8, Plain, Quantised
 from parity.conftest import PAGE_SIZE, apply, sequences
@@ -56,6 +57,52 @@ def test_rms_norm(native: Native, reference: Reference, width: int) -> None:
     np.testing.assert_allclose(norm(native), norm(reference), rtol=2e-6, atol=1e-6)
 
 
+@pytest.mark.parametrize("head_dim", [8, 12, 24])
+def test_rms_norm_of_each_head(native: Native, reference: Reference, head_dim: int) -> None:
+    x, weight = normal(5, 72), Plain(normal(head_dim, seed=1))
+
+    def norm(backend):
+        placed = backend.place(weight)
+        return apply(backend, lambda ops, _, x: ops.rms_norm(x, placed, 1e-5), [x], sequences(5))
+
+    np.testing.assert_allclose(norm(native), norm(reference), rtol=2e-6, atol=1e-6)
+
+
+def test_shift(native: Native, reference: Reference) -> None:
+    x, bias = normal(5, 27), Plain(normal(27, seed=1))
+
+    def shift(backend):
+        placed = backend.place(bias)
+        return apply(backend, lambda ops, _, x: ops.shift(x, placed), [x], sequences(5))
+
+    np.testing.assert_array_equal(shift(native), shift(reference))
+
+
+@pytest.mark.parametrize("cap", [0.5, 5.0, 50.0])
+def test_softcap(native: Native, reference: Reference, cap: float) -> None:
+    x = normal(5, 27) * 10
+    x[0, :6] = [0, 1e-9, 1e30, -1e30, np.inf, -np.inf]
+    x[1, 3] = np.nan
+
+    def softcap(backend):
+        return apply(backend, lambda ops, _, x: ops.softcap(x, cap), [x], sequences(5))
+
+    np.testing.assert_allclose(softcap(native), softcap(reference), rtol=0, atol=3e-7 * cap)
+
+
+def test_attention_to_what_is_no_number_is_none(native: Native) -> None:
+    spec = tiny_spec()
+    mixer = spec.blocks[0].mixer
+    q, k, v = normal(3, 64), normal(3, 32, seed=1), normal(3, 32, seed=2)
+    k[1] = np.nan
+    kv = native.cache(spec, 1, PAGE_SIZE)
+    found = apply(
+        native, lambda ops, batch, q, k, v: ops.attention(q, k, v, mixer, 0, kv, batch), [q, k, v], sequences(3)
+    )
+    assert np.isfinite(found[0]).all()
+    assert np.isnan(found[1:]).all()
+
+
 @pytest.mark.parametrize("rows", [8, 20, 64])
 @pytest.mark.parametrize("name", ["F32", *FORMATS])
 def test_project(native: Native, reference: Reference, name: str, rows: int) -> None:
@@ -86,7 +133,7 @@ def test_embed(native: Native, reference: Reference, name: str) -> None:
     np.testing.assert_allclose(embed(native), embed(reference), rtol=1e-6)
 
 
-@pytest.mark.parametrize("rope", [Rope(16, 10000.0), Rope(12, 500.0), Rope(16, 1e6, tuple(np.linspace(1, 8, 8)))])
+@pytest.mark.parametrize("rope", [Rope(16, 10000.0), Rope(12, 500.0), Rope(16, 1e6, tuple(np.linspace(1, 8, 8)), 1.2)])
 def test_rope(native: Native, reference: Reference, rope: Rope) -> None:
     batch = sequences(20, start=1000)
     x = normal(20, 3 * 16)
@@ -97,15 +144,16 @@ def test_rope(native: Native, reference: Reference, rope: Rope) -> None:
     np.testing.assert_allclose(turn(native), turn(reference), atol=2e-6)
 
 
-@pytest.mark.parametrize("activation", ["silu", "gelu"])
+@pytest.mark.parametrize("activation", get_args(Activation))
 def test_gated(native: Native, reference: Reference, activation: str) -> None:
     gate, up = normal(4, 100) * 10, normal(4, 100, seed=1)
     gate[0, :6] = [0, -0.0, 90, -90, 1e30, -1e30]
+    gate[1] = np.linspace(-8, 8, 100)
 
     def gated(backend):
         return apply(backend, lambda ops, _, g, u: ops.gated(g, u, activation), [gate, up], sequences(4))
 
-    np.testing.assert_allclose(gated(native), gated(reference), rtol=3e-6, atol=1e-6)
+    np.testing.assert_allclose(gated(native), gated(reference), rtol=3e-6, atol=1e-6 if activation == "gelu" else 2e-7)
 
 
 def test_add_and_select(native: Native, reference: Reference) -> None:
@@ -158,7 +206,8 @@ def test_instruction_sets_agree_to_the_bit(name: str) -> None:
 
         def chain(ops, batch, x, placed=placed, norm=norm):
             y = ops.rms_norm(ops.project(x, placed), norm, 1e-5)
-            return ops.rope(ops.gated(y, y, "gelu"), Rope(20, 100.0), 20, batch)
+            y = ops.add(ops.gated(y, y, "gelu"), ops.add(ops.gated(y, y, "gelu_erf"), ops.gated(y, y, "silu")))
+            return ops.softcap(ops.rope(y, Rope(20, 100.0), 20, batch), 2.0)
 
         results.append(apply(backend, chain, [x], sequences(7)))
     for result in results[1:]:
@@ -182,6 +231,22 @@ def test_experts(native: Native, reference: Reference, name: str) -> None:
     exact, found = run(reference), run(native)
     rms = np.sqrt(np.mean(np.square(found - exact)))
     assert rms < (1e-5 if name in ("F32", "F16") else 0.02) * exact.std()
+
+
+@pytest.mark.parametrize("renormalised", [False, True])
+@pytest.mark.parametrize("cap", [None, 0.5])
+def test_routing(native: Native, reference: Reference, cap: float | None, renormalised: bool) -> None:
+    moe = MoE(5, 3, 32, "silu", router_softcap=cap, renormalised=renormalised)
+    x, weights = normal(21, 48), [Plain(normal(moe.experts, 48, seed=1))]
+    weights += [stack("F32", (5, *shape), seed) for seed, shape in enumerate([(32, 48), (32, 48), (48, 32)], 2)]
+
+    def run(backend):
+        r, gate, up, down = map(backend.place, weights)
+        return apply(
+            backend, lambda ops, _, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe), [x], sequences(21)
+        )
+
+    np.testing.assert_allclose(run(native), run(reference), rtol=0, atol=5e-6)
 
 
 def stack(name: str, shape: tuple[int, ...], seed: int) -> Plain | Quantised | Int8:
@@ -212,17 +277,63 @@ def test_routing_ties_go_to_the_lower_index(native: Native, reference: Reference
     np.testing.assert_allclose(run(native), run(reference), rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("cap", [2.0, 30.0])
-def test_capped_attention(native: Native, reference: Reference, cap: float) -> None:
+def attention_spec(**fields) -> tuple[ModelSpec, Attention]:
+    """Four heads of 16 that share two key/value heads, in one layer."""
     spec = tiny_spec()
-    mixer = replace(spec.blocks[0].mixer, softcap=cap)
-    spec = replace(spec, blocks=(replace(spec.blocks[0], mixer=mixer),))
-    q, k, v = normal(20, 64) * 3, normal(20, 32, seed=1) * 3, normal(20, 32, seed=2)
+    mixer = replace(spec.blocks[0].mixer, **fields)
+    return replace(spec, blocks=(replace(spec.blocks[0], mixer=mixer),)), mixer
+
+
+@pytest.mark.parametrize("start", [0, 11])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"softcap": 2.0},
+        {"softcap": 30.0},
+        {"temperature": 16},
+        {"temperature": 16, "softcap": 1.0},
+        {"window": 1},
+        {"window": 5},
+        {"window": 16},
+        {"window": 33, "temperature": 2, "softcap": 3.0},
+        {"window": 1000},
+    ],
+    ids=str,
+)
+def test_scores_and_who_is_seen(native: Native, reference: Reference, fields: dict[str, float], start: int) -> None:
+    spec, mixer = attention_spec(**fields)
+    q, k, v = normal(70, 64) * 3, normal(70, 32, seed=1) * 3, normal(70, 32, seed=2)
 
     def attend(backend):
-        kv = backend.cache(spec, 4, PAGE_SIZE)
+        kv = backend.cache(spec, 12, PAGE_SIZE)
         return apply(
-            backend, lambda ops, batch, q, k, v: ops.attention(q, k, v, mixer, 0, kv, batch), [q, k, v], sequences(20)
+            backend,
+            lambda ops, batch, q, k, v: ops.attention(q, k, v, mixer, 0, kv, batch),
+            [q, k, v],
+            sequences(66, 4, start=start),
         )
 
     np.testing.assert_allclose(attend(native), attend(reference), atol=0.03)
+
+
+def test_what_a_window_hides_is_not_read(native: Native) -> None:
+    """Pages wholly before the window may hold anything."""
+    spec, mixer = attention_spec(window=10)
+    kv = native.cache(spec, 5, PAGE_SIZE)
+    rows = [normal(64, width, seed=width) for width in (64, 32, 33)]
+    tables = [
+        native.place(Plain(np.ascontiguousarray(x[:, :width]))) for x, width in zip(rows, (64, 32, 32), strict=True)
+    ]
+    nothing = native.place(Plain(np.full((64, 32), np.nan, np.float32)))
+
+    def attending(q, k, v):
+        def forward(ops, batch):
+            return ops.attention(ops.embed(q, batch), ops.embed(k, batch), ops.embed(v, batch), mixer, 0, kv, batch)
+
+        return native.compile(forward)
+
+    run = attending(*tables)
+    expected = run(Batch.of([Span(range(64), 0, [0, 1, 2, 3], range(64))]))[48:]
+    attending(tables[0], nothing, nothing)(Batch.of([Span(range(16), 0, [4], [0])]))
+    found = run(Batch.of([Span(range(48, 64), 48, [4, 4, 2, 3], range(16))]))
+    np.testing.assert_array_equal(found, expected)

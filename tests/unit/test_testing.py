@@ -1,3 +1,6 @@
+from dataclasses import MISSING, fields
+from typing import get_args
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -7,9 +10,10 @@ from gadfly.batch import Batch, Span
 from gadfly.completion import Sampling
 from gadfly.engine import Request
 from gadfly.quant import decode
-from gadfly.testing import ByteTokenizer, ScriptedModel, noise, random_weights, scripted_engine, tiny_spec
+from gadfly.spec import Activation, Attention, FeedForward, ModelSpec, MoE, Norms, Rope
+from gadfly.testing import ByteTokenizer, ScriptedModel, noise, random_weights, scripted_engine, tiny_specs
 from gadfly.text import Decoder
-from gadfly.weight import Plain
+from gadfly.weight import Int8, Plain
 
 
 @given(st.text())
@@ -70,18 +74,47 @@ def test_a_scripted_model_notices_a_page_of_another_prefix():
         model.step(Batch.of([Span([9], 4, [2, 1, 3], [0])]))
 
 
-@pytest.mark.parametrize("format_", ["F32", "F16", "Q8_0", "Q4_1"])
-def test_random_weights_have_every_shape_and_repeat(format_):
-    spec = tiny_spec()
+@pytest.mark.parametrize("name", tiny_specs())
+@pytest.mark.parametrize("format_", ["F32", "F16", "Q8_0", "Q4_1", "I8"])
+def test_random_weights_have_every_shape_and_repeat(format_, name):
+    spec = tiny_specs()[name]
     weights, again = random_weights(spec, 3, format_), random_weights(spec, 3, format_)
     assert {path: weights[path].shape for path in weights} == dict(spec.shapes())
     for path in weights:
-        weight, twin = weights[path], again[path]
-        if isinstance(weight, Plain):
-            values, other = weight.array, twin.array
-            assert values.dtype == np.float32
-        else:
-            assert weight.format == format_
-            values, other = decode(format_, weight.blocks), decode(format_, twin.blocks)
-        np.testing.assert_array_equal(values, other)
+        values = floats(weights[path], format_)
+        np.testing.assert_array_equal(values, floats(again[path], format_))
+        assert values.dtype == np.float32
         assert np.isfinite(values).all()
+        plain = floats(random_weights(spec, 3)[path], "F32")
+        assert np.sqrt(np.mean(np.square(values - plain))) < 0.1 * plain.std()
+
+
+def floats(weight, format_):
+    if isinstance(weight, Plain):
+        return weight.array
+    if isinstance(weight, Int8):
+        assert format_ == "I8"
+        return weight.decode()
+    assert weight.format == format_
+    return decode(format_, weight.blocks).reshape(weight.shape)
+
+
+def test_tiny_specs_use_every_field():
+    """Each optional field of a spec is something else than its default in one of them."""
+    specs = tiny_specs().values()
+    blocks = [block for spec in specs for block in spec.blocks]
+    ffns = [part for block in blocks for part in (block.ffn, getattr(block.ffn, "moe", None))]
+    values = {
+        Attention: [block.mixer for block in blocks],
+        Rope: [block.mixer.rope for block in blocks],
+        MoE: [ffn for ffn in ffns if isinstance(ffn, MoE)],
+        ModelSpec: list(specs),
+    }
+    for kind, found in values.items():
+        for field in fields(kind):
+            if field.default is not MISSING:
+                assert any(getattr(value, field.name) != field.default for value in found), field.name
+    assert {type(block.ffn) for block in blocks} == set(get_args(FeedForward))
+    assert {type(block.norms) for block in blocks} == set(get_args(Norms))
+    activations = {getattr(ffn, "activation", None) for ffn in ffns} - {None}
+    assert activations == set(get_args(Activation))

@@ -30,7 +30,9 @@ __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
 DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
-IN_PLACE = frozenset({"add", "gated", "scale"})  # element by element, so that they may write over what they read
+IN_PLACE = frozenset(
+    {"add", "gated", "scale", "shift", "softcap"}
+)  # element by element, so that they may write over what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
@@ -181,7 +183,9 @@ class Recording:
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
-            self.angles_of[rope] = self._call("angles", list(rope.frequencies()), out=Buffer(4 * rope.dim))
+            self.angles_of[rope] = self._call(
+                "angles", list(rope.frequencies()), rope.magnitude, out=Buffer(4 * rope.dim)
+            )
         heads = x.width // head_dim
         return self._call("rope", x, self.angles_of[rope], heads, head_dim, rope.dim, out=Buffer(x.row_bytes))
 
@@ -196,15 +200,18 @@ class Recording:
         batch: Batch,  # noqa: ARG002
     ) -> Buffer:
         self.calls.append(Call("store", (k, v, kv, layer), None))
-        cap = spec.softcap or 0.0
-        return self._call("attend", q, kv, layer, spec.heads, spec.scale, cap, out=Buffer(q.row_bytes))
+        scoring = spec.scale, spec.softcap or 0.0, spec.temperature or 0, spec.window or 0
+        return self._call("attend", q, kv, layer, spec.heads, *scoring, out=Buffer(q.row_bytes))
 
     def gated(self, gate: Buffer, up: Buffer, activation: Activation) -> Buffer:
         return self._call("gated", gate, up, activation, out=Buffer(gate.row_bytes, gate.wanted))
 
     def route(self, x: Buffer, router: Placed, spec: MoE) -> Buffer:
         deal = Deal(spec.experts, spec.selected)
-        self.calls.append(Call("route", (self.project(x, router), deal), None))
+        logits = self.project(x, router)
+        if spec.router_softcap is not None:
+            logits = self.softcap(logits, spec.router_softcap)
+        self.calls.append(Call("route", (logits, spec.renormalised, deal), None))
         routing = Buffer(0)  # stands for the deal, which instructions are given instead
         self.deal_of[routing] = deal
         return routing
@@ -222,6 +229,12 @@ class Recording:
             hidden = self._call("quantise", hidden, k, out=Buffer(k * int8_row_bytes(spec.hidden)))
         results = self._experts(hidden, down, deal, k)
         return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
+
+    def shift(self, x: Buffer, bias: Placed) -> Buffer:
+        return self._call("shift", x, bias, out=Buffer(x.row_bytes, x.wanted))
+
+    def softcap(self, x: Buffer, cap: float) -> Buffer:
+        return self._call("softcap", x, cap, out=Buffer(x.row_bytes, x.wanted))
 
     def scale(self, x: Buffer, factor: float) -> Buffer:
         return self._call("scale", x, factor, out=Buffer(x.row_bytes, x.wanted))
