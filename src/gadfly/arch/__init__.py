@@ -1,12 +1,20 @@
 """One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
-from gadfly.arch import grok1, llama, mistral, mixtral
+from gadfly.arch import grok1, llama, mistral, mixtral, qwen2, qwen3, qwen3moe
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
 
 __all__ = ["PAGES", "Config", "Dialect", "Page", "page_for"]
 
-PAGES: tuple[Page, ...] = (llama.PAGE, mistral.PAGE, mixtral.PAGE, grok1.PAGE)
+PAGES: tuple[Page, ...] = (
+    llama.PAGE,
+    mistral.PAGE,
+    mixtral.PAGE,
+    qwen2.PAGE,
+    qwen3.PAGE,
+    qwen3moe.PAGE,
+    grok1.PAGE,
+)
 
 
 def page_for(config: Config, name: str) -> Page:

@@ -14,15 +14,20 @@ from gadfly.arch.page import Config
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.spec import ModelSpec, Rope
 
-__all__ = ["describe_rope", "read_rope", "rope_tensors"]
+__all__ = ["describe_rope", "read_rope", "rope_keys", "rope_tensors"]
 
 LLAMA3 = {"low_freq_factor": 1.0, "high_freq_factor": 4.0}  # in every release so far
 LLAMA3_LENGTH = 8192
 
 
-def read_rope(config: Config, head_dim: int, theta: float = 10000.0) -> Rope:
-    """`theta` is the base if the file does not say. Raises UnsupportedError for ways of stretching unknown here."""
-    return _from_gguf(config, head_dim, theta) if config.gguf is not None else _from_json(config, head_dim, theta)
+def read_rope(config: Config, head_dim: int, theta: float = 10000.0, layers: str | None = None) -> Rope:
+    """`theta` is the base if the file does not say, `layers` a type of layers that a config.json may say it for.
+
+    Raises UnsupportedError for ways of stretching unknown here.
+    """
+    if config.gguf is not None:
+        return _from_gguf(config, head_dim, theta)
+    return _from_json(config, head_dim, theta, layers)
 
 
 def describe_rope(rope: Rope) -> dict[str, Any]:
@@ -35,10 +40,18 @@ def describe_rope(rope: Rope) -> dict[str, Any]:
     return described
 
 
+def rope_keys(rope: Rope) -> dict[str, Any]:
+    """For a GGUF file, as they stand behind the architecture's name: what is turned, and a uniform stretching."""
+    keys: dict[str, Any] = {"rope.dimension_count": rope.dim}
+    if rope.scaling and _uniform(rope):
+        keys |= {"rope.scaling.type": "linear", "rope.scaling.factor": rope.scaling[0]}
+    return keys
+
+
 def rope_tensors(spec: ModelSpec) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """The divisors, for a GGUF file; none if the frequencies are plain."""
-    scaling = spec.blocks[0].mixer.rope.scaling
-    return {"spec.rope_scaling": np.array(scaling, np.float32)} if scaling else {}
+    """The divisors, for a GGUF file; none if keys can say it."""
+    rope = spec.blocks[0].mixer.rope
+    return {} if _uniform(rope) else {"spec.rope_scaling": np.array(rope.scaling, np.float32)}
 
 
 def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
@@ -58,10 +71,12 @@ def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
     return Rope(dim, config.number("rope_theta", theta), scaling)
 
 
-def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
+def _from_json(config: Config, head_dim: int, theta: float, layers: str | None) -> Rope:
     stated = config.within("rope_parameters")
+    if layers is not None and layers in stated.values:
+        stated = stated.within(layers)
     scaled = stated if stated.values else config.within("rope_scaling")
-    share = config.number("partial_rotary_factor", 1.0, high=1.0)
+    share = stated.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0, high=1.0), high=1.0)
     dim = int(head_dim * share)
     if dim % 2:
         raise ModelFileError(f"{config.source}: rope turns pairs, so {dim} components are one too many")
@@ -83,13 +98,17 @@ def _llama3(plain: Any, factor: float, low: float, high: float, length: float) -
     """Waves that fit the first context `high` times stay; those longer than a `low`th of it are stretched."""
     turns = length * plain / (2 * math.pi)
     smooth = np.clip((turns - low) / (high - low), 0, 1)
-    return tuple((1 / ((1 - smooth) / factor + smooth)).tolist())
+    return tuple((1 / ((1 - smooth) / factor + smooth)).astype(np.float32).tolist())  # as in a GGUF file
+
+
+def _uniform(rope: Rope) -> bool:
+    return len(set(rope.scaling)) <= 1
 
 
 def _scaling(rope: Rope) -> dict[str, Any]:
     divisors = np.array(rope.scaling)
     factor = float(divisors.max())
-    if np.ptp(divisors) == 0:
+    if _uniform(rope):
         return {"rope_type": "linear", "factor": factor}
     plain = np.array(Rope(rope.dim, rope.theta).frequencies())
     known = _llama3(plain, factor, LLAMA3["low_freq_factor"], LLAMA3["high_freq_factor"], LLAMA3_LENGTH)

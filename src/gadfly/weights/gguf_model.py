@@ -14,6 +14,8 @@ from gadfly.weights.model_file import ModelFile
 
 __all__ = ["open_gguf"]
 
+NO_TOKENIZER = ("none", "no_vocab")  # what llama.cpp writes if there is none
+
 
 def open_gguf(path: Path) -> ModelFile:
     """Open a GGUF file. Raises ModelFileError or UnsupportedError, naming the file and what is wrong with it."""
@@ -29,7 +31,7 @@ def open_gguf(path: Path) -> ModelFile:
         spec=spec,
         weights=assemble(tensors, page.gguf, spec),
         metadata=gguf.metadata,
-        tokenizer=gguf.paths[0] if "tokenizer.ggml.model" in gguf.metadata else None,
+        tokenizer=gguf.paths[0] if gguf.metadata.get("tokenizer.ggml.model", "none") not in NO_TOKENIZER else None,
         release=gguf.release,
     )
 

@@ -1,0 +1,93 @@
+"""What a page reads it can say again, in both languages; and what no page may run is refused in one line."""
+
+import json
+from typing import Any
+
+import numpy as np
+import pytest
+
+from gadfly.arch import Config, page_for
+from gadfly.arch.gguf import describe_gguf
+from gadfly.errors import GadflyError, ModelFileError, UnsupportedError
+from gadfly.spec import ModelSpec
+from relatives import RELATIVES
+
+
+def read(values: dict[str, Any]) -> ModelSpec:
+    config = Config("config.json", values)
+    return page_for(config, values["architectures"][0]).spec(config)
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_config_json_there_and_back(name: str) -> None:
+    values = RELATIVES[name]
+    page = page_for(Config("config.json", values), values["architectures"][0])
+    described = json.loads(json.dumps(page.describe(read(values))))
+    assert read({**described, "architectures": [page.hf_name]}) == read(values)
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_gguf_there_and_back(name: str) -> None:
+    values, spec = RELATIVES[name], read(RELATIVES[name])
+    page = page_for(Config("config.json", values), values["architectures"][0])
+    metadata, tensors = describe_gguf(page, spec), page.tensors(spec)
+    config = Config("model.gguf", metadata, tensors, gguf=page.gguf_name)
+    assert page_for(config, page.gguf_name).spec(config) == spec
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_every_weight_has_a_name_in_both_languages(name: str) -> None:
+    values, spec = RELATIVES[name], read(RELATIVES[name])
+    page = page_for(Config("config.json", values), values["architectures"][0])
+    for dialect in (page.gguf, page.hf):
+        for path, _ in spec.shapes():
+            entry = dialect.names.entry(path)
+            assert entry is not None, path
+            assert dialect.names.find(entry.names(1)[0]) == entry
+            assert path in entry.paths
+
+
+@pytest.mark.parametrize(
+    ("name", "change", "error"),
+    [
+        ("llama", {"attention_bias": True}, UnsupportedError),
+        ("llama", {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, UnsupportedError),
+        ("llama", {"hidden_act": "relu"}, UnsupportedError),
+        ("llama", {"num_key_value_heads": 4}, ModelFileError),
+        ("llama", {"rope_parameters": [1]}, ModelFileError),
+        ("qwen2-window", {"layer_types": ["sliding_attention"]}, ModelFileError),
+        ("qwen2-window", {"layer_types": ["linear_attention"] * 3}, ModelFileError),
+        ("qwen3", {"attention_bias": True}, UnsupportedError),
+        ("qwen3moe", {"mlp_only_layers": [1]}, UnsupportedError),
+        ("qwen3moe", {"decoder_sparse_step": 2}, UnsupportedError),
+        ("qwen3moe", {"num_experts_per_tok": 7}, ModelFileError),
+    ],
+)
+def test_what_is_refused(name: str, change: dict[str, Any], error: type[GadflyError]) -> None:
+    with pytest.raises(error, match=r"config\.json") as caught:
+        read({**RELATIVES[name], **change})
+    assert "\n" not in str(caught.value)
+    assert len(str(caught.value)) < 300
+
+
+def test_layers_that_slide_may_be_told_by_flags_or_by_a_period() -> None:
+    metadata = {
+        "qwen2.attention.sliding_window": 5,
+        "qwen2.block_count": 6,
+        "qwen2.embedding_length": 32,
+        "qwen2.attention.head_count": 2,
+        "qwen2.feed_forward_length": 32,
+        "qwen2.context_length": 64,
+        "qwen2.vocab_size": 9,
+        "qwen2.attention.layer_norm_rms_epsilon": 1e-6,
+    }
+
+    def windows(types: Any) -> list[int | None]:
+        config = Config("model.gguf", {**metadata, "qwen2.attention.sliding_window_pattern": types}, gguf="qwen2")
+        return [block.mixer.window for block in page_for(config, "qwen2").spec(config).blocks]
+
+    assert windows(np.uint32(3)) == [5, 5, None, 5, 5, None]
+    assert windows(np.array([True, False, False, True, False, True])) == [5, None, None, 5, None, 5]
+    assert windows(np.uint32(0)) == [None] * 6
+    with pytest.raises(ModelFileError, match="sliding_window_pattern"):
+        windows(np.array([True, False]))
