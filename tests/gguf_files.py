@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from gadfly.arch.gguf import describe_gguf
+from gadfly.arch.describe import describe_gguf
 from gadfly.ops.reference import Reference
 from gadfly.weights.export import export
 from gadfly.weights.gguf_writer import write_gguf
@@ -25,4 +25,8 @@ def write_model(file: ModelFile, path: Path, metadata: Mapping[str, Any] | None 
         entry = file.page.gguf.names.entry(spec_path)
         assert entry is not None
         tensors[entry.name] = ("F32", values.shape, values)
-    write_gguf(path, {**describe_gguf(file.page, file.spec), **(metadata or {})}, tensors)
+    write_gguf(
+        path,
+        {"general.architecture": file.page.gguf_name, **describe_gguf(file.page, file.spec), **(metadata or {})},
+        tensors,
+    )

@@ -14,7 +14,7 @@ COMMON: dict[str, Any] = {
     "num_hidden_layers": 3,
     "num_attention_heads": 6,
     "num_key_value_heads": 2,
-    "max_position_embeddings": 256,
+    "max_position_embeddings": 512,
     "rms_norm_eps": 1e-5,
     "rope_theta": 10000.0,
     "tie_word_embeddings": False,
@@ -28,6 +28,21 @@ LLAMA3 = {
     "original_max_position_embeddings": 8192,
 }
 MOE = {"num_experts": 6, "num_experts_per_tok": 3, "moe_intermediate_size": 24}
+GEMMA = {
+    "head_dim": 24,
+    "hidden_activation": "gelu_pytorch_tanh",
+    "query_pre_attn_scalar": 24,
+    "rope_local_base_freq": 10000.0,
+    "rope_theta": 1e6,
+    "sliding_window": 7,
+    "tie_word_embeddings": True,
+}
+LONG = {
+    "rope_type": "longrope",
+    "short_factor": [1.0, 1.25, 1.5],
+    "long_factor": [1.5, 4.0, 20.0],
+}
+MIXED = ["full_attention", "sliding_attention", "full_attention"]
 
 
 def config(name: str, **values: Any) -> dict[str, Any]:
@@ -50,4 +65,10 @@ RELATIVES: dict[str, dict[str, Any]] = {
     "qwen3-tied": config("Qwen3", head_dim=40, rms_norm_eps=1e-3, tie_word_embeddings=True),
     "qwen3moe": config("Qwen3Moe", head_dim=24, norm_topk_prob=True, **MOE),
     "qwen3moe-as-it-is": config("Qwen3Moe", head_dim=24, norm_topk_prob=False, **MOE),
+    "gemma3": config("Gemma3", **GEMMA, num_hidden_layers=7),
+    "gemma3-linear": config("Gemma3", **GEMMA, layer_types=MIXED, rope_scaling={"rope_type": "linear", "factor": 8.0}),
+    "gemma3-scalar": config("Gemma3", **{**GEMMA, "query_pre_attn_scalar": 30, "num_key_value_heads": 1}),
+    "phi3": config("Phi3"),
+    "phi3-window": config("Phi3", num_key_value_heads=6, sliding_window=13),
+    "phi3-long": config("Phi3", partial_rotary_factor=0.75, rope_scaling=LONG, original_max_position_embeddings=256),
 }

@@ -18,7 +18,8 @@ from relatives import RELATIVES
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
 
-PROMPTS = [[3], [5, 8, 13, 21, 34], np.random.default_rng(1).integers(0, 67, 45).tolist()]  # longer than any window
+RANDOM = np.random.default_rng(1)
+PROMPTS = [RANDOM.integers(0, 67, length).tolist() for length in (1, 5, 45, 300)]  # windows end below 20
 SEEDS = [0, 1]
 
 
@@ -53,27 +54,38 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     return Oracle(RELATIVES[name], seed, tmp_path_factory.mktemp(name) / "model")
 
 
+def logits(path: Path, prompt: list[int], **options: Any) -> np.ndarray:
+    return gadfly.load(path, context=context(prompt), **options).logits(prompt)
+
+
+def context(prompt: list[int]) -> int:
+    """A model of the Phi kind is turned by other factors from 257 positions on."""
+    return 256 if len(prompt) <= 256 else 512
+
+
 def test_reference_is_transformers(oracle: Oracle) -> None:
-    llm = gadfly.load(oracle.folder, backend="reference")
     for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
-        np.testing.assert_allclose(llm.logits(prompt), expected, rtol=0, atol=1e-4 * expected.std())
+        found = logits(oracle.folder, prompt, backend="reference")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std())
 
 
 def test_native_follows(oracle: Oracle) -> None:
     """As closely as int8 activations and a rounded cache can in a model this small; experts change at near ties."""
-    llm = gadfly.load(oracle.folder, threads=2)
-    found, expected = llm.logits(PROMPTS[-1]), oracle.logits[-1]
-    rms = np.sqrt(np.mean(np.square(found - expected), axis=-1)) / expected.std()
-    assert np.median(rms) < 0.05
+    for prompt, expected in zip(PROMPTS[-2:], oracle.logits[-2:], strict=True):
+        found = logits(oracle.folder, prompt, threads=2)
+        rms = np.sqrt(np.mean(np.square(found - expected), axis=-1)) / expected.std()
+        assert np.median(rms) < 0.05
 
 
 def test_a_gguf_file_holds_the_same_model(oracle: Oracle, tmp_path: Path) -> None:
     """Twice there and back, as one way may undo the other's mistake."""
-    for i in range(2):
-        write_model(open_model(oracle.folder if i == 0 else tmp_path / "0.gguf"), tmp_path / f"{i}.gguf")
-        llm = gadfly.load(tmp_path / f"{i}.gguf", backend="reference")
+    one, two = tmp_path / "1.gguf", tmp_path / "2.gguf"
+    write_model(open_model(oracle.folder), one)
+    write_model(open_model(one), two)
+    for path in (one, two):
         for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
-            np.testing.assert_allclose(llm.logits(prompt), expected, rtol=0, atol=1e-4 * expected.std())
+            found = logits(path, prompt, backend="reference")
+            np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std())
 
 
 # What llama.cpp's graphs leave out, so that nothing can be compared.
@@ -82,6 +94,8 @@ PEER_LACKS = {
     "mixtral-window": "windows",
     "qwen2-window": "windows",
     "qwen3moe-as-it-is": "weights",
+    "phi3-window": "windows",
+    "gemma3-scalar": "the scale of scores",
 }
 
 
@@ -92,10 +106,11 @@ def test_llama_cpp_agrees(name: str, tmp_path: Path) -> None:
     oracle = Oracle(RELATIVES[name], 2, tmp_path / "model")
     write_model(open_model(oracle.folder), tmp_path / "model.gguf", {"tokenizer.ggml.model": "no_vocab"})
     f32 = {"type_k": 0, "type_v": 0, "flash_attn": False}
-    peer = llama_cpp.Llama(str(tmp_path / "model.gguf"), n_ctx=256, logits_all=True, verbose=False, **f32)
     for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
-        peer.reset()
+        peer = llama_cpp.Llama(
+            str(tmp_path / "model.gguf"), n_ctx=context(prompt), logits_all=True, verbose=False, **f32
+        )
         peer.eval(prompt)
         found = np.array(peer.scores[: len(prompt)])
-        print(name, len(prompt), np.abs(found - expected).max() / expected.std())
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-3 * expected.std())
+        atol = 5e-3 if "gelu" in str(RELATIVES[name]) else 1e-4  # its table of GELU is one of half floats
+        np.testing.assert_allclose(found, expected, rtol=0, atol=atol * expected.std())

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from gadfly.arch.page import Config
-from gadfly.arch.rope import describe_rope, read_rope
+from gadfly.arch.rope import read_rope
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.names import NameTable
 from gadfly.spec import Activation, Attention, Block, Dense, FeedForward, ModelSpec, MoE, Norms, PreNorm
@@ -188,7 +188,7 @@ def describe_decoder(spec: ModelSpec) -> dict[str, Any]:
         "num_key_value_heads": mixer.kv_heads,
         "head_dim": mixer.head_dim,
         "rms_norm_eps": spec.norm_eps,
-        **describe_rope(mixer.rope),
+        "rope_theta": mixer.rope.theta,
     }
     if mixer.rope.dim != mixer.head_dim:
         described["partial_rotary_factor"] = mixer.rope.dim / mixer.head_dim

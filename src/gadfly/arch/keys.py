@@ -29,6 +29,8 @@ GGUF_KEYS: Mapping[str, str] = {
     "num_local_experts": "expert_count",
     "output_multiplier_scale": "logit_scale",
     "rms_norm_eps": "attention.layer_norm_rms_epsilon",
+    "query_pre_attn_scalar": "attention.query_pre_attn_scalar",
+    "rope_local_base_freq": "rope.freq_base_swa",
     "rope_theta": "rope.freq_base",
     "router_logit_softcapping": "router_logit_softcapping",
     "sliding_window": "attention.sliding_window",
