@@ -1,15 +1,21 @@
 // The Python face of the native code: checks shapes, releases the interpreter lock, calls. No algorithm lives here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 
 #include "formats/size.h"
 #include "runtime/checked_program.h"
+#include "runtime/encode.h"
 #include "runtime/probe.h"
 #include "runtime/require.h"
 
@@ -23,6 +29,7 @@ using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::devi
 using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Int8Codes = nb::ndarray<const int8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using BFloatScales = nb::ndarray<const uint16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using WritableBytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using ByteMatrix = nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
 std::vector<int32_t> copy(const Ints& a) { return {a.data(), a.data() + a.size()}; }
@@ -102,6 +109,65 @@ SharedDeal make_shared_deal(size_t experts, size_t selected) {
     return std::make_shared<Deal>(experts, selected);
 }
 
+Format format_named(const std::string& name) {
+    constexpr std::string_view kNames[] = {"F32",  "F16",  "BF16", "Q4_0", "Q4_1", "Q5_0",   "Q5_1",  "Q8_0",
+                                           "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"};
+    const auto* const found = std::find(std::begin(kNames), std::end(kNames), name);  // in the order of Format
+    require(found != std::end(kNames), "no native encoder of that name");
+    return static_cast<Format>(found - std::begin(kNames));
+}
+
+Source source_named(const std::string& name) {
+    if (name == "F32") return Source::kFloat32;
+    if (name == "F16") return Source::kFloat16;
+    if (name == "BF16") return Source::kBFloat16;
+    require(name == "I8", "weights are F32, F16, BF16 or I8");
+    return Source::kInt8;
+}
+
+// Weights are rows of F32, F16 or BF16 as bytes, or I8: codes (columns, rows) with scales (groups, rows). Fills
+// `blocks` (n, bytes per row) from n rows. False if the format cannot hold a weight.
+bool encode_rows(const std::string& kernels, ThreadPool& pool, const std::string& source, const ByteMatrix& weights,
+                 const std::optional<BFloatScales>& scales, size_t first, const std::string& format,
+                 const std::optional<FloatVector>& importance, const WritableBytes& blocks) {
+    EncodeTask task{};
+    task.format = format_named(format);
+    task.source = source_named(source);
+    task.weights = reinterpret_cast<const std::byte*>(weights.data());
+    require(scales.has_value() == (task.source == Source::kInt8), "I8 weights have scales, and no others");
+    if (scales) {
+        task.matrix_columns = weights.shape(0);
+        task.matrix_rows = weights.shape(1);
+        const size_t groups = scales->shape(0);
+        require(scales->shape(1) == task.matrix_rows && groups > 0 && task.matrix_columns % groups == 0 &&
+                    task.matrix_columns / groups % 8 == 0,
+                "scales are (groups, rows), groups of a multiple of 8 columns");
+        task.scales = scales->data();
+        task.columns_in_group = task.matrix_columns / groups;
+    } else {
+        const size_t bytes = source_bytes(task.source);
+        require(weights.shape(1) % bytes == 0 && reinterpret_cast<uintptr_t>(weights.data()) % bytes == 0,
+                "weights that are no whole floats");
+        task.matrix_rows = weights.shape(0);
+        task.matrix_columns = weights.shape(1) / bytes;
+    }
+    const BlockSize block = block_size(task.format);
+    require(task.matrix_columns % block.weights == 0, "columns that are not whole blocks");
+    task.row_bytes = task.matrix_columns / block.weights * block.bytes;
+    task.first_row = first;
+    task.rows = blocks.shape(0);
+    require(first <= task.matrix_rows && task.rows <= task.matrix_rows - first, "more rows than the matrix has");
+    require(blocks.shape(1) == task.row_bytes, "blocks are (rows, bytes per row)");
+    if (importance) {
+        require(importance->size() == task.matrix_columns, "importance is one number per column");
+        task.importance = importance->data();
+    }
+    task.out = blocks.data();
+    const Kernels& chosen = kernels_named(kernels);
+    const nb::gil_scoped_release release;
+    return encode(chosen, pool, task);
+}
+
 RowsOf rows_of(bool wanted) { return wanted ? RowsOf::kWanted : RowsOf::kTokens; }
 
 void rms_norm(CheckedProgram& program, size_t x, const FloatVector& weight, float eps, size_t out) {
@@ -157,6 +223,11 @@ NB_MODULE(_native, m) {
         .def_prop_ro("threads", &ThreadPool::threads);
     m.def("read_bandwidth", &read_bandwidth, nb::arg("pool"), nb::arg("bytes"), nb::arg("rounds"),
           nb::call_guard<nb::gil_scoped_release>(), "Bytes per second that the pool's threads read from memory.");
+
+    m.def("encode", &encode_rows, nb::arg("kernels"), nb::arg("pool"), nb::arg("source"),
+          nb::arg("weights").noconvert(), nb::arg("scales").noconvert().none(), nb::arg("first"), nb::arg("format"),
+          nb::arg("importance").noconvert().none(), nb::arg("blocks").noconvert(),
+          "Fill `blocks` from rows `first` on. False if a weight is no number or too large for the format.");
 
     nb::class_<PackedMatrix>(m, "PackedMatrix")
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))

@@ -7,25 +7,12 @@
 #include <cstring>
 #include <new>
 
+#include "formats/blocks.h"
 #include "formats/half.h"
 #include "formats/size.h"
 
 namespace gadfly {
 namespace {
-
-// How files store 32 weights. Nibbles: low halves of the bytes are weights 0–15, high halves 16–31.
-struct FileQ4_0 {
-    uint16_t d;
-    uint8_t codes[16];
-};
-struct FileQ4_1 {
-    uint16_t d, m;
-    uint8_t codes[16];
-};
-struct FileQ8_0 {
-    uint16_t d;
-    int8_t codes[32];
-};
 
 template <class FileBlock>
 FileBlock read_block(const uint8_t* p) {  // blocks are packed, hence unaligned

@@ -10,6 +10,7 @@
 #include <string_view>
 #include <vector>
 
+#include "formats/blocks.h"
 #include "formats/tiles.h"
 
 namespace gadfly {
@@ -71,6 +72,31 @@ struct AttendTask {
     size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`
 };
 
+// Where weights to be encoded come from: rows of floats, or int8 codes (columns, rows) with bfloat16 scales
+// (groups, rows), as Grok-1 was released.
+enum class Source : uint8_t { kFloat32, kFloat16, kBFloat16, kInt8 };
+
+constexpr size_t source_bytes(Source source) {  // of a weight
+    return source == Source::kFloat32 ? 4 : source == Source::kInt8 ? 1 : 2;
+}
+
+// A tile of rows [first_row, first_row + rows) and columns likewise: at most kEncodeRows × kEncodeColumns.
+constexpr size_t kEncodeRows = 64, kEncodeColumns = 256;
+struct EncodeTask {
+    Format format;
+    Source source;
+    const std::byte* weights;
+    const uint16_t* scales;   // of int8 codes
+    size_t columns_in_group;  // that share a scale; a multiple of 8
+    size_t matrix_rows, matrix_columns;
+    size_t first_row, rows;
+    size_t first_column, columns;  // multiples of the format's block
+    const float* importance;       // of the matrix' columns, positive; or null: all errors matter alike
+    uint8_t* out;                  // of first_row, all of its columns
+    size_t row_bytes;              // of an encoded row
+    float* scratch;                // kEncodeRows · kEncodeColumns floats
+};
+
 struct Kernels {
     std::string_view name;
     // out[t][r] = Σ_k x[t][k] · w[r][k] for the matrix rows of strips [first, last) and tokens [begin, end).
@@ -90,6 +116,7 @@ struct Kernels {
     float (*to_int8)(const float* x, size_t width, int8_t* codes);
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
+    bool (*encode)(const EncodeTask& task);  // false: a weight is no number or too large for the format
 };
 
 const Kernels& portable_kernels();

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <utility>
 
 #include "formats/half.h"
 
@@ -54,6 +55,29 @@ inline f32x8 fma(f32x8 a, f32x8 b, f32x8 c) { return _mm256_fmadd_ps(a, b, c); }
 inline f32x8 abs(f32x8 a) { return _mm256_andnot_ps(_mm256_set1_ps(-0.0F), a); }
 inline f32x8 to_float(i32x8 a) { return _mm256_cvtepi32_ps(a); }
 inline i32x8 round_to_int(f32x8 a) { return _mm256_cvtps_epi32(a); }
+inline i32x8 truncate_to_int(f32x8 a) { return _mm256_cvttps_epi32(a); }
+// a < b ? x : y, lane by lane; no number is less than NaN.
+inline f32x8 where_less(f32x8 a, f32x8 b, f32x8 x, f32x8 y) {
+    return _mm256_blendv_ps(y, x, _mm256_cmp_ps(a, b, _CMP_LT_OQ));
+}
+inline f32x8 look_up(const float* table, i32x8 index) { return _mm256_i32gather_ps(table, index, 4); }
+inline void transpose(f32x8 (&rows)[kLanes]) {
+    f32x8 pairs[kLanes], fours[kLanes];
+    for (size_t i = 0; i < kLanes; i += 2) {
+        pairs[i] = _mm256_unpacklo_ps(rows[i], rows[i + 1]);
+        pairs[i + 1] = _mm256_unpackhi_ps(rows[i], rows[i + 1]);
+    }
+    for (size_t i = 0; i < kLanes; i += 4) {
+        fours[i] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0x44);
+        fours[i + 1] = _mm256_shuffle_ps(pairs[i], pairs[i + 2], 0xEE);
+        fours[i + 2] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0x44);
+        fours[i + 3] = _mm256_shuffle_ps(pairs[i + 1], pairs[i + 3], 0xEE);
+    }
+    for (size_t i = 0; i < 4; i++) {
+        rows[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
+        rows[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
+    }
+}
 inline f32x8 exp2_of(i32x8 n) {
     return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }
@@ -137,6 +161,25 @@ inline i32x8 round_to_int(f32x8 a) {  // what does not fit becomes INT32_MIN, as
         r.lane[i] = x >= -2147483648.0F && x < 2147483648.0F ? static_cast<int32_t>(x) : INT32_MIN;
     }
     return r;
+}
+inline i32x8 truncate_to_int(f32x8 a) {
+    i32x8 r;
+    for (size_t i = 0; i < kLanes; i++) {
+        const float x = a.lane[i];
+        r.lane[i] = x >= -2147483648.0F && x < 2147483648.0F ? static_cast<int32_t>(x) : INT32_MIN;
+    }
+    return r;
+}
+inline f32x8 where_less(f32x8 a, f32x8 b, f32x8 x, f32x8 y) {
+    return each([&](size_t i) { return a.lane[i] < b.lane[i] ? x.lane[i] : y.lane[i]; });
+}
+inline f32x8 look_up(const float* table, i32x8 index) {
+    return each([&](size_t i) { return table[index.lane[i]]; });
+}
+inline void transpose(f32x8 (&rows)[kLanes]) {
+    for (size_t i = 0; i < kLanes; i++) {
+        for (size_t j = 0; j < i; j++) std::swap(rows[i].lane[j], rows[j].lane[i]);
+    }
 }
 inline f32x8 exp2_of(i32x8 n) {
     return each([&](size_t i) { return std::bit_cast<float>((static_cast<uint32_t>(n.lane[i]) + 127U) << 23); });

@@ -20,6 +20,21 @@ class ThreadPool:
 def read_bandwidth(pool: ThreadPool, bytes: int, rounds: int) -> float:
     """Bytes per second that the pool's threads read from memory."""
 
+def encode(
+    kernels: str,
+    pool: ThreadPool,
+    source: str,
+    weights: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
+    scales: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order="C", device="cpu", writable=False)] | None,
+    first: int,
+    format: str,
+    importance: Annotated[NDArray[numpy.float32], dict(shape=(None,), order="C", device="cpu", writable=False)] | None,
+    blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu")],
+) -> bool:
+    """
+    Fill `blocks` from rows `first` on. False if a weight is no number or too large for the format.
+    """
+
 class PackedMatrix:
     def __init__(self, layout: str, rows: int, columns: int) -> None: ...
     def fill(

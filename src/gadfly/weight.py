@@ -2,9 +2,10 @@
 
 Precision belongs to the weight: only what multiplies with one (`Ops.project`, `embed`, `logits`) looks inside. The data
 may be a view of a memory-mapped file. `Plain`, `Quantised` and `Int8` are numbers as files hold them; `Stack`, `Joined`
-and `Reordered` are made of those and copy nothing until they are asked for `rows`.
+and `Reordered` are made of those and copy nothing until they are asked for `rows`; `Deferred` is yet to be fetched.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import pairwise
@@ -13,7 +14,20 @@ from typing import Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["Int8", "Joined", "Matrix", "Plain", "Quantised", "Reordered", "Stack", "Stored", "Weight", "Weights"]
+__all__ = [
+    "Deferred",
+    "Int8",
+    "Joined",
+    "Matrix",
+    "Plain",
+    "Quantised",
+    "Reordered",
+    "Stack",
+    "Stored",
+    "Weight",
+    "Weights",
+    "unstack",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +120,7 @@ Stored = Plain | Quantised | Int8
 class Reordered:
     """A matrix whose row i is row index[i] of another: some of them, or all in a different order."""
 
-    weight: "Stored | Joined"
+    weight: "Stored | Joined | Deferred"
     index: NDArray[np.intp]
 
     @property
@@ -118,7 +132,7 @@ class Reordered:
         """Bytes."""
         return self.weight.size * len(self.index) // self.weight.shape[0]
 
-    def rows(self, index: slice | NDArray[np.intp]) -> Stored:
+    def rows(self, index: slice | NDArray[np.intp]) -> "Matrix":
         """A copy of these rows."""
         return self.weight.rows(self.index[index])
 
@@ -153,7 +167,31 @@ class Joined:
         return _joined([self.parts[part].rows(rows - starts[part]) for part, rows in runs], axis=0)
 
 
-Matrix = Stored | Reordered | Joined
+@dataclass(frozen=True, eq=False)
+class Deferred:
+    """A weight whose file is not here yet: whoever wants its numbers has `load` bring it."""
+
+    shape: tuple[int, ...]
+    load: "Callable[[], Weight]"
+
+    @property
+    def size(self) -> int:
+        """Bytes, if it turned out to be bfloat16."""
+        return 2 * math.prod(self.shape)
+
+    def rows(self, index: slice | NDArray[np.intp]) -> "Matrix":
+        loaded = self.load()
+        assert not isinstance(loaded, Stack)
+        return loaded.rows(index)
+
+    def unstack(self) -> "tuple[Deferred, ...]":
+        def part(number: int) -> Deferred:
+            return Deferred(self.shape[1:], lambda: unstack(self.load())[number])
+
+        return tuple(part(number) for number in range(self.shape[0]))
+
+
+Matrix = Stored | Reordered | Joined | Deferred
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,6 +214,13 @@ class Stack:
 
 
 Weight = Matrix | Stack
+
+
+def unstack(weight: Weight) -> "tuple[Matrix, ...]":
+    """The matrices of a stack; a matrix is alone."""
+    if isinstance(weight, Reordered | Joined) or (len(weight.shape) < 3 and not isinstance(weight, Stack)):
+        return (weight,)
+    return weight.unstack()
 
 
 def _joined(parts: list[Plain | Quantised], axis: int) -> Plain | Quantised:

@@ -10,7 +10,8 @@ import click
 
 from gadfly.hub.catalogue import DEFAULT, Catalogue
 from gadfly.hub.library import Library
-from gadfly.hub.recommend import language_of, language_warning, memory_here, offer, recommend
+from gadfly.hub.memory import memory_here
+from gadfly.hub.recommend import language_of, language_warning, offer, recommend
 from gadfly.settings import Settings
 
 __all__ = ["choose_model"]

@@ -36,7 +36,9 @@ COMMANDS = {
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),
     "rm": Entry("Models", "gadfly.cli.rm", "Remove models from this machine."),
+    "fit": Entry("Models", "gadfly.cli.fit", "Tell whether a model will run on this machine, and how fast."),
     "inspect": Entry("Models", "gadfly.cli.inspect", "Show what is inside a model file."),
+    "convert": Entry("Models", "gadfly.cli.convert", "Turn a model into another kind of file, quantised on the way."),
     "bench": Entry("Models", "gadfly.cli.bench", "Measure the speed of a model on this machine."),
 }
 

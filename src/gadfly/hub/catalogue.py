@@ -7,7 +7,7 @@ It is data and says nothing about what is on this machine; that is the library's
 import re
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, dataclass, fields
 from functools import partial
 from importlib.resources import files
 from typing import Any, Literal, TypeVar
@@ -15,12 +15,29 @@ from typing import Any, Literal, TypeVar
 from gadfly.errors import SettingsError
 from gadfly.hub.sources import Address, HubFile, Source, Wanted, Wheel
 
-__all__ = ["DEFAULT", "NAME", "Catalogue", "Model"]
+__all__ = ["DEFAULT", "NAME", "Catalogue", "Model", "Shape"]
 
 T = TypeVar("T")
 
 DEFAULT = "smollm2"
 NAME = re.compile(r"[a-z0-9](?:[a-z0-9._-]{0,98}[a-z0-9])?")  # of a model; also the name of its folder
+
+
+@dataclass(frozen=True)
+class Shape:
+    """The sizes of a transformer whose layers are alike. `hidden` is an expert's where there are experts."""
+
+    layers: int
+    dim: int
+    heads: int
+    kv_heads: int
+    head_dim: int
+    hidden: int
+    vocab: int
+    tied: bool  # embedding and output are one
+    experts: int = 0
+    selected: int = 0  # experts that a token goes to
+    dense_hidden: int = 0  # of a dense branch beside the experts
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,8 @@ class Model:
     page: str
     status: Literal["runs", "planned"]
     note: str  # why it has that status
+    format: str  # of most weights in its files or, without files, in what its makers publish
+    shape: Shape
     files: tuple[Wanted, ...] = ()
 
     @property
@@ -95,6 +114,8 @@ _KEYS: Mapping[str, tuple[str, _Check]] = {
     "page": ("an https address", lambda v: _is_line(v) and str(v).startswith("https://")),
     "status": ('"runs" or "planned"', lambda v: v in ("runs", "planned")),
     "note": ("a line of text", lambda v: _is_line(v)),
+    "format": ("a line of text", lambda v: _is_line(v)),
+    "shape": ("a table of sizes", lambda v: isinstance(v, dict)),
 }
 _REPOSITORY = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*", re.ASCII)
 _SHA256 = re.compile(r"[0-9a-f]{64}")
@@ -122,7 +143,23 @@ def _model(name: str, table: object, where: str) -> Model:
     wanted = tuple(_each(values.pop("files", []), f"{where}.files", _wanted))
     if values["status"] == "runs" and not wanted:
         raise SettingsError(f"{where}.files is missing; a model that runs has at least one")
-    return Model(name, **{**values, "languages": tuple(values["languages"])}, files=wanted)
+    shape = _shape(values["shape"], f"{where}.shape")
+    return Model(name, **{**values, "languages": tuple(values["languages"]), "shape": shape}, files=wanted)
+
+
+def _shape(table: object, where: str) -> Shape:
+    values = _table(table, where, {field.name for field in fields(Shape)})
+    for field in fields(Shape):
+        value = values.get(field.name, field.default)
+        if field.type is bool and not isinstance(value, bool):
+            raise SettingsError(f"{where}.{field.name} is {values.get(field.name)!r}; expected true or false")
+        if field.type is int and not _is_count(value) and value is not field.default:
+            raise SettingsError(f"{where}.{field.name} is {values.get(field.name)!r}; expected a count")
+        if value is MISSING:
+            raise SettingsError(f"{where}.{field.name} is missing; expected a count")
+    if values.get("selected", 0) > values.get("experts", 0):
+        raise SettingsError(f"{where}.selected is {values['selected']}; there are {values.get('experts', 0)} experts")
+    return Shape(**values)
 
 
 def _wanted(table: object, where: str) -> Wanted:

@@ -40,12 +40,13 @@ def download(
     size: int | None = None,
     sha256: str | None = None,
     token: str | None = None,
+    magic: bytes = MAGIC,
 ) -> Checked:
-    """Fetch a GGUF file from `url` to `target`. The caller holds the lock of the model.
+    """Fetch a file that begins with `magic` from `url` to `target`. The caller holds the lock of the model.
 
     Raises DownloadError (what has arrived is kept unless it is wrong), CapacityError, SettingsError.
     """
-    transfer = _Transfer(url, target, connection, progress, size, sha256, token)
+    transfer = _Transfer(url, target, connection, progress, size, sha256, token, magic)
     with writing(target):
         return transfer.run()
 
@@ -67,6 +68,7 @@ class _Transfer:
     expected: int | None  # bytes
     sha256: str | None
     token: str | None
+    magic: bytes
 
     def __post_init__(self) -> None:
         self.shown = str(Address(self.url))
@@ -162,14 +164,16 @@ class _Transfer:
     def _take(self, chunk: bytes, file: BinaryIO) -> None:
         if self.size is not None and self.done + len(chunk) > self.size:
             raise DownloadError(f"{self.shown} sends more than the {self.size} bytes it should have")
-        if not MAGIC.startswith((self.start + chunk[: len(MAGIC)])[: len(MAGIC)]):
-            raise DownloadError(f"{self.shown} is not a GGUF file: it begins with {chunk[:12]!r}, not with {MAGIC!r}")
+        if not self.magic.startswith((self.start + chunk)[: len(self.magic)]):
+            raise DownloadError(
+                f"{self.shown} is not a GGUF file: it begins with {chunk[:12]!r}, not with {self.magic!r}"
+            )
         file.write(chunk)
         file.flush()  # what is told to be here is here, whenever the process is killed
         self._absorb(chunk)
 
     def _absorb(self, chunk: bytes) -> None:
-        self.start = (self.start + chunk[: len(MAGIC)])[: len(MAGIC)]
+        self.start = (self.start + chunk[: len(self.magic)])[: len(self.magic)]
         self.digest.update(chunk)
         self.done += len(chunk)
         self.progress.advance(self.done, self.size)
@@ -181,7 +185,7 @@ class _Transfer:
                 f"{self.shown} delivered something else: its sha256 is {found.sha256}, expected {self.sha256}; "
                 "it was deleted"
             )
-        if self.start != MAGIC:
+        if self.start != self.magic:
             raise _WrongContent(f"{self.shown} is not a GGUF file: it has {found.size} bytes")
         move(self.part, self.target)
         self.label.unlink(missing_ok=True)

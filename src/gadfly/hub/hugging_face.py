@@ -38,12 +38,13 @@ class HubEntry:
 
 @dataclass(frozen=True)
 class Listing:
-    """The GGUF files of a repository at a commit."""
+    """The files of a repository at a commit: the GGUF ones, and all others."""
 
     repository: str
     revision: str
     licence: str | None
     entries: tuple[HubEntry, ...]
+    others: tuple[HubEntry, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,8 +151,10 @@ def _quantisation(name: str) -> str | None:
 def _listing(repository: str, revision: str, data: object) -> Listing:
     if not isinstance(data, dict) or not isinstance(siblings := data["siblings"], list):
         raise ValueError("it is no list of files")
-    entries = tuple(_entry(item) for item in siblings if str(item["rfilename"]).lower().endswith(".gguf"))
-    return Listing(repository, _commit(data) or revision, _licence(data), entries)
+    found = [_entry(item) for item in siblings]
+    models = tuple(entry for entry in found if entry.file.lower().endswith(".gguf"))
+    others = tuple(entry for entry in found if entry not in models)
+    return Listing(repository, _commit(data) or revision, _licence(data), models, others)
 
 
 def _commit(data: Mapping[str, object]) -> str | None:

@@ -1,18 +1,16 @@
 """Which model to offer: the best freely licensed one that fits this machine and speaks the user's language.
 
-Pure functions of what they are given, apart from the two that look at the machine. Who asks the user: `gadfly.cli`.
+Pure functions of what they are given. Who asks the user: `gadfly.cli`; what this machine has: `memory`.
 """
 
-import os
 from collections.abc import Mapping
-from pathlib import Path
 
 from gadfly.hub.catalogue import DEFAULT, Catalogue, Model
 from gadfly.hub.progress import size_text
 
-__all__ = ["language_of", "language_warning", "memory_here", "offer", "recommend"]
+__all__ = ["SHARE", "language_of", "language_warning", "offer", "recommend"]
 
-_SHARE = 0.6  # of the memory, that a model may want: people run a browser besides
+SHARE = 0.6  # of the memory, that a model may want: people run a browser besides
 
 
 def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
@@ -20,7 +18,7 @@ def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
 
     Where no model fits or speaks the language: the default.
     """
-    fitting = [model for model in _free_speakers(language, catalogue) if model.memory <= memory * _SHARE]
+    fitting = [model for model in _free_speakers(language, catalogue) if model.memory <= memory * SHARE]
     return max(fitting, key=lambda model: model.parameters, default=catalogue[DEFAULT])
 
 
@@ -65,16 +63,3 @@ def language_of(environ: Mapping[str, str]) -> str:
     wished = environ.get("LANGUAGE", "").partition(":")[0] or locale  # as gettext does it
     tag = wished.partition(".")[0].partition("@")[0].partition("_")[0].lower()
     return tag if tag.isalpha() and 2 <= len(tag) <= 3 else "en"
-
-
-def memory_here() -> int:
-    """Bytes of memory that this process can have: the machine's, or less where a control group says so."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    for file in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        try:
-            text = Path(file).read_text().strip()
-        except OSError:  # no such control group
-            continue
-        if text.isdigit():
-            total = min(total, int(text))
-    return total

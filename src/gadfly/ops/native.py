@@ -24,7 +24,7 @@ from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
@@ -49,6 +49,8 @@ class Native:
 
     def place(self, weight: Weight) -> Placed:
         """Vectors stay float32; matrices are packed into strips of eight rows, a stack of them one by one."""
+        if isinstance(weight, Deferred):
+            return self.place(weight.load())
         if isinstance(weight, Reordered | Joined):
             return self._pack(weight)
         if isinstance(weight, Stack) or len(weight.shape) == 3:
@@ -60,7 +62,7 @@ class Native:
 
     def _pack(self, weight: Matrix) -> PackedMatrix:
         match weight:
-            case Reordered() | Joined():
+            case Reordered() | Joined() | Deferred():
                 return self._pack(weight.rows(slice(None)))
             case Plain(array):
                 return pack_floats(array)

@@ -14,7 +14,7 @@ from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["PagedCache", "Reference"]
 
@@ -52,6 +52,8 @@ class Reference:
                 return decode(name, blocks).reshape(shape)
             case Reordered() | Joined():
                 return self.place(weight.rows(slice(None)))
+            case Deferred():
+                return self.place(weight.load())
             case Stack(parts):
                 return np.stack([self.place(part) for part in parts])
 

@@ -1,7 +1,7 @@
 """Float32 to blocks, in numpy: rounding to nearest, one block at a time, without looking at what the weights do.
 
-Bit for bit what the `gguf` package computes. The K formats need a search for good scales and are not here.
-Layouts: `gadfly.quant.layouts`; the way back: `gadfly.quant.decode`.
+Bit for bit what the `gguf` package computes. The K formats need a search for good scales: `gadfly.quant.search`, or
+many times as fast `gadfly.quant.native`. Layouts: `gadfly.quant.layouts`; the way back: `gadfly.quant.decode`.
 """
 
 from collections.abc import Callable
@@ -14,7 +14,7 @@ from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.quant.formats import FORMATS
 from gadfly.quant.layouts import LAYOUTS
 
-__all__ = ["encode"]
+__all__ = ["encode", "unfit"]
 
 CHUNK = 2**16  # elements
 
@@ -41,6 +41,12 @@ def encode(format: str, values: Floats) -> Bytes:  # noqa: A002
             stop = start + CHUNK // size
             _ENCODERS[format](flat[start:stop], blocks[start:stop])
     return blocks.reshape(rows, row_bytes)
+
+
+def unfit(name: str) -> ModelFileError:
+    """What is raised for weights that a format cannot hold."""
+    wider = "F32" if name == "BF16" else "F32 or BF16"
+    return ModelFileError(f"weights that are NaN, infinite or too large cannot be {name}; store them as {wider}")
 
 
 def _f32(x: Floats, blocks: Bytes) -> None:
@@ -110,7 +116,7 @@ def _inverse(d: Floats) -> Floats:
 def _half(values: Floats, name: str) -> NDArray[np.float16]:
     halves = values[:, 0].astype(np.float16)
     if not np.isfinite(halves).all():
-        raise ModelFileError(f"weights that are NaN, infinite or too large cannot be {name}; store them as F32 or BF16")
+        raise unfit(name)
     return halves
 
 

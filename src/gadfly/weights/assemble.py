@@ -7,14 +7,12 @@ several weights, stacked where it keeps every expert apart, and joined where it 
 from collections.abc import Iterable
 from typing import Protocol
 
-import numpy as np
-
 from gadfly.arch import Dialect
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.names import Entry
 from gadfly.quant import decode
 from gadfly.spec import ModelSpec
-from gadfly.weight import Joined, Matrix, Plain, Quantised, Stack, Stored, Weight, Weights
+from gadfly.weight import Deferred, Joined, Matrix, Plain, Quantised, Stack, Stored, Weight, Weights
 
 __all__ = ["Tensors", "assemble"]
 
@@ -28,7 +26,7 @@ class Tensors(Protocol):
 
     def names(self) -> Iterable[str]: ...
 
-    def weight(self, name: str) -> Stored | Joined: ...
+    def weight(self, name: str) -> Stored | Joined | Deferred: ...
 
 
 def assemble(tensors: Tensors, dialect: Dialect, spec: ModelSpec) -> Weights[Weight]:
@@ -47,11 +45,17 @@ def assemble(tensors: Tensors, dialect: Dialect, spec: ModelSpec) -> Weights[Wei
     for path, shape in shapes.items():
         if path == "output" and not reader.has(path):
             continue
-        weights[path] = dialect.arrange(path, reader.read(path, shapes, shape), spec)
+        weights[path] = arranged(path, reader.read(path, shapes, shape), spec, dialect)
     weights.setdefault("output", weights["embedding"])
     if surplus := reader.unread():
         raise ModelFileError(f"{tensors.source}: the tensor {surplus!r} belongs to no part of this model")
     return Weights(weights)
+
+
+def arranged(path: str, weight: Weight, spec: ModelSpec, dialect: Dialect) -> Weight:
+    if isinstance(weight, Deferred):
+        return Deferred(weight.shape, lambda: dialect.arrange(path, weight.load(), spec))
+    return dialect.arrange(path, weight, spec)
 
 
 class _Reader:
@@ -103,13 +107,21 @@ class _Reader:
             raise ModelFileError(
                 f"{self.tensors.source}: the tensor {name!r} has shape {weight.shape}; expected {shape}"
             )
-        if len(shape) == 1 and isinstance(weight, Quantised):
-            return Plain(decode(weight.format, weight.blocks.reshape(1, -1)).reshape(shape).astype(np.float32))
-        return weight
+        if len(shape) > 1:
+            return weight
+        return Deferred(shape, lambda: _vector(weight.load())) if isinstance(weight, Deferred) else _vector(weight)
 
     def unread(self) -> str | None:
         spec = {name for name, entry in self.entries.items() if entry.paths[0].startswith("spec.")}
         return min(self.entries.keys() - self.read_names - spec, default=None)
+
+
+def _vector(weight: Weight) -> Plain:
+    """As float32."""
+    if isinstance(weight, Quantised):
+        return Plain(decode(weight.format, weight.blocks.reshape(1, -1)).reshape(weight.shape))
+    assert isinstance(weight, Plain)
+    return weight
 
 
 def _along(pieces: Joined, shape: tuple[int, ...]) -> Joined:

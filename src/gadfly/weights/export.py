@@ -5,24 +5,24 @@ takes them a stretch of rows at a time.
 """
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 from gadfly.arch import Dialect
 from gadfly.spec import ModelSpec
-from gadfly.weight import Joined, Matrix, Plain, Reordered, Stack, Weight, Weights
+from gadfly.weight import Deferred, Joined, Matrix, Plain, Reordered, Stack, Stored, Weight, Weights, unstack
 
-__all__ = ["OutTensor", "export", "stretches"]
+__all__ = ["OutTensor", "export"]
 
 
 @dataclass(frozen=True, eq=False)
 class OutTensor:
-    """`path` is that of the first weight in it, without the number of the expert."""
+    """`path` is that of the first weight in it; `expert` which matrix of its stack this is, where it is one alone."""
 
     name: str
     path: str
     shape: tuple[int, ...]
     parts: tuple[Matrix, ...]
+    expert: int | None = None
 
     @property
     def parameters(self) -> int:
@@ -31,6 +31,22 @@ class OutTensor:
     @property
     def columns(self) -> int:
         return self.shape[-1]
+
+    def height(self, part: int) -> int:
+        """Rows of a part; a vector is one row."""
+        return self.parts[part].shape[0] if len(self.shape) > 1 else 1
+
+    def rows(self, part: int, first: int, last: int) -> Stored:
+        """Some rows of a part."""
+        found: Weight = self.parts[part]
+        if len(self.shape) > 1:
+            while isinstance(found, Reordered | Joined | Deferred):
+                found, first, last = found.rows(slice(first, last)), 0, last - first
+            assert not isinstance(found, Stack)
+            return found.rows(slice(first, last))
+        vector = found.load() if isinstance(found, Deferred) else found
+        assert isinstance(vector, Plain)
+        return Plain(vector.array.reshape(1, -1))
 
 
 def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[OutTensor]:
@@ -43,32 +59,21 @@ def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[
         entry = dialect.names.entry(path)
         assert entry is not None, path
         done.update(entry.paths)
-        held = [dialect.restore(part, weights[part], spec) for part in entry.paths]
+        held = [restored(part, weights[part], spec, dialect) for part in entry.paths]
         if entry.per_expert:
-            matrices = _matrices(held[0])
+            matrices = unstack(held[0])
             tensors += [
-                OutTensor(name, path, shape[1:], (matrix,))
-                for name, matrix in zip(entry.names(shape[0]), matrices, strict=True)
+                OutTensor(name, path, shape[1:], (matrix,), expert)
+                for expert, (name, matrix) in enumerate(zip(entry.names(shape[0]), matrices, strict=True))
             ]
         else:
             rows = sum(weight.shape[-len(shape)] for weight in held)
-            parts = tuple(matrix for weight in held for matrix in _matrices(weight))
+            parts = tuple(matrix for weight in held for matrix in unstack(weight))
             tensors.append(OutTensor(entry.name, path, (rows, *shape[1:]), parts))
     return tensors
 
 
-def stretches(tensor: OutTensor, most: int) -> Iterator[Matrix]:
-    """The tensor's rows from first to last, at most so many at a time; a vector is one row."""
-    for part in tensor.parts:
-        if len(part.shape) == 1:
-            assert isinstance(part, Plain)
-            yield Plain(part.array.reshape(1, -1))
-            continue
-        for first in range(0, part.shape[0], most):
-            yield part.rows(slice(first, min(first + most, part.shape[0])))
-
-
-def _matrices(weight: Weight) -> tuple[Matrix, ...]:
-    if isinstance(weight, Reordered | Joined):
-        return (weight,)
-    return weight.unstack() if isinstance(weight, Stack) or len(weight.shape) == 3 else (weight,)
+def restored(path: str, weight: Weight, spec: ModelSpec, dialect: Dialect) -> Weight:
+    if isinstance(weight, Deferred):
+        return Deferred(weight.shape, lambda: dialect.restore(path, weight.load(), spec))
+    return dialect.restore(path, weight, spec)

@@ -6,6 +6,7 @@ The file is written aside, synced and renamed: what stands under its name is alw
 
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from struct import pack
 from typing import Any, BinaryIO
@@ -17,7 +18,7 @@ from gadfly.quant import FORMATS
 from gadfly.weights.disk import replacing
 from gadfly.weights.gguf_metadata import ARRAY, SCALARS, STRING, Value
 
-__all__ = ["Blocks", "write_gguf"]
+__all__ = ["ALIGNMENT", "Blocks", "GGUFLayout", "gguf_layout", "write_gguf"]
 
 ALIGNMENT = 32  # bytes
 
@@ -38,17 +39,9 @@ def write_gguf(
     their type. Raises CapacityError if the disk is full, ModelFileError if the file cannot be written, UnsupportedError
     if rows do not fill whole blocks, and ValueError for blocks, shapes or values that no file can hold.
     """
+    layout = gguf_layout(metadata, {name: (format_name, shape) for name, (format_name, shape, _) in tensors.items()})
     with replacing(Path(path)) as file:
-        file.write(b"GGUF" + pack("<IQQ", 3, len(tensors), len(metadata)))
-        for key, value in metadata.items():
-            if key == "general.alignment" and value != ALIGNMENT:
-                raise ValueError(f"general.alignment is {value}; files are written with {ALIGNMENT}")
-            file.write(_string(key) + _value(key, value))
-        offset = 0
-        for name, (format_name, shape, _) in tensors.items():
-            file.write(_string(name) + pack(f"<I{len(shape)}Q", len(shape), *reversed(shape)))
-            file.write(pack("<IQ", FORMATS[format_name].ggml_id, offset))
-            offset += _aligned(_size(name, format_name, shape))
+        file.write(layout.header)
         for name, (format_name, shape, blocks) in tensors.items():
             _pad(file)
             size = _size(name, format_name, shape)
@@ -56,6 +49,35 @@ def write_gguf(
             if written != size:
                 raise ValueError(f"tensor {name!r} has {written} bytes; {format_name} of shape {shape} takes {size}")
         _pad(file)
+
+
+@dataclass(frozen=True)
+class GGUFLayout:
+    """`header` is all before the first tensor; `offsets` count from the begin of the file; `size` is the file's."""
+
+    header: bytes
+    offsets: Mapping[str, int]
+    size: int
+
+
+def gguf_layout(
+    metadata: Mapping[str, Value | np.generic], tensors: Mapping[str, tuple[str, tuple[int, ...]]]
+) -> GGUFLayout:
+    """Where `write_gguf` would put everything; `tensors` are name -> (format, shape). Raises as it does."""
+    header = bytearray(b"GGUF" + pack("<IQQ", 3, len(tensors), len(metadata)))
+    for key, value in metadata.items():
+        if key == "general.alignment" and value != ALIGNMENT:
+            raise ValueError(f"general.alignment is {value}; files are written with {ALIGNMENT}")
+        header += _string(key) + _value(key, value)
+    offsets: dict[str, int] = {}
+    end = 0
+    for name, (format_name, shape) in tensors.items():
+        header += _string(name) + pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
+        header += pack("<IQ", FORMATS[format_name].ggml_id, end)
+        offsets[name] = end
+        end += _aligned(_size(name, format_name, shape))
+    data = _aligned(len(header))
+    return GGUFLayout(bytes(header), {name: data + offset for name, offset in offsets.items()}, data + end)
 
 
 def _size(name: str, format_name: str, shape: tuple[int, ...]) -> int:

@@ -65,6 +65,9 @@ class SafetensorsFolder:
             if None not in found
         }
         _check_ranks(folder, ranks)
+        self.file_of: Mapping[str, str] = MappingProxyType(
+            {name: found[None] for name, found in places.items() if None in found}
+        )
         self._whole = {name: found[None] for name, found in places.items() if None in found}
         self._ranks = {name: [found[rank] for rank in sorted(found)] for name, found in ranks.items()}
         self.tensors: Mapping[str, StoredTensor] = MappingProxyType(

@@ -8,6 +8,7 @@ first, so that each lies at a multiple of its element's size without gaps, which
 import json
 import math
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from struct import pack
 from typing import Any, BinaryIO
@@ -19,7 +20,15 @@ from gadfly.weights.disk import new_file, replacing, replacing_folder
 from gadfly.weights.safetensors import BITS, LONGEST_NAME
 from gadfly.weights.safetensors_folder import INDEX
 
-__all__ = ["Chunks", "write_safetensors", "write_safetensors_folder"]
+__all__ = [
+    "LARGEST_FILE",
+    "Chunks",
+    "SafetensorsLayout",
+    "safetensors_layout",
+    "safetensors_parts",
+    "write_safetensors",
+    "write_safetensors_folder",
+]
 
 ALIGNMENT = 8  # bytes, of the data
 LARGEST_FILE = 5 * 10**9  # bytes; what Hugging Face splits at
@@ -51,17 +60,11 @@ def write_safetensors_folder(
     `write_safetensors`.
     """
     sizes = {name: _size(name, dtype, shape) for name, (dtype, shape, _) in tensors.items()}
-    parts = _parts(sizes, largest)
-    total, others = sum(sizes.values()), dict(others or {})
-    names = [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
-    if len(parts) == 1:
-        names = ["model.safetensors"]
-    else:
-        weight_map = {name: file for file, part in zip(names, parts, strict=True) for name in part}
-        index = {"metadata": {"total_size": total}, "weight_map": weight_map}
-        others[INDEX] = (json.dumps(index, ensure_ascii=False, indent=2) + "\n").encode()
-    with replacing_folder(Path(folder).absolute(), total + sum(map(len, others.values()))) as aside:
-        for name, part in zip(names, parts, strict=True):
+    parts, index = safetensors_parts(sizes, largest)
+    others = {**(others or {}), **index}
+    total = sum(sizes.values()) + sum(map(len, others.values()))
+    with replacing_folder(Path(folder).absolute(), total) as aside:
+        for name, part in parts.items():
             with new_file(aside / name) as file:
                 _write(file, {tensor: tensors[tensor] for tensor in part}, None)
         for name, content in others.items():
@@ -69,8 +72,21 @@ def write_safetensors_folder(
                 file.write(content)
 
 
+def safetensors_parts(
+    sizes: Mapping[str, int], largest: int = LARGEST_FILE
+) -> tuple[dict[str, list[str]], dict[str, bytes]]:
+    """Names of tensors by the file they go to, and the index by its own name, if there is more than one file."""
+    parts = _parts(sizes, largest)
+    if len(parts) == 1:
+        return {"model.safetensors": parts[0]}, {}
+    names = [f"model-{i + 1:05}-of-{len(parts):05}.safetensors" for i in range(len(parts))]
+    weight_map = {name: file for file, part in zip(names, parts, strict=True) for name in part}
+    index = {"metadata": {"total_size": sum(sizes.values())}, "weight_map": weight_map}
+    text = json.dumps(index, ensure_ascii=False, indent=2) + "\n"
+    return dict(zip(names, parts, strict=True)), {INDEX: text.encode()}
+
+
 def _parts(sizes: Mapping[str, int], largest: int) -> list[list[str]]:
-    """Names by the file they go to; at least one file."""
     parts: list[list[str]] = [[]]
     filled = 0
     for name, size in sizes.items():
@@ -82,19 +98,40 @@ def _parts(sizes: Mapping[str, int], largest: int) -> list[list[str]]:
     return parts
 
 
-def _write(file: BinaryIO, tensors: Tensors, metadata: Mapping[str, str] | None) -> None:
+@dataclass(frozen=True)
+class SafetensorsLayout:
+    """`header` is all before the first tensor; `offsets`, in their order, count from the begin of the file."""
+
+    header: bytes
+    offsets: Mapping[str, int]
+    size: int  # of the file
+
+
+def safetensors_layout(
+    tensors: Mapping[str, tuple[str, tuple[int, ...]]], metadata: Mapping[str, str] | None = None
+) -> SafetensorsLayout:
+    """Where `write_safetensors` would put everything; `tensors` are name -> (dtype, shape). Raises as it does."""
     order = sorted(tensors, key=lambda name: -BITS.get(tensors[name][0], 0))  # stable
     header: dict[str, Any] = {"__metadata__": dict({"format": "pt"} if metadata is None else metadata)}
-    offset = 0
+    starts: dict[str, int] = {}
+    end = 0
     for name in order:
-        dtype, shape, _ = tensors[name]
-        end = offset + _size(name, dtype, shape)
-        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [offset, end]}
-        offset = end
+        dtype, shape = tensors[name]
+        starts[name] = end
+        end += _size(name, dtype, shape)
+        header[name] = {"dtype": dtype, "shape": list(shape), "data_offsets": [starts[name], end]}
     text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     text += b" " * (-len(text) % ALIGNMENT)
-    file.write(pack("<Q", len(text)) + text)
-    for name in order:
+    data = 8 + len(text)
+    return SafetensorsLayout(
+        pack("<Q", len(text)) + text, {name: data + start for name, start in starts.items()}, data + end
+    )
+
+
+def _write(file: BinaryIO, tensors: Tensors, metadata: Mapping[str, str] | None) -> None:
+    layout = safetensors_layout({name: (dtype, shape) for name, (dtype, shape, _) in tensors.items()}, metadata)
+    file.write(layout.header)
+    for name in layout.offsets:
         dtype, shape, chunks = tensors[name]
         written = sum(file.write(_bytes(chunk).data) for chunk in _chunks(chunks))
         if written != (size := _size(name, dtype, shape)):

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gadfly.hub.catalogue import DEFAULT, Catalogue
-from gadfly.hub.recommend import language_of, language_warning, memory_here, offer, recommend
+from gadfly.hub.recommend import language_of, language_warning, offer, recommend
 
 CATALOGUE = Catalogue.load()
 
@@ -77,7 +77,3 @@ def test_the_default_says_that_it_speaks_english():
 )
 def test_the_language_of_the_locale(environ, tag):
     assert language_of(environ) == tag
-
-
-def test_this_machine_has_memory():
-    assert memory_here() > 10_000_000

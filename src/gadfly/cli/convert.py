@@ -1,0 +1,108 @@
+"""gadfly convert: a model from one kind of file into another, quantised on the way."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+
+from gadfly.cli.progress import showing_progress
+from gadfly.convert.convert import Converted, Wanted, convert
+from gadfly.convert.importance import read_importance
+from gadfly.convert.mix import LOSSLESS, MIXES
+from gadfly.errors import NotFoundError
+from gadfly.hub.library import Library
+from gadfly.hub.progress import size_text
+from gadfly.llm import available_processors
+from gadfly.settings import home
+
+__all__ = ["SIZE", "command"]
+
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30}
+
+
+class Size(click.ParamType[int]):
+    """120GB, 1.5GiB or a number of bytes."""
+
+    name = "size"
+
+    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value.strip())
+        if match is None or match[2].upper() not in UNITS:
+            self.fail(f"{value!r} is not a size; write it as 120GB or 1.5GiB", param, ctx)
+        return int(float(match[1]) * UNITS[match[2].upper()])
+
+
+SIZE = Size()
+
+
+@click.command("convert")
+@click.argument("source")
+@click.argument("target", type=click.Path(path_type=Path))
+@click.option("--as", "format_name", metavar="FORMAT", help=f"{', '.join(MIXES)}; {LOSSLESS} keeps Grok-1's own codes.")
+@click.option("--target-size", type=SIZE, help="As good as it gets in so many bytes: 120GB. Instead of --as.")
+@click.option("--pure", is_flag=True, help="The same format for all matrices, instead of more bits where they matter.")
+@click.option(
+    "--importance", type=click.Path(path_type=Path), help="What gadfly calibrate measured: spares what counts."
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON on stdout.")
+def command(
+    source: str,
+    target: Path,
+    format_name: str | None,
+    target_size: int | None,
+    pure: bool,
+    importance: Path | None,
+    threads: int | None,
+    as_json: bool,
+) -> None:
+    """Convert a model, in bounded memory, going on where an interrupted conversion stopped.
+
+    SOURCE is a model that is here (gadfly list), a .gguf, a folder of safetensors or one with a Grok release.
+    TARGET is a .gguf or, with any other name, a new folder of safetensors. Without --as: q4_k in a .gguf, else bf16.
+
+    \b
+    gadfly convert ./Llama-3.2-1B-Instruct llama.gguf --as q5_k
+    gadfly convert ./grok-1 grok-1.gguf --target-size 120GB
+    gadfly convert ./grok-1 ./grok-1-int8 --as int8
+    gadfly convert smollm2 smollm2-q8_0.gguf --as q8_0 --pure
+    """
+    if format_name and target_size:
+        raise click.UsageError("--as and --target-size exclude each other.")
+    path = Library(home()).resolve(source)
+    if path is None:
+        raise NotFoundError(
+            f"there is no model {source!r} here; see `gadfly list`, or give the path of a file or folder"
+        )
+    wanted = Wanted(format_name, target_size, pure, read_importance(importance) if importance else {})
+    with showing_progress() as progress:
+        done = convert(path, target, wanted, threads or available_processors(), progress)
+    if as_json:
+        click.echo(json.dumps(facts(done)))
+    else:
+        for line in lines(done):
+            click.echo(line)
+
+
+def facts(done: Converted) -> dict[str, object]:
+    return {
+        "path": str(done.path),
+        "size": done.size,
+        "parameters": done.parameters,
+        "bits_per_weight": round(done.bits, 4),
+        "formats": dict(done.formats),
+        "notes": list(done.notes),
+    }
+
+
+def lines(done: Converted) -> list[str]:
+    """What a person reads."""
+    shares = ", ".join(f"{name} {count / done.parameters:.1%}" for name, count in done.formats.items())
+    return [
+        f"{done.path}: {size_text(done.size)}, {done.bits:.2f} bits per weight ({shares}).",
+        *done.notes,
+        f"Try it: gadfly run {done.path} 'Once upon a time'",
+    ]

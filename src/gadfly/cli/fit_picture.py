@@ -1,0 +1,270 @@
+"""What `gadfly fit` shows: sentences, a picture of memory, tables for 80 columns; and the same as facts for programs.
+
+Nothing is decided here. Colour says nothing that words do not say; without a terminal there is none.
+"""
+
+import sys
+from collections.abc import Sequence
+from textwrap import wrap
+from typing import Any
+
+from gadfly.evaluate.fit import cache_bytes_per_token
+from gadfly.evaluate.fit_report import Report, Row, verdict
+from gadfly.evaluate.machine import processor
+from gadfly.hub.catalogue import Model
+from gadfly.hub.progress import size_text
+from gadfly.model.cost import Cost
+
+__all__ = ["catalogue_lines", "report_facts", "report_lines", "show"]
+
+WIDTH = 79
+BAR = 54
+COMFORT = {"comfortable": "yes", "tight": "only just", "no": "no"}
+Line = str | list[tuple[str, str]]  # plain, or pieces with a style each
+
+
+def show(lines: Sequence[Line]) -> None:
+    """Print, with colour if stdout is a terminal that wants it."""
+    from rich.console import Console
+    from rich.text import Text
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        text: Text = Text(line) if isinstance(line, str) else Text.assemble(*line)
+        console.print(text)
+
+
+def report_lines(told: Report, instead: Model | None) -> list[Line]:
+    """Everything about one model."""
+    lines: list[Line] = [*wrap(verdict(told), WIDTH)]
+    if speed := speed_sentence(told):
+        lines += wrap(speed, WIDTH)
+    lines += ["", *memory_picture(told), ""]
+    lines += table([heading(told), *(cells(row, told) for row in shown_rows(told))])
+    if any(row.kernel != row.version.name for row in shown_rows(told)):
+        lines += wrap("* There is no kernel for this format yet; it is held in memory as the one named.", WIDTH)
+    lines += ["", *wrap(disk_sentence(told), WIDTH), *wrap(cache_sentence(told), WIDTH)]
+    lines += wrap(machine_sentence(told), WIDTH)
+    if instead is not None:
+        more = f"The largest in the catalogue that fits comfortably is {instead.name}: gadfly pull {instead.name}"
+        lines += ["", *wrap(more, WIDTH)]
+    return lines
+
+
+def shown_rows(told: Report) -> list[Row]:
+    """The file there is comes first, marked by `heading`'s column; then what else the model could be."""
+    return [told.given, *told.rows]
+
+
+def heading(told: Report) -> tuple[str, ...]:
+    speeds = ("READS", "WRITES") if told.machine.speeds else ()
+    return ("PRECISION", "DISK", "MEMORY", "FITS", *speeds)
+
+
+def cells(row: Row, told: Report) -> tuple[str, ...]:
+    name = row.version.name
+    if row is told.given:
+        name += ", the file here" if told.candidate.here else ", as published"
+    if row.kernel != row.version.name:
+        name += f" * {row.kernel}"
+    speeds: tuple[str, ...] = ()
+    if told.machine.speeds:
+        fast = row.prediction
+        speeds = (rate(fast.prefill), rate(fast.decode)) if fast else ("-", "-")
+    return (name, size_text(row.version.file), size_text(row.needs.total), COMFORT[row.comfort], *speeds)
+
+
+def speed_sentence(told: Report) -> str:
+    if told.chosen and told.chosen.prediction:
+        fast = told.chosen.prediction
+        return (
+            f"It would read about {rate(fast.prefill)} and write about {rate(fast.decode)} (tokens per second; a token "
+            f"is most of a word), after a prompt of {fast.prompt} tokens, bound by {fast.bound}."
+        )
+    if told.chosen is None and told.streamed:
+        flow = told.streamed
+        return (
+            f"Read from disk as it goes, it would write {rate(flow.decode)} tokens per second: {flow.resident:.0%} of "
+            f"its experts have room in memory, so each token waits for {size_text(round(flow.read_per_token))} from a "
+            f"disk that gives {size_text(round(disk(told)))} per second. {flow.many} conversations at once would share "
+            f"the reading and write {rate(flow.decode_many)} together. Gadfly does not do this yet: today all of a "
+            "model has to be in memory."
+        )
+    if told.chosen is None:
+        return "Gadfly cannot read a model from disk as it goes yet: all of it has to be in memory."
+    return ""
+
+
+def disk(told: Report) -> float:
+    speeds = told.machine.speeds
+    return speeds.disk or 0.0 if speeds else 0.0
+
+
+def disk_sentence(told: Report) -> str:
+    free = f"the disk for models has {size_text(told.machine.disk_free)} free"
+    if told.candidate.here:
+        return "Nothing has to be fetched: it is here."
+    return f"To fetch: {size_text(told.download)}; {free}."
+
+
+def cache_sentence(told: Report) -> str:
+    per_token, most = told.given.needs.cache_per_token, told.candidate.spec.context
+    sizes = [f"{size_text(per_token * n)} for {n:,}" for n in cache_sizes(most)]
+    return f"The cache takes {size_text(per_token)} per token of context: {', '.join(sizes)}."
+
+
+def cache_sizes(most: int) -> list[int]:
+    return [n for n in (2048, 8192) if n < most] + [most]
+
+
+def machine_sentence(told: Report) -> str:
+    speeds = told.machine.speeds
+    if speeds is None:
+        return "Nothing was measured (--no-probe), so there are no speeds."
+    reads = f", its disk {size_text(round(speeds.disk))}/s" if speeds.disk else ", its disk could not be measured"
+    return (
+        f"Measured with {speeds.threads} threads on {processor()}: memory gives "
+        f"{size_text(round(speeds.read_bandwidth))}/s{reads}."
+    )
+
+
+def memory_picture(told: Report) -> list[Line]:
+    """What the model takes above what the machine has, to one scale."""
+    row = told.chosen or told.four_bits
+    memory = told.machine.memory
+    scale = max(memory.total, row.needs.total)
+    needed = [(row.needs.weights, "weights"), (row.needs.beside_weights, "work")]
+    had = [(memory.total - memory.available, "use"), (memory.available, "free")]
+    marks = _marks()
+    words = {"weights": "weights", "work": "cache and work", "use": "in use", "free": "free"}
+    return [
+        [("model    ", ""), *bar(needed, scale, marks), (f"  {size_text(row.needs.total)}", "")],
+        [("machine  ", ""), *bar(had, scale, marks), (f"  {size_text(memory.total)}", "")],
+        " " * 9 + "  ".join(f"{marks[kind]} {word}" for kind, word in words.items()),
+    ]
+
+
+def _marks() -> dict[str, str]:
+    """Shades where stdout can show them, else letters."""
+    shades = {"weights": "█", "work": "▓", "use": "▒", "free": "░"}
+    try:
+        "".join(shades.values()).encode(sys.stdout.encoding or "ascii")
+    except (UnicodeEncodeError, LookupError):
+        return {"weights": "#", "work": "+", "use": "x", "free": "."}
+    return shades
+
+
+STYLES = {"weights": "cyan", "work": "blue", "use": "magenta", "free": "green"}
+
+
+def bar(parts: Sequence[tuple[int, str]], scale: int, marks: dict[str, str]) -> list[tuple[str, str]]:
+    """Parts laid end to end, `scale` bytes to the whole width; whatever is there at all gets a mark."""
+    pieces, done = [], 0
+    for size, kind in parts:
+        width = max(1, round(BAR * size / scale)) if size else 0
+        width = min(width, BAR - done)
+        pieces.append((marks[kind] * width, STYLES[kind]))
+        done += width
+    return [*pieces, (" " * (BAR - done), "")]
+
+
+def catalogue_lines(told: Sequence[Report]) -> list[Line]:
+    """A line for each model, as it would be run here."""
+    speeds = ("READS", "WRITES") if told[0].machine.speeds else ()
+    rows = [("MODEL", "TO FETCH", "MEMORY", "AS", "FITS", "RUNS", *speeds)]
+    for each in told:
+        row = each.chosen or each.four_bits
+        fast = (rate(row.prediction.prefill), rate(row.prediction.decode)) if row.prediction else ("-", "-")
+        rows.append(
+            (
+                each.candidate.name,
+                size_text(each.download) if each.download else "here",
+                size_text(row.needs.total),
+                row.version.name,
+                COMFORT[row.comfort],
+                "yes" if each.runs else "not yet" if each.candidate.obstacle else "no",
+                *(fast if speeds else ()),
+            )
+        )
+    memory = told[0].machine.memory
+    return [
+        *table(rows),
+        "",
+        f"This machine has {size_text(memory.total)} of memory, {size_text(memory.available)} of them free. READS and",
+        "WRITES are tokens per second, expected. More about one: gadfly fit MODEL",
+    ]
+
+
+def table(rows: Sequence[tuple[str, ...]]) -> list[Line]:
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+
+
+def rate(per_second: float) -> str:
+    """Tokens per second with two digits that mean something: a prediction has no more."""
+    return f"{per_second:.2g}" if per_second < 10 else f"{float(f'{per_second:.2g}'):.0f}"
+
+
+def report_facts(told: Report, instead: Model | None) -> dict[str, Any]:
+    """What programs read: bytes, and tokens per second. Keys are added, never renamed."""
+    candidate, machine, speeds = told.candidate, told.machine, told.machine.speeds
+    cost = Cost.of(candidate.spec, candidate.tied)
+    per_token = cache_bytes_per_token(candidate.spec)
+    return {
+        "model": candidate.name,
+        "verdict": verdict(told),
+        "runs": told.runs,
+        "obstacle": candidate.obstacle,
+        "here": candidate.here,
+        "parameters": cost.parameters,
+        "active_parameters": cost.matrix_parameters,
+        "context": told.context,
+        "cache_bytes_per_token": per_token,
+        "cache_bytes": {str(n): per_token * n for n in cache_sizes(candidate.spec.context)},
+        "download_bytes": told.download,
+        "published": row_facts(told.given),
+        "chosen": row_facts(told.chosen) if told.chosen else None,
+        "precisions": [row_facts(row) for row in told.rows],
+        "streamed": told.streamed
+        and {
+            "implemented": False,
+            "precision": told.four_bits.version.name,
+            "resident_share_of_experts": told.streamed.resident,
+            "bytes_read_per_token": told.streamed.read_per_token,
+            "decode_tokens_per_s": told.streamed.decode,
+            "sequences_together": told.streamed.many,
+            "decode_tokens_per_s_together": told.streamed.decode_many,
+        },
+        "instead": instead.name if instead else None,
+        "machine": {
+            "processor": processor(),
+            "memory_bytes": machine.memory.total,
+            "available_bytes": machine.memory.available,
+            "disk_free_bytes": machine.disk_free,
+            "threads": speeds.threads if speeds else None,
+            "read_bandwidth_bytes_per_s": speeds.read_bandwidth if speeds else None,
+            "disk_bytes_per_s": speeds.disk if speeds else None,
+            "kernels": {
+                name: {"bytes_per_s": kernel.reads, "operations_per_s": kernel.computes}
+                for name, kernel in (speeds.kernels.items() if speeds else ())
+            },
+        },
+    }
+
+
+def row_facts(row: Row) -> dict[str, Any]:
+    fast = row.prediction
+    return {
+        "precision": row.version.name,
+        "held_as": row.kernel,
+        "file_bytes": row.version.file,
+        "memory_bytes": row.needs.total,
+        "weights_bytes": row.needs.weights,
+        "cache_bytes": row.needs.cache,
+        "activation_bytes": row.needs.activations,
+        "fits": row.comfort,
+        "prefill_tokens_per_s": fast.prefill if fast else None,
+        "decode_tokens_per_s": fast.decode if fast else None,
+        "prompt_tokens": fast.prompt if fast else None,
+        "bound_by": fast.bound if fast else None,
+    }

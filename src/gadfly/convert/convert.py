@@ -1,0 +1,226 @@
+"""From any model that opens to a GGUF file or a Hugging Face folder, quantised on the way.
+
+    SOURCE -> weight tree -> tensors of the target -> plan -> .TARGET.converting/ -> checked -> TARGET
+
+What stands under the name of the target is whole. Until then everything lies in a folder beside it, which an
+interrupted conversion leaves and the next one with the same question goes on with.
+"""
+
+import shutil
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from pathlib import Path
+
+from gadfly.convert.budget import choose_for, measure_with
+from gadfly.convert.encoding import Encoding
+from gadfly.convert.importance import Importance, by_path
+from gadfly.convert.journal import Journal
+from gadfly.convert.layout import Choose, folder_plans, gguf_plan
+from gadfly.convert.mix import LOSSLESS, Mix
+from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
+from gadfly.convert.surroundings import Entries, folder_files, gguf_metadata
+from gadfly.convert.write import Observer, verify, write
+from gadfly.errors import CapacityError, RequestError
+from gadfly.hub.disk import lock
+from gadfly.spec import MoE, Parallel
+from gadfly.weight import Int8, Plain, Quantised
+from gadfly.weights.disk import new_file, sync_folder, writing
+from gadfly.weights.export import OutTensor, export
+from gadfly.weights.gguf_writer import ALIGNMENT
+from gadfly.weights.load import ModelFile, open_model
+
+__all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan"]
+
+SPARE = 16_000_000  # bytes of the disk that stay free
+JOURNAL, LOCK = "journal", "lock"
+DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """`format` is a name of MIXES, LOSSLESS, or None for what suits the target; or `size` in bytes says how much.
+
+    `importance` are mean squares of activations by the names of GGUF tensors: see `gadfly.convert.importance`.
+    """
+
+    format: str | None = None
+    size: int | None = None
+    pure: bool = False
+    importance: Importance = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Converted:
+    path: Path
+    size: int  # bytes
+    parameters: int
+    formats: Mapping[str, int]  # weights in each
+    notes: tuple[str, ...]
+    sha256: Mapping[str, str]  # of files of tensors, by name
+
+    @property
+    def bits(self) -> float:
+        """Per weight."""
+        return 8 * self.size / self.parameters
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All files of the target: those of tensors, and small ones by name."""
+
+    tensors: list[FilePlan]
+    others: Mapping[str, bytes]
+    notes: tuple[str, ...]
+
+    @property
+    def size(self) -> int:
+        return sum(file.size for file in self.tensors) + sum(map(len, self.others.values()))
+
+    def result(self, path: Path, sha256: Mapping[str, str]) -> Converted:
+        pieces = [piece for file in self.tensors for piece in file.pieces]
+        formats: Counter[str] = Counter()
+        for piece in pieces:
+            if piece.format != SCALES and not piece.tensor.path.startswith("spec."):
+                formats[piece.format] += piece.tensor.parameters
+        return Converted(path, self.size, sum(formats.values()), dict(formats.most_common()), self.notes, sha256)
+
+
+def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: Observer) -> Converted:
+    """Convert a model. A target that ends in .gguf is a file, any other a folder.
+
+    Raises RequestError for a target that exists or a format that it cannot have, CapacityError if the disk is too
+    small, ModelFileError for what is wrong with the source.
+    """
+    if target.exists():
+        raise RequestError(f"{target} exists; remove it or choose another name")
+    return convert_model(open_model(source), _state(source), target, wanted, threads, progress)
+
+
+def convert_model(
+    model: ModelFile,
+    source: str,
+    target: Path,
+    wanted: Wanted,
+    threads: int,
+    progress: Observer,
+    planned_for: Callable[[Plan], Callable[[Sequence[Piece]], None]] = lambda _: lambda _: None,
+) -> Converted:
+    """`source` stands for everything that is read. `planned_for` sees the plan and returns who is told of pieces that
+    are on disk for good.
+    """
+    encoding = Encoding(threads, by_path(wanted.importance, model.page.gguf.names))
+    planned = plan(model, target, wanted, encoding)
+    told = planned_for(planned)
+
+    def finished(pieces: Sequence[Piece]) -> None:
+        model.release()
+        told(pieces)
+
+    aside = target.absolute().with_name(f".{target.name}.converting")
+    with writing(target):
+        aside.mkdir(parents=True, exist_ok=True)
+    with lock(aside / LOCK, lambda: None):
+        _require_room(aside, planned.size)
+        journal = Journal(aside / JOURNAL, digest(planned.tensors, _fingerprint(source, wanted)))
+        try:
+            write(aside, planned.tensors, journal, encoding.encode, progress, finished)
+            with writing(target):
+                for name, content in planned.others.items():
+                    (aside / name).unlink(missing_ok=True)
+                    with new_file(aside / name) as file:
+                        file.write(content)
+            digests = verify(aside, planned.tensors, journal, progress)
+        finally:
+            journal.close()
+        open_model(aside / target.name if target.suffix == ".gguf" else aside)
+        _put_in_place(aside, target)
+    return planned.result(target, digests)
+
+
+def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> Plan:
+    """What `convert` would write. Raises as it does."""
+    to_gguf = target.suffix == ".gguf"
+    dialect = model.page.gguf if to_gguf else model.page.hf
+    tensors = export(model.weights, model.spec, dialect)
+    if not to_gguf:
+        choose, dtype = _for_folder(wanted, tensors, model.path)
+        files, index = folder_plans(tensors, choose)
+        return Plan(files, {**folder_files(model, dtype), **index}, ())
+    for path, values in model.page.tensors(model.spec).items():
+        entry = dialect.names.entry(path)
+        assert entry is not None, path
+        tensors.append(OutTensor(entry.name, path, values.shape, (Plain(values),)))
+    metadata = gguf_metadata(model, wanted.format)
+    choose = _for_gguf(wanted, model, tensors, metadata, encoding)
+    return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, model.page.notes(model.spec))
+
+
+def _for_gguf(
+    wanted: Wanted, model: ModelFile, tensors: list[OutTensor], metadata: Entries, encoding: Encoding
+) -> Choose:
+    experts = any(isinstance(block.ffn, MoE | Parallel) for block in model.spec.blocks)
+    if wanted.size is None:
+        return Mix.named(wanted.format or "q4_k", wanted.pure, experts).choose
+    header = gguf_plan("", metadata, tensors, lambda _: "F32").header
+    others = len(header) + ALIGNMENT * (len(tensors) + 1)
+    formats, _ = choose_for(wanted.size, others, tensors, measure_with(encoding.encode_matrix))
+    return lambda tensor: formats[tensor.name]
+
+
+def _for_folder(wanted: Wanted, tensors: list[OutTensor], source: Path) -> tuple[Choose, str]:
+    """And what config.json calls the type of most weights."""
+    if wanted.size is not None:
+        raise RequestError("a size can be aimed at in a .gguf file only; give the target that ending")
+    if wanted.format == LOSSLESS:
+        if not any(isinstance(part, Int8) for tensor in tensors for part in tensor.parts):
+            raise RequestError(f"{source} has no int8 weights to keep; --as {LOSSLESS} is for Grok-1's release")
+        return _as_it_is, "bfloat16"
+    name = (wanted.format or "bf16").upper()
+    if name not in DTYPES:
+        raise RequestError(
+            f"a folder of safetensors holds bf16, f16, f32 or int8, not {wanted.format}; end the target in .gguf"
+        )
+    return lambda tensor: "F32" if tensor.path.endswith("router") else name, DTYPES[name]
+
+
+def _as_it_is(tensor: OutTensor) -> str:
+    part = tensor.parts[0]
+    if isinstance(part, Int8):
+        return CODES
+    return part.format if isinstance(part, Quantised) and part.format in ("F16", "BF16") else "F32"
+
+
+def _require_room(aside: Path, size: int) -> None:
+    held = sum(path.stat().st_blocks * 512 for path in aside.iterdir())
+    free = shutil.disk_usage(aside).free
+    if size - held + SPARE > free:
+        raise CapacityError(
+            f"{aside.parent} has {free / 1e9:.1f} GB free and {(size - held) / 1e9:.1f} GB more are needed; make room "
+            "or take a smaller quantisation"
+        )
+
+
+def _fingerprint(source: str, wanted: Wanted) -> str:
+    """Stands for everything that the bytes of the target depend on, beside its plan."""
+    importance = [(name, float(values.sum())) for name, values in sorted(wanted.importance.items())]
+    return repr((version("gadfly"), source, importance))
+
+
+def _state(source: Path) -> str:
+    paths = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
+    return repr([(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in paths])
+
+
+def _put_in_place(aside: Path, target: Path) -> None:
+    with writing(target):
+        for name in (JOURNAL, LOCK):
+            (aside / name).unlink()
+        sync_folder(aside)
+        if target.suffix == ".gguf":
+            (aside / target.name).rename(target)
+            aside.rmdir()
+        else:
+            aside.rename(target)
+        sync_folder(target.absolute().parent)

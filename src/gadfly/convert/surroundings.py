@@ -1,0 +1,103 @@
+"""What a target holds beside tensors: metadata of a GGUF file, the small files of a Hugging Face folder.
+
+What the source says of itself goes along: its tokenizer and chat template, its licence, and where the target is of the
+source's own kind, everything.
+"""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from gadfly.arch.decoder import typical
+from gadfly.arch.describe import describe_gguf
+from gadfly.arch.rope import describe_scaling
+from gadfly.weights.gguf_metadata import Metadata, Value
+from gadfly.weights.load import ModelFile
+
+__all__ = ["Entries", "folder_files", "gguf_metadata"]
+
+Entries = dict[str, Value | np.generic]
+
+# What llama.cpp calls a file by the format of most of its weights (llama.h, llama_ftype).
+FILE_TYPES = {
+    "F32": 0,
+    "F16": 1,
+    "Q4_0": 2,
+    "Q4_1": 3,
+    "Q8_0": 7,
+    "Q5_0": 8,
+    "Q5_1": 9,
+    "Q2_K": 10,
+    "Q3_K": 12,
+    "Q4_K": 15,
+    "Q5_K": 17,
+    "Q6_K": 18,
+    "IQ4_NL": 25,
+    "IQ4_XS": 30,
+    "BF16": 32,
+}
+OF_THE_FILE = ("general.file_type", "general.quantization_version", "general.alignment")  # not of the model
+KEPT_FILES = (
+    "LICENSE",
+    "LICENSE.txt",
+    "added_tokens.json",
+    "chat_template.jinja",
+    "generation_config.json",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer.tok.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
+LARGEST_KEPT = 2**28  # bytes
+
+
+def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
+    """`format_name` is that of most weights, None if there is no such."""
+    stated: Entries = {"general.quantization_version": np.uint32(2)}
+    if format_name and format_name.upper() in FILE_TYPES:
+        stated["general.file_type"] = np.uint32(FILE_TYPES[format_name.upper()])
+    if isinstance(model.metadata, Metadata):
+        return {**{key: model.metadata[key] for key in model.metadata if key not in OF_THE_FILE}, **stated}
+    described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
+    described["general.name"] = model.path.resolve().name
+    if isinstance(licence := model.metadata.get("general.license"), str):
+        described["general.license"] = licence
+    return {**described, **stated, **describe_gguf(model.page, model.spec), **tokenizer(model)}
+
+
+def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
+    """By name. `dtype` is what config.json calls that of most weights."""
+    tied = model.weights["output"] is model.weights["embedding"]
+    said: Mapping[str, Any] = model.metadata.get("config", {})
+    described = {
+        "architectures": [model.page.hf_name],
+        "model_type": model.page.model_type,
+        **model.page.describe(model.spec),
+        **({} if said else describe_scaling(typical(model.spec).rope)),
+        "tie_word_embeddings": tied,
+    }
+    config = {**described, **said, "torch_dtype": dtype}
+    config.pop("dtype", None)
+    files = {"config.json": (json.dumps(config, indent=2) + "\n").encode()}
+    if model.path.is_dir():
+        return {**files, **_kept(model.path)}
+    return {**files, **tokenizer_files(model)}
+
+
+def _kept(folder: Path) -> dict[str, bytes]:
+    paths = [folder / name for name in KEPT_FILES]
+    return {path.name: path.read_bytes() for path in paths if path.is_file() and path.stat().st_size <= LARGEST_KEPT}
+
+
+def tokenizer(model: ModelFile) -> Entries:
+    return {}
+
+
+def tokenizer_files(model: ModelFile) -> dict[str, bytes]:
+    return {}

@@ -1,0 +1,142 @@
+"""Whether a model will run on a machine, in which precision and how fast: everything `gadfly fit` says, as values.
+
+Pure: what the machine is and how fast it is are arguments. How it is shown: `gadfly.cli.fit`.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gadfly.evaluate.fit import FORMATS_TO_SHOW, Comfort, Held, Memory, Needs, Version, best, judge, needs, quantised
+from gadfly.evaluate.fit_speed import Prediction, Speeds, Streamed, predict, stream
+from gadfly.hub.progress import size_text
+from gadfly.spec import ModelSpec
+
+__all__ = ["Candidate", "Machine", "Report", "Row", "precisions", "report", "verdict"]
+
+FOUR_BITS = ("Q4_K", "Q4_0")  # as small as a model gets without becoming another one
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model somebody asks about. `given` is its file here or what is published; `obstacle` why no machine runs it."""
+
+    name: str
+    spec: ModelSpec
+    tied: bool
+    given: Version
+    here: bool
+    obstacle: str | None = None
+
+
+@dataclass(frozen=True)
+class Machine:
+    """What models are held against; bytes. Without `speeds` nothing is predicted."""
+
+    memory: Memory
+    disk_free: int
+    held: Mapping[str, Held]
+    speeds: Speeds | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """A model in one precision on this machine. `kernel` is the format that it is held as, by its name."""
+
+    version: Version
+    kernel: str
+    needs: Needs
+    comfort: Comfort
+    prediction: Prediction | None  # None: not measured, or it would not fit
+
+
+@dataclass(frozen=True)
+class Report:
+    candidate: Candidate
+    machine: Machine
+    context: int
+    given: Row
+    rows: tuple[Row, ...]  # the precisions it could have, the most precise first
+    chosen: Row | None  # what to run: the file that there is, else the best precision; None: nothing fits
+    four_bits: Row
+    streamed: Streamed | None  # what four bits would do from disk, where nothing fits and the disk was measured
+
+    @property
+    def download(self) -> int:
+        """Bytes still to be fetched."""
+        return 0 if self.candidate.here else self.given.version.file
+
+    @property
+    def has_disk(self) -> bool:
+        return self.download <= self.machine.disk_free
+
+    @property
+    def runs(self) -> bool:
+        return self.chosen is not None and self.has_disk and self.candidate.obstacle is None
+
+
+def precisions(candidate: Candidate) -> list[Version]:
+    """What the model could be, the most precise first."""
+    return [quantised(candidate.spec, candidate.tied, name) for name in FORMATS_TO_SHOW]
+
+
+def row(version: Version, machine: Machine, context: int) -> Row:
+    wanted = needs(version, machine.held, context)
+    comfort = judge(wanted, machine.memory)
+    fast = predict(version, machine.held, machine.speeds, min(512, context)) if machine.speeds else None
+    kernel = machine.held[version.name].kernel
+    return Row(version, kernel, wanted, comfort, fast if comfort != "no" else None)
+
+
+def report(candidate: Candidate, machine: Machine, context: int) -> Report:
+    """The model with a cache of `context` positions on the machine."""
+    versions = precisions(candidate)
+    rows = {version.name: row(version, machine, context) for version in versions}
+    given = row(candidate.given, machine, context)
+    four_bits = min((rows[name] for name in FOUR_BITS), key=lambda row: row.needs.total)
+    chosen: Row | None = given
+    if given.comfort == "no" or (candidate.obstacle and not candidate.here):
+        version = best(versions, lambda version: rows[version.name].comfort)
+        chosen = rows[version.name] if version else None
+    streamed = None
+    if chosen is None and machine.speeds and machine.speeds.disk:
+        decode = predict(four_bits.version, machine.held, machine.speeds, min(512, context)).decode
+        streamed = stream(four_bits.needs, machine.memory.available, candidate.spec, machine.speeds.disk, decode)
+    return Report(candidate, machine, context, given, tuple(rows.values()), chosen, four_bits, streamed)
+
+
+def verdict(told: Report) -> str:
+    """The answer in a sentence or two."""
+    name, has = told.candidate.name, size_text(told.machine.memory.total)
+    if told.chosen is None:
+        row = told.four_bits
+        return (
+            f"{name} will not run here: it needs {size_text(row.needs.total)} of memory as {row.version.name}, and "
+            f"this machine has {has}{_taken(told.machine.memory)}."
+        )
+    row = told.chosen
+    wants = f"{size_text(row.needs.total)} of memory as {row.version.name}"
+    if told.candidate.obstacle:
+        how = "would fit here" if row.comfort == "comfortable" else "would only just fit here"
+        return f"{name} {how} ({wants}, of {has}), but Gadfly cannot run it yet: {told.candidate.obstacle}."
+    if not told.has_disk:
+        return (
+            f"{name} will not run here: its files take {size_text(told.download)}, and the disk for models has "
+            f"{size_text(told.machine.disk_free)} left."
+        )
+    if row is not told.given:
+        return (
+            f"{name} will not run here as it is published: that needs {size_text(told.given.needs.total)} of memory as "
+            f"{told.given.version.name}, and this machine has {has}{_taken(told.machine.memory)}. A file in "
+            f"{row.version.name} would do: {wants}."
+        )
+    if row.comfort == "comfortable":
+        return f"{name} will run here comfortably: it needs {wants}, and this machine has {has}."
+    return (
+        f"{name} will run here, but only just: it needs {wants}, and this machine has {has}"
+        f"{_taken(told.machine.memory)}. Close what you can, or take a smaller model or --context."
+    )
+
+
+def _taken(memory: Memory) -> str:
+    taken = memory.total - memory.available
+    return f", of which {size_text(taken)} are in use" if taken > memory.total / 4 else ""

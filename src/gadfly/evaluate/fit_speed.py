@@ -1,0 +1,155 @@
+"""How fast a model would be on a machine: a step's time out of the speeds that were measured. Pure functions.
+
+    a step of n tokens =   Σ over matrices  max(bytes read / bandwidth of the kernel, operations / rate of the kernel)
+                         + layers · what a layer costs beside its matrices
+                         + n · elements of a layer · what an element costs
+                         + n · earlier positions · what attending to one costs
+
+Writing an answer is steps of one token, bound by memory; reading a prompt is steps of many, bound by arithmetic. Where
+experts do not fit into memory, those that are missing would be read from disk, which then is all that matters.
+Where the speeds come from: `gadfly.evaluate.fit_probe`.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from gadfly.evaluate.fit import STEP_TOKENS, Held, Needs, Version, hidden_width
+from gadfly.model.cost import expected_experts, matrices
+from gadfly.spec import ModelSpec
+
+__all__ = [
+    "Kernel",
+    "Prediction",
+    "Speeds",
+    "Streamed",
+    "attention_operations",
+    "layer_elements",
+    "matrix_seconds",
+    "predict",
+    "step_seconds",
+    "stream",
+]
+
+Times = Mapping[str, "Kernel"]
+
+
+@dataclass(frozen=True)
+class Kernel:
+    """Matrices of one layout: bytes per second with a token at a time, operations per second with many."""
+
+    reads: float
+    computes: float
+
+
+@dataclass(frozen=True)
+class Speeds:
+    """What was measured, with so many threads. Seconds, unless it says otherwise."""
+
+    threads: int
+    read_bandwidth: float  # bytes per second, of memory
+    kernels: Times
+    layer: float  # of a step, beside matrices and elements
+    element: float  # of a token, see `layer_elements`
+    attention_alone: float  # per operation, with one token at a time
+    attention_together: float  # per operation, with many
+    disk: float | None = None  # bytes per second, past the system's cache
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Tokens per second."""
+
+    prefill: float
+    decode: float
+    prompt: int  # tokens that are read, and after which is written
+    bound: str  # what decoding waits for: "memory" or "arithmetic and overhead"
+
+
+def predict(version: Version, held: Mapping[str, Held], speeds: Speeds, prompt: int = 512) -> Prediction:
+    """For a model that is in memory, alone: a prompt of so many tokens, then tokens one by one."""
+    reading, done = 0.0, 0
+    while done < prompt:
+        tokens = min(STEP_TOKENS, prompt - done)
+        reading += step_seconds(version, held, speeds, tokens, done)
+        done += tokens
+    writing = step_seconds(version, held, speeds, 1, prompt)
+    memory = matrix_seconds(version, held, speeds.kernels, 1) > writing / 2
+    return Prediction(prompt / reading, 1 / writing, prompt, "memory" if memory else "arithmetic and overhead")
+
+
+def step_seconds(version: Version, held: Mapping[str, Held], speeds: Speeds, tokens: int, position: int) -> float:
+    """A step of so many tokens of one sequence, the first of them at `position`."""
+    spec = version.spec
+    attention = speeds.attention_alone if tokens == 1 else speeds.attention_together
+    return (
+        matrix_seconds(version, held, speeds.kernels, tokens)
+        + len(spec.blocks) * speeds.layer
+        + tokens * layer_elements(spec) * speeds.element
+        + attention_operations(spec, tokens, position) * attention
+    )
+
+
+def matrix_seconds(version: Version, held: Mapping[str, Held], kernels: Times, tokens: int) -> float:
+    """Every matrix once; only the last token's logits are wanted."""
+    seconds = 0.0
+    for matrix in matrices(version.spec):
+        holding = held[version.format_of(matrix.path)]
+        kernel = kernels[holding.kernel]
+        rows = 1 if matrix.path == "output" else tokens
+        read = matrix.touched(rows) * holding.bytes_per_weight / kernel.reads
+        seconds += max(read, 2 * rows * matrix.per_token / kernel.computes)
+    return seconds
+
+
+def layer_elements(spec: ModelSpec) -> int:
+    """Numbers per token that are not products of matrices but normalised, turned, activated, rounded or added."""
+    return sum(
+        6 * spec.dim + (block.mixer.heads + block.mixer.kv_heads) * block.mixer.head_dim + 3 * hidden_width(block.ffn)
+        for block in spec.blocks
+    )
+
+
+def attention_operations(spec: ModelSpec, tokens: int, position: int) -> int:
+    """Of `tokens` tokens from `position` on, each of which attends to all positions up to its own that it can see."""
+    reach = range(position + 1, position + tokens + 1)
+    layers = Counter(block.mixer for block in spec.blocks)
+    return sum(
+        count * 4 * mixer.heads * mixer.head_dim * sum(min(seen, mixer.window or seen) for seen in reach)
+        for mixer, count in layers.items()
+    )
+
+
+@dataclass(frozen=True)
+class Streamed:
+    """A model whose experts are partly on disk. Tokens per second; bytes per token."""
+
+    resident: float  # share of the experts that has room in memory
+    read_per_token: float  # from disk
+    decode: float
+    decode_many: float  # all of `many` sequences together
+    many: int
+
+
+def stream(wanted: Needs, room: int, spec: ModelSpec, disk: float, decode: float, many: int = 16) -> Streamed | None:
+    """With `room` bytes of memory and a disk of `disk` bytes per second: reads hide computing, or the other way round.
+
+    `decode` is the speed with everything in memory. A token's experts are in memory as often as there is room for them.
+    None where not even the weights that every token meets have room, or there are no experts.
+    """
+    left = room - wanted.beside_weights - wanted.always
+    ffn = next((matrix for matrix in matrices(spec) if matrix.experts > 1), None)
+    if left < 0 or ffn is None:
+        return None
+    missing = max(0.0, 1 - left / wanted.experts)
+    alone, together = (
+        missing * wanted.experts * expected_experts(ffn.experts, ffn.selected, tokens) / ffn.experts
+        for tokens in (1, many)
+    )
+    return Streamed(
+        resident=1 - missing,
+        read_per_token=alone,
+        decode=1 / max(alone / disk, 1 / decode),
+        decode_many=many / max(together / disk, 1 / decode),
+        many=many,
+    )
