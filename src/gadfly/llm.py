@@ -7,7 +7,6 @@ Text goes in as it is or through the model's chat template (`prompt_ids`, `chat`
 threads may use one `LLM`: their requests share the engine's steps, and none changes another's answer.
 """
 
-import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
@@ -26,13 +25,13 @@ from gadfly.hub.library import Library
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
-from gadfly.settings import home
+from gadfly.settings import available_processors, home
 from gadfly.spec import ModelSpec
 from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, encode_chat
 from gadfly.weight import Weight, Weights
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["LLM", "Generation", "available_processors", "load"]
+__all__ = ["LLM", "Generation", "load"]
 
 PAGE_SIZE = 16
 STEP_TOKENS = 256  # each takes some tens of kilobytes of activations
@@ -72,11 +71,6 @@ def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, A
     if name == "reference":
         return Reference()
     raise RequestError(f"there is no backend {name!r}; choose native or reference")
-
-
-def available_processors() -> int:
-    """Processors that this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 class LLM:

@@ -17,7 +17,7 @@ import platformdirs
 
 from gadfly.errors import SettingsError
 
-__all__ = ["Origin", "Settings", "home", "load_settings"]
+__all__ = ["Origin", "Settings", "available_processors", "home", "load_settings"]
 
 Origin = Literal["default", "file", "environment", "flag"]
 
@@ -134,3 +134,8 @@ def _check(place: str, key: str, value: object, written: object) -> None:
         raise SettingsError(f"{place} is no setting; {hint}")
     if not rule.accepts(value):
         raise SettingsError(f"{place} is {written!r}; expected {rule.expected}")
+
+
+def available_processors() -> int:
+    """Processors that this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

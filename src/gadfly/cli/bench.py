@@ -51,7 +51,8 @@ def command(
     from gadfly.evaluate.llama_cpp import LlamaCpp
     from gadfly.evaluate.machine import peak_memory, processor, read_bandwidth
     from gadfly.evaluate.speed import Gadfly, Subject, measure
-    from gadfly.llm import available_processors, load
+    from gadfly.llm import load
+    from gadfly.settings import available_processors
 
     if min(prefill, decode, rounds) < 1:
         raise click.UsageError("--prefill, --decode and --rounds are at least 1")

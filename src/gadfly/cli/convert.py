@@ -13,8 +13,7 @@ from gadfly.convert.mix import LOSSLESS, MIXES
 from gadfly.errors import NotFoundError
 from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
-from gadfly.llm import available_processors
-from gadfly.settings import home
+from gadfly.settings import available_processors, home
 
 __all__ = ["SIZE", "command"]
 

@@ -42,7 +42,7 @@ def command(
     from gadfly.evaluate.fit_catalogue import nearest
     from gadfly.evaluate.fit_report import report
     from gadfly.hub.catalogue import Catalogue
-    from gadfly.llm import available_processors
+    from gadfly.settings import available_processors
 
     if threads is not None and not 1 <= threads <= 1024:
         raise click.UsageError("--threads is from 1 to 1024")

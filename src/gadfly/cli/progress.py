@@ -1,4 +1,4 @@
-"""Shows a pull on stderr: a bar on a terminal, a line now and then in a pipe or a log.
+"""Shows a pull or a conversion on stderr: a bar on a terminal, a line now and then in a pipe or a log.
 
 Neither says more than the other, and colour carries no meaning.
 """

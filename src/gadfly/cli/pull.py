@@ -4,12 +4,15 @@ import json
 
 import click
 
+from gadfly.cli.convert import SIZE
 from gadfly.cli.facts import entry_facts
 from gadfly.cli.progress import showing_progress
+from gadfly.convert.convert import Wanted
+from gadfly.convert.pull_as import pull_as
 from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
 from gadfly.hub.pull import Network, pull
-from gadfly.settings import home, load_settings
+from gadfly.settings import available_processors, home, load_settings
 
 __all__ = ["command"]
 
@@ -25,8 +28,17 @@ _KEPT = {
 @click.argument("model")
 @click.option("--name", help="What to call it here. Default: as the catalogue or the file does.")
 @click.option("--offline/--online", default=None, help="Never use the network; only own files can be taken in then.")
+@click.option("--as", "format_name", metavar="FORMAT", help="Convert what its makers publish, on the way: q4_k, q6_k …")
+@click.option("--target-size", type=SIZE, help="The same, as good as it gets in so many bytes: 120GB.")
 @click.option("--json", "as_json", is_flag=True, help="Print the entry as JSON on stdout.")
-def command(model: str, name: str | None, offline: bool | None, as_json: bool) -> None:
+def command(
+    model: str,
+    name: str | None,
+    offline: bool | None,
+    format_name: str | None,
+    target_size: int | None,
+    as_json: bool,
+) -> None:
     """Bring a model to this machine, checked, and continued where an earlier pull was interrupted.
 
     MODEL is a name (gadfly list --all), owner/repository[:file or quantisation] of a Hugging Face hub, the address of
@@ -38,10 +50,18 @@ def command(model: str, name: str | None, offline: bool | None, as_json: bool) -
     gadfly pull bartowski/EuroLLM-9B-Instruct-GGUF:Q4_K_M --name euro
     gadfly pull https://example.org/model.gguf
     gadfly pull ./model.gguf
+    gadfly pull grok-1 --as q4_k
     """
+    if format_name and target_size:
+        raise click.UsageError("--as and --target-size exclude each other.")
     settings = load_settings({"offline": offline})
     with showing_progress() as progress:
-        pulled = pull(model, Library(home()), Network.from_environment(offline=settings.offline), progress, name)
+        library, network = Library(home()), Network.from_environment(offline=settings.offline)
+        if format_name or target_size:
+            wanted = Wanted(format_name, target_size)
+            pulled = pull_as(model, library, network, wanted, available_processors(), progress, name)
+        else:
+            pulled = pull(model, library, network, progress, name)
     entry = pulled.entry
     if as_json:
         click.echo(json.dumps({**entry_facts(entry), "new": pulled.new}))

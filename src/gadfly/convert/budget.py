@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from gadfly.convert.mix import LADDER, fitting, is_small
 from gadfly.convert.plan import piece_bytes
 from gadfly.errors import RequestError
+from gadfly.hub.progress import size_text
 from gadfly.quant import decode
 from gadfly.weight import Stored
 from gadfly.weights.export import OutTensor
@@ -53,7 +54,7 @@ def choose_for(
     left = size - others - sum(row[0] for row in sizes)
     if left < 0:
         raise RequestError(
-            f"the smallest this model can be is {(size - left) / 1e9:.3f} GB, not {size / 1e9:.3f}; take a larger size"
+            f"the smallest this model can be is {size_text(size - left)}, not {size_text(size)}; take a larger size"
         )
 
     def steps(tensor: int) -> list[_Step]:

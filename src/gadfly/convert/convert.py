@@ -21,9 +21,10 @@ from gadfly.convert.layout import Choose, folder_plans, gguf_plan
 from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
 from gadfly.convert.surroundings import Entries, folder_files, gguf_metadata
-from gadfly.convert.write import Observer, verify, write
+from gadfly.convert.write import verify, write
 from gadfly.errors import CapacityError, RequestError
 from gadfly.hub.disk import lock
+from gadfly.hub.progress import Progress, size_text
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
 from gadfly.weights.disk import new_file, sync_folder, writing
@@ -87,7 +88,7 @@ class Plan:
         return Converted(path, self.size, sum(formats.values()), dict(formats.most_common()), self.notes, sha256)
 
 
-def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: Observer) -> Converted:
+def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: Progress) -> Converted:
     """Convert a model. A target that ends in .gguf is a file, any other a folder.
 
     Raises RequestError for a target that exists or a format that it cannot have, CapacityError if the disk is too
@@ -104,7 +105,7 @@ def convert_model(
     target: Path,
     wanted: Wanted,
     threads: int,
-    progress: Observer,
+    progress: Progress,
     planned_for: Callable[[Plan], Callable[[Sequence[Piece]], None]] = lambda _: lambda _: None,
 ) -> Converted:
     """`source` stands for everything that is read. `planned_for` sees the plan and returns who is told of pieces that
@@ -124,6 +125,9 @@ def convert_model(
     with lock(aside / LOCK, lambda: None):
         _require_room(aside, planned.size)
         journal = Journal(aside / JOURNAL, digest(planned.tensors, _fingerprint(source, wanted)))
+        progress.note(
+            "going on where the last conversion stopped" if journal.marks else f"writing {size_text(planned.size)}"
+        )
         try:
             write(aside, planned.tensors, journal, encoding.encode, progress, finished)
             with writing(target):

@@ -5,17 +5,16 @@ weight is `Deferred`: the first who asks for its numbers has its file fetched. W
 is told by `files_of`, so that they can be discarded after it.
 """
 
-import json
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from struct import unpack
 
 from gadfly.arch import Config, Page, grok1, page_for
-from gadfly.arch.grok1_release import Hyperparameters, release_layout
+from gadfly.arch.grok1_release import Hyperparameters, read_hyperparameters, release_layout
 from gadfly.convert.fetched import Fetched
 from gadfly.convert.surroundings import KEPT_FILES
 from gadfly.errors import DownloadError, UnsupportedError
-from gadfly.hub.progress import Progress, size_text
+from gadfly.hub.progress import Progress
 from gadfly.names import NameTable
 from gadfly.weight import Deferred, Weight, Weights
 from gadfly.weights.assemble import assemble
@@ -68,7 +67,10 @@ def open_remote(fetched: Fetched, tokenizer: Path | None, progress: Progress) ->
 
 
 def _grok1(fetched: Fetched, tokenizer: Path | None) -> Remote:
-    known = Hyperparameters()
+    config = fetched.small("config.json") if "config.json" in fetched.files else None
+    known = read_hyperparameters(config) if config else Hyperparameters()
+    if "tokenizer.model" in fetched.files:
+        tokenizer = fetched.small("tokenizer.model")
     layout = {tensor.name: f"ckpt-0/{tensor.file_name}" for tensor in release_layout(known)}
     if missing := sorted(set(layout.values()) - fetched.files.keys()):
         raise DownloadError(f"the repository is no whole Grok-1: {missing[0]} and {len(missing) - 1} more are missing")
@@ -142,8 +144,8 @@ class DeferredTensors(FolderTensors):
         super().__init__(hollow)
         if hollow.pieces:
             raise UnsupportedError(
-                f"{next(iter(hollow.pieces))!r} comes in {len(next(iter(hollow.pieces.values())))} pieces, each in a file "
-                "of its own; fetch the whole repository and convert its folder"
+                f"{next(iter(hollow.pieces))!r} comes in pieces, each in a file of its own; fetch the whole repository "
+                "and convert its folder"
             )
         self.fetched = fetched
         self.places = hollow.file_of

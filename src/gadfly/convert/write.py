@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,9 +19,10 @@ from numpy.typing import NDArray
 from gadfly.convert.journal import Journal, Mark
 from gadfly.convert.plan import FilePlan, Piece
 from gadfly.errors import ModelFileError
+from gadfly.hub.progress import Progress
 from gadfly.weights.disk import writing
 
-__all__ = ["Encode", "Observer", "verify", "write"]
+__all__ = ["Encode", "verify", "write"]
 
 STRETCH = 2**22  # weights that are encoded together
 CHECKPOINT = 2**28  # bytes after which the disk is made to hold what was written
@@ -30,17 +31,12 @@ BLOCK = 2**22  # bytes that are read together when checking
 Encode = Callable[[Piece, int, range], NDArray[np.uint8]]  # of the piece's part of this number, these rows
 
 
-class Observer(Protocol):
-    def advance(self, done: int, total: int | None) -> None:
-        """`done` of `total` bytes are written."""
-
-
 def write(
     folder: Path,
     files: Sequence[FilePlan],
     journal: Journal,
     encode: Encode,
-    progress: Observer,
+    progress: Progress,
     finished: Callable[[Sequence[Piece]], None] = lambda _: None,
 ) -> None:
     """Write all files of a plan into `folder`; `finished` is told of pieces once all their bytes are on disk.
@@ -59,9 +55,10 @@ def write(
             output.close()
 
 
-def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Observer) -> dict[str, str]:
+def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Progress) -> dict[str, str]:
     """Read everything back: the sha256 of every file. Raises ModelFileError if it is not what was written."""
-    done, total = 0, sum(file.size for file in files)
+    progress.note("reading it back")
+    done, total = 0, sum(piece.size for file in files for piece in file.pieces)
     digests = {}
     for f, file in enumerate(files):
         path, whole = folder / file.name, hashlib.sha256()
@@ -96,7 +93,7 @@ class _Output:
         folder: Path,
         files: Sequence[FilePlan],
         journal: Journal,
-        progress: Observer,
+        progress: Progress,
         writer: ThreadPoolExecutor,
         finished: Callable[[Sequence[Piece]], None],
     ) -> None:
@@ -109,7 +106,7 @@ class _Output:
         self.marks: dict[tuple[int, int], Mark] = {}
         self.dirty = 0  # bytes written since the last checkpoint
         self.total = sum(piece.size for file in files for piece in file.pieces)
-        self.done = 0
+        self.done = sum(mark.rows * files[f].pieces[p].row_bytes for (f, p), mark in journal.marks.items())
         self.opened: list[int] = []
         for file in files:
             opened = os.open(folder / file.name, os.O_RDWR | os.O_CREAT, 0o644)
@@ -120,7 +117,6 @@ class _Output:
     def write(self, f: int, p: int, piece: Piece, encode: Encode) -> None:
         mark = self.journal.marks.get((f, p), Mark(f, p, 0, 0))
         row, crc = mark.rows, mark.crc
-        self._advance(row * piece.row_bytes)
         most = max(1, STRETCH // piece.tensor.columns)
         for part, rows in _stretches(piece, row, most):
             data = np.ascontiguousarray(encode(piece, part, rows))

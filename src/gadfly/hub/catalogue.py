@@ -61,6 +61,8 @@ class Model:
     format: str  # of most weights in its files or, without files, in what its makers publish
     shape: Shape
     files: tuple[Wanted, ...] = ()
+    weights: str | None = None  # the repository of what its makers publish, for `gadfly pull --as`
+    tokenizer: Wanted | None = None  # for that, where the repository has none
 
     @property
     def size(self) -> int | None:
@@ -136,13 +138,18 @@ def _matches(pattern: re.Pattern[str], value: object) -> bool:
 def _model(name: str, table: object, where: str) -> Model:
     if not NAME.fullmatch(name):
         raise SettingsError(f"{where} is no name for a model; expected lower-case letters, digits and . _ -")
-    values = dict(_table(table, where, {*_KEYS, "files"}))
+    values = dict(_table(table, where, {*_KEYS, "files", "weights", "tokenizer"}))
     for key, (expected, accepts) in _KEYS.items():
         if key not in values or not accepts(values[key]):
             raise SettingsError(f"{where}.{key} is {values.get(key)!r}; expected {expected}")
     wanted = tuple(_each(values.pop("files", []), f"{where}.files", _wanted))
-    if values["status"] == "runs" and not wanted:
-        raise SettingsError(f"{where}.files is missing; a model that runs has at least one")
+    weights = values.get("weights")
+    if weights is not None and not _matches(_REPOSITORY, weights):
+        raise SettingsError(f"{where}.weights is {weights!r}; expected a repository, owner/name")
+    if values["status"] == "runs" and not wanted and weights is None:
+        raise SettingsError(f"{where}.files is missing; a model that runs has at least one, or weights")
+    if "tokenizer" in values:
+        values["tokenizer"] = _wanted(values["tokenizer"], f"{where}.tokenizer")
     shape = _shape(values["shape"], f"{where}.shape")
     return Model(name, **{**values, "languages": tuple(values["languages"]), "shape": shape}, files=wanted)
 

@@ -47,6 +47,11 @@ def plan(
     match reference:
         case Name():
             model = catalogue_model(reference.name, library)
+            if not model.files:
+                raise UnsupportedError(
+                    f"of {model.name} there are only the weights that its makers publish; convert them on the way: "
+                    f"gadfly pull {model.name} --as q4_k (gadfly fit {model.name} tells whether it would run here)"
+                )
             return Plan(name or model.name, str(reference), model.files, model.licence)
         case Address():
             return Plan(name or name_of_file(str(reference)), str(reference), (Wanted((reference,)),), None)
