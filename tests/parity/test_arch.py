@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 import gadfly
-from gadfly.weights.load import open_model
-from gguf_files import write_model
+from gadfly.convert.convert import Wanted, convert
+from gadfly.hub.progress import Silent
 from relatives import RELATIVES
 
 torch = pytest.importorskip("torch")
@@ -21,6 +21,7 @@ transformers = pytest.importorskip("transformers")
 RANDOM = np.random.default_rng(1)
 PROMPTS = [RANDOM.integers(0, 67, length).tolist() for length in (1, 5, 45, 300)]  # windows end below 20
 SEEDS = [0, 1]
+EXACT = {"attn_implementation": "eager", "dtype": "float32"}
 
 
 class Oracle:
@@ -31,7 +32,7 @@ class Oracle:
         (name,) = values.pop("architectures")
         kind = getattr(transformers, name)
         torch.manual_seed(seed)
-        model = kind(kind.config_class(**values, attn_implementation="eager")).eval()
+        model = kind(kind.config_class(**values, **EXACT)).eval()
         with torch.no_grad():
             for parameter in model.parameters():
                 parameter.copy_(drawn(parameter))
@@ -77,14 +78,21 @@ def test_native_follows(oracle: Oracle) -> None:
         assert np.median(rms) < 0.05
 
 
-def test_a_gguf_file_holds_the_same_model(oracle: Oracle, tmp_path: Path) -> None:
-    """Twice there and back, as one way may undo the other's mistake."""
-    one, two = tmp_path / "1.gguf", tmp_path / "2.gguf"
-    write_model(open_model(oracle.folder), one)
-    write_model(open_model(one), two)
-    for path in (one, two):
-        for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
-            found = logits(path, prompt, backend="reference")
+def converted(source: Path, target: Path) -> Path:
+    convert(source, target, Wanted("f32"), threads=1, progress=Silent())
+    return target
+
+
+def test_gguf_files_and_folders_of_ours_hold_the_same_model(oracle: Oracle, tmp_path: Path) -> None:
+    """There, back and there again, as one way may undo the other's mistake; transformers reads what came back."""
+    there = converted(oracle.folder, tmp_path / "there.gguf")
+    back = converted(there, tmp_path / "back")
+    again = converted(back, tmp_path / "again.gguf")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained(back, **EXACT, pad_token_id=0).eval()
+    for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
+        with torch.no_grad():
+            read = theirs(torch.tensor([prompt])).logits[0].numpy()
+        for found in (read, *(logits(path, prompt, backend="reference") for path in (there, again))):
             np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std())
 
 
@@ -104,12 +112,11 @@ PEER_LACKS = {
 def test_llama_cpp_agrees(name: str, tmp_path: Path) -> None:
     llama_cpp = pytest.importorskip("llama_cpp")
     oracle = Oracle(RELATIVES[name], 2, tmp_path / "model")
-    write_model(open_model(oracle.folder), tmp_path / "model.gguf", {"tokenizer.ggml.model": "no_vocab"})
-    f32 = {"type_k": 0, "type_v": 0, "flash_attn": False}
+    path = str(converted(oracle.folder, tmp_path / "model.gguf"))
+    options = {"type_k": 0, "type_v": 0, "logits_all": True, "verbose": False}  # the cache in float32
+    options["kv_overrides"] = {"tokenizer.ggml.model": "no_vocab"}
     for prompt, expected in zip(PROMPTS, oracle.logits, strict=True):
-        peer = llama_cpp.Llama(
-            str(tmp_path / "model.gguf"), n_ctx=context(prompt), logits_all=True, verbose=False, **f32
-        )
+        peer = llama_cpp.Llama(path, n_ctx=context(prompt), **options)
         peer.eval(prompt)
         found = np.array(peer.scores[: len(prompt)])
         atol = 5e-3 if "gelu" in str(RELATIVES[name]) else 1e-4  # its table of GELU is one of half floats

@@ -76,9 +76,9 @@ def read_spec(config: Config) -> ModelSpec:
     )
 
 
-def default_scalar(config: Config, head_dim: int) -> float:
+def default_scalar(config: Config, head_dim: int) -> int:
     dim, heads = config.integer("hidden_size"), config.integer("num_attention_heads")
-    return dim / heads if config.gguf is not None and config.integer("num_hidden_layers") == LAYERS_27B else head_dim
+    return dim // heads if config.gguf is not None and config.integer("num_hidden_layers") == LAYERS_27B else head_dim
 
 
 def read_local_rope(config: Config, head_dim: int) -> Rope:
@@ -102,7 +102,7 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
     local = next((block.mixer for block in spec.blocks if block.mixer.window is not None), typical(spec))
     return described | {
         "hidden_activation": described["hidden_act"],
-        "query_pre_attn_scalar": typical(spec).scale ** -2,
+        "query_pre_attn_scalar": round(typical(spec).scale ** -2),
         "rope_local_base_freq": local.rope.theta,
         "embedding_multiplier_scale": spec.embedding_scale,
     }
