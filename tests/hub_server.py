@@ -117,10 +117,11 @@ class HubServer:
         return None
 
     def _send(self, handler: BaseHTTPRequestHandler, file: Served, headers: dict[str, str]) -> None:
-        start, status = 0, 200
+        start, end, status = 0, len(file.body), 200
         validator = headers.get("if-range")
         if file.ranges and "range" in headers and validator in (None, file.etag, file.modified):
-            start, status = int(headers["range"].removeprefix("bytes=").removesuffix("-")), 206
+            first, _, last = headers["range"].removeprefix("bytes=").partition("-")
+            start, end, status = int(first), min(end, int(last or end) + 1), 206
             if start >= len(file.body):
                 return _reply(handler, 416, b"", **{"Content-Range": f"bytes */{len(file.body)}"})
         handler.send_response(status)
@@ -129,16 +130,15 @@ class HubServer:
         if file.modified:
             handler.send_header("Last-Modified", file.modified)
         if status == 206:
-            handler.send_header("Content-Range", f"bytes {start}-{len(file.body) - 1}/{len(file.body)}")
+            handler.send_header("Content-Range", f"bytes {start}-{end - 1}/{len(file.body)}")
         for name, value in file.headers.items():
             handler.send_header(name, value)
         if file.unknown_length:
             handler.send_header("Connection", "close")
         else:
-            handler.send_header("Content-Length", str((file.length or len(file.body)) - start))
+            handler.send_header("Content-Length", str((file.length or end) - start))
         handler.end_headers()
         handler.close_connection = file.unknown_length or file.length is not None
-        end = len(file.body)
         if file.drop_after:
             end = min(end, start + file.drop_after.pop(0))
             handler.close_connection = True

@@ -62,6 +62,9 @@ class ScriptedSpeaker:
         self.stops: tuple[str, ...] = ()  # of the last question
         self._answer = answer
 
+    def expert_use(self) -> list[list[int]] | None:
+        return None
+
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
         ids = [token for message in messages for token in (ROLES[message.role], *message.content.encode())]
         return [*ids, ANSWER]

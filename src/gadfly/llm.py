@@ -20,14 +20,22 @@ from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
 from gadfly.engine import Engine, Executor, Handle, Request
-from gadfly.errors import CapacityError, NotFoundError, RequestError
+from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import available_processors, home
-from gadfly.spec import ModelSpec
-from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, encode_chat
+from gadfly.spec import Dense, ModelSpec, MoE, Parallel
+from gadfly.text import (
+    ChatTemplate,
+    Decoder,
+    StopStrings,
+    Tokenizer,
+    TranscriptAnswer,
+    encode_chat,
+    encode_transcript,
+)
 from gadfly.weight import Weight, Weights
 from gadfly.weights.load import ModelFile, open_model
 
@@ -92,13 +100,13 @@ class LLM:
         try:
             self._weights = place(file, backend)
             pages = -(-self.context // PAGE_SIZE)
-            executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
+            self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
             raise CapacityError(
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
                 "context or model"
             ) from None
-        self._engine = Engine(executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -118,6 +126,21 @@ class LLM:
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
         return self._bytes_per_token
+
+    def expert_use(self) -> list[list[int]] | None:
+        """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
+
+        A layer without experts has an empty list.
+        """
+        used = iter(self._executor.expert_use())
+        layers: list[list[int]] = []
+        for block in self.spec.blocks:
+            match block.ffn:
+                case Dense():
+                    layers.append([])
+                case MoE(experts=count) | Parallel(moe=MoE(experts=count)):
+                    layers.append(next(used, [0] * count))
+        return layers if any(layers) else None
 
     def logits(self, prompt: str | Sequence[int]) -> Floats:
         """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
@@ -157,14 +180,8 @@ class LLM:
         unknown = sorted(values.keys() - {field.name for field in fields(Sampling)})
         if unknown:
             raise RequestError(f"there is no option {unknown[0]!r}; see help(gadfly.completion.Sampling)")
-        request = Request(
-            tuple(self._ids(prompt)),
-            max_tokens,
-            replace(sampling or Sampling(), **values),
-            self.tokenizer.stop_ids if self.tokenizer else frozenset(),
-            ignore_eos,
-        )
-        return Generation(self._engine.submit(request), self.tokenizer, stop)
+        drawn = replace(sampling or Sampling(), **values)
+        return self._generation(self._ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
 
     def chat(self, persona: str = "gadfly", wit: float = 0.5, **options: Any) -> Chat:
         """A conversation; `options` as for `gadfly.chat.session.Chat`."""
@@ -175,19 +192,38 @@ class LLM:
         return self.template is not None
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The conversation as the model was trained to see it, up to where its answer begins.
+        """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
-        Text of messages never becomes control tokens. Raises RequestError if the model has no chat template.
+        Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
+        UnsupportedError if the model has no tokenizer.
         """
-        if self.template is None or self.tokenizer is None:
-            raise RequestError(f"{self.path.name} has no chat template; use generate, which continues plain text")
+        if self.tokenizer is None:
+            raise UnsupportedError(
+                f"{self.path.name} has no tokenizer, so it cannot be talked to; add the one it was made for"
+            )
+        if self.template is None:
+            return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
         turns = [{"role": message.role, "content": message.content} for message in messages]
         return encode_chat(self.tokenizer, self.template, turns)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
     ) -> "Generation":
-        return self.stream(prompt_ids, max_tokens=max_tokens, sampling=sampling, stop=stop)
+        """Answer what `prompt_ids` has made of a conversation; a model without a template answers for itself only."""
+        stops = StopStrings(stop) if self.has_template else TranscriptAnswer(stop)
+        return self._generation(prompt_ids, max_tokens, sampling, stops)
+
+    def _generation(
+        self,
+        ids: Sequence[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stops: StopStrings | TranscriptAnswer,
+        ignore_eos: bool = False,
+    ) -> "Generation":
+        stop_ids = self.tokenizer.stop_ids if self.tokenizer else frozenset[int]()
+        request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
+        return Generation(self._engine.submit(request), self.tokenizer, stops)
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
         if not isinstance(prompt, str):
@@ -219,10 +255,10 @@ def place(file: ModelFile, backend: Backend[Any, Any, Any]) -> Weights[Any]:
 class Generation:
     """An answer under way: iterate for its pieces; then, or after `cancel`, `completion` has the whole."""
 
-    def __init__(self, handle: Handle, tokenizer: Tokenizer | None, stop: Sequence[str]) -> None:
+    def __init__(self, handle: Handle, tokenizer: Tokenizer | None, stops: StopStrings | TranscriptAnswer) -> None:
         self._handle = handle
         self._decoder = Decoder(tokenizer) if tokenizer else None
-        self._stops = StopStrings(stop)
+        self._stops = stops
         self._text = ""
         self._ids: list[int] = []
         self._stopped = False

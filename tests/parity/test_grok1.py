@@ -49,3 +49,27 @@ def test_without_a_tokenizer_text_is_refused_and_ids_are_not() -> None:
     assert len(llm.generate([5, 6, 7], max_tokens=3).ids) == 3
     with pytest.raises(gadfly.GadflyError, match="no tokenizer"):
         llm.generate("Hello")
+
+
+@pytest.mark.parametrize("backend", ["native", "reference"])
+def test_it_is_counted_which_experts_tokens_go_to(backend: str) -> None:
+    llm = gadfly.load(DATA / "tiny-grok-1-12layer", backend=backend)
+    experts = llm.spec.blocks[0].ffn.experts
+    assert llm.expert_use() == [[0] * experts] * 12
+    llm.generate([5, 6, 7, 8], max_tokens=5)  # the fifth is not read any more
+    use = llm.expert_use()
+    assert [sum(layer) for layer in use] == [(4 + 4) * llm.spec.blocks[0].ffn.selected] * 12
+    assert max(map(max, use)) <= 8
+    llm.logits([5, 6, 7])  # in a cache of its own, which is no answer
+    assert llm.expert_use() == use
+
+
+def test_both_backends_count_the_same() -> None:
+    """But for a token or so that finds two experts equally likely."""
+    use = []
+    for backend in ("native", "reference"):
+        llm = gadfly.load(DATA / "tiny-grok-1", backend=backend)
+        llm.generate([5, 6, 7, 8], max_tokens=1)
+        use.append(llm.expert_use())
+    moved = sum(abs(a - b) for mine, theirs in zip(*use, strict=True) for a, b in zip(mine, theirs, strict=True))
+    assert moved <= 2

@@ -16,7 +16,7 @@ from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
 from gadfly.chat.values import Generation, Message, Reply, Speaker, Turn
 from gadfly.completion import Sampling
-from gadfly.errors import ContextError, RequestError, UnsupportedError
+from gadfly.errors import ContextError, RequestError
 
 __all__ = ["ANSWER_TOKENS", "Chat"]
 
@@ -28,7 +28,7 @@ class Chat:
 
     `system` replaces the persona's prompt and examples. `sampling` are fields of Sampling that override the persona's;
     with a `seed` the same questions get the same answers. An answer has room for `max_tokens`, or for a quarter of the
-    context if that is less. Raises UnsupportedError if the model was not trained for conversations.
+    context if that is less. Raises UnsupportedError if the model has no tokenizer and so cannot be talked to.
     """
 
     def __init__(
@@ -73,11 +73,20 @@ class Chat:
 
     @speaker.setter
     def speaker(self, speaker: Speaker) -> None:
-        if not speaker.has_template:
-            raise UnsupportedError("this model has no chat template; gadfly run MODEL PROMPT lets it continue a text")
+        speaker.prompt_ids([Message("user", "?")])  # what cannot be talked to says so now
         self._settle()
         self.turns = tuple(replace(turn, first=0) for turn in self.turns)
         self._speaker = speaker
+
+    @property
+    def caveat(self) -> str | None:
+        """What a user has to know about this speaker before believing a word, in a sentence."""
+        if self.speaker.has_template:
+            return None
+        return (
+            "This is a base model playing a part: it was never taught to converse, and continues a transcript in which "
+            f"{self.persona.name.capitalize()} answers."
+        )
 
     def send(self, text: str) -> Reply:
         """Ask, and wait for the whole answer. Raises like `stream`."""

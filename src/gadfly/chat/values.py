@@ -77,10 +77,16 @@ class Speaker(Protocol):
 
     @property
     def has_template(self) -> bool:
-        """Whether the model was trained for conversations."""
+        """Whether the model was trained for conversations. Any other plays its part in a transcript."""
+
+    def expert_use(self) -> Sequence[Sequence[int]] | None:
+        """Tokens that each expert of each layer has been given so far; None if it is no mixture of experts."""
 
     def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The messages as the model expects them, up to where its answer begins."""
+        """The messages as the model expects them, up to where its answer begins.
+
+        Raises UnsupportedError if the model cannot be talked to at all.
+        """
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]

@@ -22,6 +22,7 @@ __all__ = ["PlainScreen", "RichScreen", "Screen", "split_blocks"]
 
 REDRAWS_PER_SECOND = 12
 ITEM = re.compile(r"([-*+]|\d{1,9}[.)])(\s|$)|\d{1,9}$")  # of a list; or what may become one with the next piece
+NUMBER = re.compile(r"\s*(\d{1,9})([.)])\s*")  # "8." answers what 5 + 3 is, and is no list of nothing
 
 
 class Screen(Protocol):
@@ -149,11 +150,13 @@ class _Tail:
 
 
 def markdown(text: str) -> "Markdown":
-    """Markdown as a chat means it: line breaks count, HTML is text, links show their address."""
+    """Markdown as a chat means it: line breaks count, HTML is text, links show their address, a number is a number."""
     from markdown_it import MarkdownIt
     from rich.markdown import Markdown
 
     made = Markdown("", code_theme="ansi_dark", hyperlinks=False)
+    if alone := NUMBER.fullmatch(text):
+        text = f"{alone[1]}\\{alone[2]}"
     made.parsed = MarkdownIt("commonmark", {"html": False}).enable(["table", "strikethrough"]).parse(text)
     for token in made.parsed:
         for child in token.children or ():

@@ -75,6 +75,7 @@ def converse(talk: Talk) -> None:
     first_time = not history.exists()
     keyboard = Keyboard(history, lambda text: suggestions(talk, text), colour=isinstance(talk.screen, RichScreen))
     talk.greet()
+    talk.introduce()
     talk.screen.note(f"{talk.model}, wit {talk.chat.wit:g}. /help lists what I obey, Ctrl-D ends it.")
     if first_time:
         talk.screen.note("Ctrl-C stops an answer; Alt-Enter starts a new line.")
@@ -95,6 +96,8 @@ def answer_lines(chat: Chat, lines: Iterable[str], stats: bool) -> None:
     """Answer every line on stdout; if there is none, a question of our own, so that there is something to see."""
     screen = PlainScreen(notes=sys.stderr, named=False)
     questions = (line.strip() for line in lines if line.strip())
+    if chat.caveat:
+        screen.note(chat.caveat)
     first = next(questions, None)
     if first is None:
         screen.note(f"Nobody asked anything, so: {BUILT_IN_QUESTION}")

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gadfly.chat.persona import load_persona, persona_names
-from gadfly.cli.stats import stats_text
+from gadfly.cli.stats import experts_text, stats_text
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.settings import home
@@ -120,6 +120,7 @@ def _model(talk: "Talk", name: str) -> None:
     if name:
         talk.chat.speaker = talk.open_model(name)
         talk.model = name
+        talk.introduce()
     talk.screen.note(f"This is {talk.model}, with {talk.chat.speaker.context} tokens of context.")
     if not name:
         others = ", ".join(_models(talk)) or "none"
@@ -156,6 +157,8 @@ def _stats(talk: "Talk", text: str) -> None:
     usage = replies[-1].completion.usage
     used = usage.prompt_tokens + usage.completion_tokens
     talk.screen.note(f"{stats_text(usage)}; context {used} of {talk.chat.speaker.context}")
+    if experts := experts_text(talk.chat.speaker.expert_use()):
+        talk.screen.note(experts)
 
 
 def _exit(talk: "Talk", _: str) -> None:

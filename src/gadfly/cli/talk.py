@@ -39,6 +39,11 @@ class Talk:
         chat = self.chat
         self.screen.answer(chat.persona.name.capitalize(), [chat.persona.voice(chat.wit).greeting])
 
+    def introduce(self) -> None:
+        """What there is to know about the model before it speaks."""
+        if self.chat.caveat:
+            self.screen.note(self.chat.caveat)
+
     def take(self, line: str) -> str:
         """Do what a line says. Returns a draft for the next line: what could not be sent, or is to be edited.
 
@@ -79,7 +84,7 @@ def show_answer(chat: Chat, pieces: Generator[str, None, None], screen: Screen, 
     elif reply.completion.finish_reason == "length":
         screen.note(f"(cut off after {reply.completion.usage.completion_tokens} tokens)")
     if stats and reply is not None:
-        screen.note(stats_text(reply.completion.usage))
+        screen.note(stats_text(reply.completion.usage, chat.speaker.expert_use()))
 
 
 @contextmanager

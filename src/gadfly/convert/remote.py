@@ -25,6 +25,7 @@ from gadfly.weights.hf_model import FolderTensors, read_config
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import LONGEST_HEADER, Safetensors
 from gadfly.weights.safetensors_folder import SafetensorsFolder
+from gadfly.weights.tokenizer_files import find_tokenizer
 
 __all__ = ["Remote", "open_remote"]
 
@@ -114,14 +115,15 @@ def _folder(fetched: Fetched, progress: Progress) -> Remote:
     config = Config(str(fetched.folder / "config.json"), values)
     page: Page = page_for(config, str(values.get("architectures", [""])[0]))
     spec = page.spec(config)
+    found = find_tokenizer(fetched.folder)
     tensors = DeferredTensors(SafetensorsFolder.open(skeleton), fetched)
     model = ModelFile(
         path=fetched.folder,
         page=page,
         spec=spec,
         weights=assemble(tensors, page.hf, spec),
-        metadata={"config": values},
-        tokenizer=None,
+        metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
+        tokenizer=found.tokenizer,
         release=lambda: None,
     )
     return Remote(model, page.hf.names, tensors.places.__getitem__, fetched)

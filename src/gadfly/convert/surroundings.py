@@ -14,6 +14,8 @@ import numpy as np
 from gadfly.arch.decoder import typical
 from gadfly.arch.describe import describe_gguf
 from gadfly.arch.rope import describe_scaling
+from gadfly.text.gguf_keys import gguf_keys
+from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.gguf_metadata import Metadata, Value
 from gadfly.weights.load import ModelFile
 
@@ -85,9 +87,7 @@ def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     config = {**described, **said, "torch_dtype": dtype}
     config.pop("dtype", None)
     files = {"config.json": (json.dumps(config, indent=2) + "\n").encode()}
-    if model.path.is_dir():
-        return {**files, **_kept(model.path)}
-    return {**files, **tokenizer_files(model)}
+    return {**files, **(_kept(model.path) if model.path.is_dir() else tokenizer_files(model))}
 
 
 def _kept(folder: Path) -> dict[str, bytes]:
@@ -96,8 +96,12 @@ def _kept(folder: Path) -> dict[str, bytes]:
 
 
 def tokenizer(model: ModelFile) -> Entries:
-    return {}
+    if model.tokenizer is None:
+        return {}
+    template = model.metadata.get("tokenizer.chat_template")
+    return dict(gguf_keys(model.tokenizer, template if isinstance(template, str) else None))
 
 
 def tokenizer_files(model: ModelFile) -> dict[str, bytes]:
-    return {}
+    """Of a GGUF file."""
+    return hugging_face_files(model.metadata) if model.tokenizer is not None else {}

@@ -31,3 +31,7 @@ class Executor:
     def step(self, batch: Batch) -> Floats:
         """Compute a batch, keep its keys and values: float32 logits (wanted rows, vocab)."""
         return self._forward(batch)
+
+    def expert_use(self) -> list[list[int]]:
+        """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""
+        return self._forward.expert_use()

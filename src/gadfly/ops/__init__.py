@@ -18,7 +18,7 @@ from gadfly.batch import Batch
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Weight
 
-__all__ = ["Backend", "Floats", "Ops"]
+__all__ = ["Backend", "Compiled", "Floats", "Ops"]
 
 Floats = NDArray[np.float32]
 
@@ -71,6 +71,15 @@ class Ops(Protocol[T, W_contra, KV_contra]):
         """The rows whose logits are wanted: (wanted, width)."""
 
 
+class Compiled(Protocol):
+    """A forward pass that can be run."""
+
+    def __call__(self, batch: Batch) -> Floats: ...
+
+    def expert_use(self) -> list[list[int]]:
+        """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""
+
+
 class Backend(Protocol[T, W, KV]):
     def place(self, weight: Weight) -> W:
         """Bring a weight into the form its ops compute with. It may copy, repack or keep a view of the data."""
@@ -78,5 +87,5 @@ class Backend(Protocol[T, W, KV]):
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> KV:
         """An empty key/value cache of `pages` pages of `page_size` positions, all layers."""
 
-    def compile(self, forward: Callable[[Ops[T, W, KV], Batch], T]) -> Callable[[Batch], Floats]:
+    def compile(self, forward: Callable[[Ops[T, W, KV], Batch], T]) -> Compiled:
         """Make `forward` runnable. It may be called once and recorded, so it must not look into the batch."""

@@ -94,26 +94,36 @@ class Native:
             raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
         return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
 
-    def compile(
-        self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]
-    ) -> Callable[[Batch], Floats]:
+    def compile(self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]) -> "Replay":
         recording = Recording()
         result = forward(recording, Batch.of([]))
         program, slot = recording.finish(result, self.kernels)
+        return Replay(self._pool, program, slot, tuple(recording.deal_of.values()))
 
-        def run(batch: Batch) -> Floats:
-            return program.run(
-                self._pool,
-                batch.tokens,
-                batch.positions,
-                batch.starts,
-                batch.page_ids,
-                batch.page_starts,
-                batch.rows,
-                slot,
-            )
 
-        return run
+@dataclass(frozen=True, eq=False)
+class Replay:
+    """A recorded program: its result is left in `slot`, and `deals` of its mixtures count who went where."""
+
+    pool: ThreadPool
+    program: Program
+    slot: int
+    deals: tuple[Deal, ...]
+
+    def __call__(self, batch: Batch) -> Floats:
+        return self.program.run(
+            self.pool,
+            batch.tokens,
+            batch.positions,
+            batch.starts,
+            batch.page_ids,
+            batch.page_starts,
+            batch.rows,
+            self.slot,
+        )
+
+    def expert_use(self) -> list[list[int]]:
+        return [list(deal.used) for deal in self.deals]
 
 
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:

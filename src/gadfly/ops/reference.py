@@ -60,8 +60,8 @@ class Reference:
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         return PagedCache(spec, pages, page_size)
 
-    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> Callable[[Batch], Floats]:
-        return lambda batch: forward(self, batch)
+    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> "Counting":
+        return Counting(forward)
 
     def embed(self, table: Floats, batch: Batch) -> Floats:
         return table[batch.tokens]
@@ -133,6 +133,30 @@ class Reference:
 
     def select(self, x: Floats, batch: Batch) -> Floats:
         return x[batch.rows]
+
+
+class Counting(Reference):
+    """A forward pass that counts which experts tokens go to."""
+
+    def __init__(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> None:
+        self._forward = forward
+        self._used: list[NDArray[np.intp]] = []  # of each mixture
+        self._mixture = 0  # the next one
+
+    def __call__(self, batch: Batch) -> Floats:
+        self._mixture = 0
+        return self._forward(self, batch)
+
+    def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
+        routing = super().route(x, router, spec)
+        if self._mixture == len(self._used):
+            self._used.append(np.zeros(spec.experts, np.intp))
+        self._used[self._mixture] += np.bincount(routing[:, 0].astype(np.intp).reshape(-1), minlength=spec.experts)
+        self._mixture += 1
+        return routing
+
+    def expert_use(self) -> list[list[int]]:
+        return [used.tolist() for used in self._used]
 
 
 def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Attention) -> Floats:

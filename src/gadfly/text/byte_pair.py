@@ -3,53 +3,24 @@
 The `tokenizers` library does the work. It is given only what may arise from plain text, so that no merge can make a
 control token; user-defined tokens are matched before it, as Hugging Face does. Control tokens in a text are the
 business of `gadfly.text.tokenizer`.
-Source: GPT-2 (Radford et al. 2019) for bytes written as printable characters. The patterns are those of the models'
-own tokenizer.json files, under the names that llama.cpp gives them.
+The patterns: `gadfly.text.pre_tokenizers`. Source: GPT-2 (Radford et al. 2019) for bytes written as printable
+characters.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Self
 
 import tokenizers
-from tokenizers import Regex, models, normalizers, pre_tokenizers
+from tokenizers import models, normalizers, pre_tokenizers
 
 from gadfly.errors import ModelFileError, UnsupportedError
+from gadfly.text.pre_tokenizers import PRE_TOKENIZERS
 from gadfly.text.specials import Specials
 from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.utf8 import decode_utf8
 from gadfly.text.vocabulary import BYTE, NORMAL, USER_DEFINED, Vocabulary
 
-__all__ = ["ADDS_BOS", "BytePair"]
-
-_GPT2 = r"'s|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+"
-_LLAMA3 = (
-    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}"
-    r"| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-_QWEN2 = _LLAMA3.replace(r"\p{N}{1,3}", r"\p{N}")
-_TEKKEN = (
-    r"[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]*[\p{Ll}\p{Lm}\p{Lo}\p{M}]+"
-    r"|[^\r\n\p{L}\p{N}]?[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]+[\p{Ll}\p{Lm}\p{Lo}\p{M}]*"
-    r"|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+"
-)
-
-# Applied one after the other: the next pattern cuts both what the last one matched and what it left over.
-_PATTERNS: Mapping[str, Sequence[str]] = {
-    "default": (r"[\p{P}\$\+<=>\^~\|]+", _GPT2, r"\p{N}+", r"[0-9][0-9][0-9]"),
-    "gpt-2": (_GPT2,),
-    "gpt2": (_GPT2,),
-    "grok-2": (_QWEN2,),
-    "llama-bpe": (_LLAMA3,),
-    "llama-v3": (_LLAMA3,),
-    "llama3": (_LLAMA3,),
-    "qwen2": (_QWEN2,),
-    "smollm": (r"\p{N}", _GPT2),
-    "starcoder": (r"\p{N}", _GPT2),
-    "tekken": (_TEKKEN,),
-}
-ADDS_BOS = frozenset({"llama-bpe", "llama-v3", "llama3", "tekken"})  # unless the file says otherwise
-_WHOLE_WORDS = ADDS_BOS  # a word that is a token is taken as it is, whether or not merges lead to it
-_COMPOSED = frozenset({"qwen2"})  # text is brought into Unicode's composed form (NFC) first
+__all__ = ["BytePair", "byte_text", "sound_merges"]
 
 
 class BytePair:
@@ -66,7 +37,7 @@ class BytePair:
     ) -> None:
         """`merges` are pairs, best first, or strings with a space between the two; they may only join known tokens."""
         plain = vocabulary.of_kind(NORMAL, BYTE)
-        model = models.BPE(plain, list(_checked(merges, plain, vocabulary)), ignore_merges=whole_words)
+        model = models.BPE(plain, list(sound_merges(merges, vocabulary)), ignore_merges=whole_words)
         self.size = len(vocabulary.tokens)
         self._library = tokenizers.Tokenizer(model)
         self._library.pre_tokenizer = pre_tokenizer
@@ -83,19 +54,14 @@ class BytePair:
     @classmethod
     def from_gguf(cls, vocabulary: Vocabulary, keys: TokenizerKeys) -> Self:
         name = keys.word("pre") or "default"
-        if name not in _PATTERNS:
-            raise UnsupportedError(f"pre-tokenizer {name[:40]!r} is not supported; known are {', '.join(_PATTERNS)}")
+        if name not in PRE_TOKENIZERS:
+            known = ", ".join(PRE_TOKENIZERS)
+            raise UnsupportedError(f"pre-tokenizer {name[:40]!r} is not supported; known are {known}")
         merges = keys.strings("merges")
         if merges is None:
             raise ModelFileError("tokenizer.ggml.merges is missing; byte-pair encoding needs it")
-        steps = [pre_tokenizers.Split(Regex(pattern), "isolated") for pattern in _PATTERNS[name]]
-        return cls(
-            vocabulary,
-            merges,
-            pre_tokenizers.Sequence([*steps, pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)]),
-            normalizers.NFC() if name in _COMPOSED else None,
-            whole_words=name in _WHOLE_WORDS,
-        )
+        pre = PRE_TOKENIZERS[name]
+        return cls(vocabulary, merges, pre.cutter(), pre.normalizer(), whole_words=pre.whole_words)
 
     def encode(self, text: str) -> list[int]:
         ids: list[int] = []
@@ -128,11 +94,9 @@ class BytePair:
         return True
 
 
-def _checked(
-    merges: Sequence[str] | Sequence[Sequence[str]], plain: Mapping[str, int], vocabulary: Vocabulary
-) -> Iterator[tuple[str, str]]:
+def sound_merges(merges: Sequence[str] | Sequence[Sequence[str]], vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
     """The merges of tokens that may arise from text; others are left out, merges of no token at all are an error."""
-    known = frozenset(vocabulary.tokens)
+    known, plain = frozenset(vocabulary.tokens), vocabulary.of_kind(NORMAL, BYTE)
     for number, merge in enumerate(merges):
         pair = merge.split(" ") if isinstance(merge, str) else merge
         try:
@@ -146,6 +110,11 @@ def _checked(
             raise ModelFileError(f"merge {number} is about {missing[0][:40]!r}, which is not in the vocabulary")
 
 
+def byte_text(data: bytes) -> str:
+    """How a vocabulary writes the bytes of a token."""
+    return data.decode("latin-1").translate(_CHARACTERS)
+
+
 def _byte_alphabet() -> dict[str, int]:
     """GPT-2's characters for bytes: printable Latin-1 stands for itself, the rest follows from U+0100 on."""
     printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
@@ -154,3 +123,4 @@ def _byte_alphabet() -> dict[str, int]:
 
 
 _BYTES = _byte_alphabet()
+_CHARACTERS = {byte: ord(character) for character, byte in _BYTES.items()}

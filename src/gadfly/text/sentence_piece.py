@@ -1,21 +1,20 @@
 """SentencePiece: pieces with scores, spaces written as U+2581, bytes as a fallback for what no piece covers.
 
 The `sentencepiece` library does the work. It reads nothing but its own protocol buffers, so the vocabulary of a GGUF
-file is written as one first; the few fields that it takes are encoded by hand.
-Source: sentencepiece_model.proto for the numbers of the fields; https://protobuf.dev/programming-guides/encoding.
+file is written as one first: see `gadfly.text.piece_model`.
 """
 
-import struct
 from collections.abc import Sequence
 from typing import Self
 
 from sentencepiece import SentencePieceProcessor
 
 from gadfly.errors import ModelFileError, UnsupportedError
+from gadfly.text.piece_model import PieceModel
 from gadfly.text.tokenizer_keys import TokenizerKeys
-from gadfly.text.vocabulary import BYTE, NORMAL, UNKNOWN, Vocabulary
+from gadfly.text.vocabulary import Vocabulary
 
-__all__ = ["SentencePiece"]
+__all__ = ["SPACE", "SentencePiece"]
 
 SPACE = "\u2581"
 
@@ -36,22 +35,21 @@ class SentencePiece:
 
     @classmethod
     def from_gguf(cls, vocabulary: Vocabulary, keys: TokenizerKeys) -> Self:
-        scores = keys.numbers("scores", len(vocabulary.tokens))
-        if scores is None:
-            raise ModelFileError("tokenizer.ggml.scores is missing; SentencePiece needs it")
-        unknown = keys.token_id("unknown_token_id", len(vocabulary.tokens))
-        space_prefix = keys.flag("add_space_prefix")
-        return cls(_model(vocabulary, scores.tolist(), unknown, space_prefix is None or space_prefix))
+        return cls(PieceModel.from_gguf(vocabulary, keys).proto())
 
     @property
     def bos(self) -> int | None:
-        found = self._library.bos_id()
-        return found if found >= 0 else None
+        return self.ids().get("bos")
 
     @property
     def eos(self) -> int | None:
-        found = self._library.eos_id()
-        return found if found >= 0 else None
+        return self.ids().get("eos")
+
+    def ids(self) -> dict[str, int]:
+        """Of the tokens that have a role in the model: "unknown", "bos", "eos" and "pad", if there are such."""
+        library = self._library
+        found = {"unknown": library.unk_id(), "bos": library.bos_id(), "eos": library.eos_id(), "pad": library.pad_id()}
+        return {role: i for role, i in found.items() if i >= 0}
 
     def controls(self) -> dict[str, int]:
         """Ids of the control tokens, by text."""
@@ -80,41 +78,3 @@ class SentencePiece:
 
     def is_fragment(self, token: int) -> bool:
         return self._library.is_byte(token)
-
-
-def _model(vocabulary: Vocabulary, scores: Sequence[float], unknown: int | None, space_prefix: bool) -> bytes:
-    """A ModelProto of type BPE that leaves its text as it is, but for a space in front if `space_prefix`."""
-    kinds = list(vocabulary.kinds)
-    if UNKNOWN not in kinds and unknown is not None:
-        kinds[unknown] = UNKNOWN
-    if kinds.count(UNKNOWN) != 1:
-        raise ModelFileError(f"the vocabulary has {kinds.count(UNKNOWN)} unknown tokens; SentencePiece needs one")
-    unknown = kinds.index(UNKNOWN)
-    pieces = (
-        _bytes(1, _bytes(1, token.encode()) + _float(2, score) + (b"" if kind == NORMAL else _integer(3, kind)))
-        for token, score, kind in zip(vocabulary.tokens, scores, kinds, strict=True)
-    )
-    byte_pair, byte_fallback = _integer(3, 2), _integer(35, BYTE in kinds)
-    trainer = byte_pair + byte_fallback + _integer(40, unknown) + _bytes(44, vocabulary.tokens[unknown].encode())
-    normalizer = _bytes(1, b"identity") + _integer(3, space_prefix) + _integer(4, 0)
-    return b"".join(pieces) + _bytes(2, trainer) + _bytes(3, normalizer)
-
-
-def _varint(value: int) -> bytes:
-    low = []
-    while value > 127:
-        low.append(value & 127 | 128)
-        value >>= 7
-    return bytes([*low, value])
-
-
-def _integer(field: int, value: int) -> bytes:
-    return _varint(field << 3) + _varint(value)
-
-
-def _bytes(field: int, value: bytes) -> bytes:
-    return _varint(field << 3 | 2) + _varint(len(value)) + value
-
-
-def _float(field: int, value: float) -> bytes:
-    return _varint(field << 3 | 5) + struct.pack("<f", value)

@@ -9,12 +9,20 @@ from collections.abc import Iterator, Mapping
 
 __all__ = ["Specials"]
 
+# What Unicode calls white space, and the tokenizers that strip it; Python counts four separators of ASCII too.
+WHITE_SPACE = "\t\n\v\f\r \x85\xa0\u1680\u2028\u2029\u202f\u205f\u3000" + "".join(map(chr, range(0x2000, 0x200B)))
+SPACES = frozenset(WHITE_SPACE)
+
 
 class Specials(Mapping[str, int]):
-    """Ids of tokens by their text; empty texts are not allowed."""
+    """Ids of tokens by their text; empty texts are not allowed.
 
-    def __init__(self, ids: Mapping[str, int]) -> None:
+    `strips`: whether a token takes the white space before it, and behind it; without an entry neither.
+    """
+
+    def __init__(self, ids: Mapping[str, int], strips: Mapping[str, tuple[bool, bool]] | None = None) -> None:
         self._ids = dict(ids)
+        self._strips = dict(strips or {})
         lengths: dict[str, set[int]] = {}
         for text in self._ids:
             lengths.setdefault(text[0], set()).add(len(text))
@@ -47,9 +55,13 @@ class Specials(Mapping[str, int]):
         for found in self._first.finditer(text):
             start = found.start()
             if start >= done and (token := self.at(text, start)):
-                if start > done:
-                    yield text[done:start]
+                before, behind = self._strips.get(token, (False, False))
+                run = text[done:start]
+                if run := run.rstrip(WHITE_SPACE) if before else run:
+                    yield run
                 yield self._ids[token]
                 done = start + len(token)
+                while behind and text[done : done + 1] in SPACES:
+                    done += 1
         if done < len(text):
             yield text[done:]

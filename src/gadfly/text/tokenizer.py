@@ -5,23 +5,24 @@ them is encoded as plain text. How plain text is cut: `gadfly.text.byte_pair`, `
 while tokens arrive: `gadfly.text.decoder`. Conversations: `gadfly.text.prompt`.
 """
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, Self
 
-from gadfly.errors import ModelFileError, NotFoundError, RequestError, UnsupportedError
-from gadfly.text.byte_pair import ADDS_BOS, BytePair
+from gadfly.errors import ModelFileError, RequestError, UnsupportedError
+from gadfly.text.byte_pair import BytePair
+from gadfly.text.piece_model import PieceModel
+from gadfly.text.pre_tokenizers import PRE_TOKENIZERS
 from gadfly.text.sentence_piece import SentencePiece
 from gadfly.text.specials import Specials
+from gadfly.text.tok_json import TokJson
+from gadfly.text.tokenizer_file import TokenizerFile, read_tokenizer_file
 from gadfly.text.tokenizer_json import read_tokenizer_json
 from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.vocabulary import CONTROL, ENDS, Vocabulary
 from gadfly.weights.gguf import GGUF
 
 __all__ = ["Tokenizer"]
-
-LARGEST_FILE = 2**28  # bytes, of files that are read as a whole
 
 
 class Codec(Protocol):
@@ -50,9 +51,10 @@ class Tokenizer:
         eos: int | None = None,
         stop_ids: Iterable[int] = (),
         adds_bos: bool = False,
+        strips: Mapping[str, tuple[bool, bool]] | None = None,
     ) -> None:
         self._codec = codec
-        self.controls = Specials(controls)
+        self.controls = Specials(controls, strips)
         self.bos = bos
         self.eos = eos
         self.stop_ids = frozenset(stop_ids)
@@ -70,41 +72,40 @@ class Tokenizer:
         vocabulary = Vocabulary.from_gguf(keys)
         if kind == "llama":
             return cls._of(SentencePiece.from_gguf(vocabulary, keys), vocabulary, adds_bos=True)
-        return cls._of(BytePair.from_gguf(vocabulary, keys), vocabulary, adds_bos=keys.word("pre") in ADDS_BOS)
+        byte_pair = BytePair.from_gguf(vocabulary, keys)
+        return cls._of(byte_pair, vocabulary, PRE_TOKENIZERS[keys.word("pre") or "default"].adds_bos)
 
     @classmethod
     def from_file(cls, path: Path | str) -> Self:
-        """From a GGUF file, a SentencePiece model or Hugging Face's tokenizer.json, told apart by their content.
+        """From a GGUF file, a SentencePiece model, Hugging Face's tokenizer.json or Grok-2's tokenizer.tok.json.
 
+        They are told apart by their content; what stands beside them is read too: see `gadfly.text.tokenizer_file`.
         Raises NotFoundError and ModelFileError, which name the file.
         """
-        path = Path(path)
+        file = read_tokenizer_file(Path(path))
+        if file.kind == "gguf":
+            return cls._from_gguf_file(file.path)
         try:
-            with path.open("rb") as file:
-                start = file.read(4)
-                if start == b"GGUF":
-                    return cls._from_gguf_file(path)
-                data = start + file.read(LARGEST_FILE)
-        except FileNotFoundError:
-            raise NotFoundError(f"{path}: no such file") from None
-        except OSError as error:
-            raise ModelFileError(f"{path}: cannot be read: {error.strerror}") from None
-        if len(data) > LARGEST_FILE:
-            raise ModelFileError(f"{path}: larger than {LARGEST_FILE >> 20} MiB; no tokenizer is")
-        try:
-            config = _config(path.with_name("tokenizer_config.json"))
-            if data.lstrip().startswith(b"{"):
-                vocabulary, byte_pair = read_tokenizer_json(data.decode(), config)
-                return cls._of(byte_pair, vocabulary, adds_bos=False)
-            codec = SentencePiece(data)
-        except UnicodeDecodeError:
-            raise ModelFileError(f"{path}: not valid UTF-8") from None
+            if file.kind == "sentence_piece":
+                codec = SentencePiece(file.content)
+                if not file.config.get("added_tokens_decoder"):
+                    return cls._of_pieces(codec, file)
+                model = PieceModel.read(file.content, codec.ids(), file.config, file.ends)
+                return cls._of(SentencePiece(model.proto()), model.vocabulary, adds_bos=False)
+            if file.kind == "tok_json":
+                tok_json = TokJson(file.content)
+                return cls._of(tok_json.byte_pair(), tok_json.vocabulary, adds_bos=False)
+            vocabulary, byte_pair = read_tokenizer_json(file.content, file.config, file.ends)
+            return cls._of(byte_pair, vocabulary, adds_bos=False)
         except ModelFileError as error:
-            raise type(error)(f"{path}: {error}") from None
+            raise type(error)(f"{file.path}: {error}") from None
+
+    @classmethod
+    def _of_pieces(cls, codec: SentencePiece, file: TokenizerFile) -> Self:
         controls = codec.controls()
-        ends = {i for token, i in controls.items() if token in ENDS}
+        ends = {i for token, i in controls.items() if token in ENDS} | {i for i in file.ends if 0 <= i < codec.size}
         ends |= {codec.eos} if codec.eos is not None else set()
-        return cls(codec, controls, codec.bos, codec.eos, ends, config.get("add_bos_token") is True)
+        return cls(codec, controls, codec.bos, codec.eos, ends, file.config.get("add_bos_token") is True)
 
     @classmethod
     def _from_gguf_file(cls, path: Path) -> Self:
@@ -124,6 +125,7 @@ class Tokenizer:
             vocabulary.eos,
             vocabulary.stops,
             adds_bos if vocabulary.adds_bos is None else vocabulary.adds_bos,
+            vocabulary.strips,
         )
 
     @property
@@ -173,15 +175,3 @@ class Tokenizer:
     def _check(self, token: int) -> None:
         if not 0 <= token < self.vocab_size:
             raise RequestError(f"token id {token} is out of range; the vocabulary has {self.vocab_size} tokens")
-
-
-def _config(path: Path) -> Mapping[str, Any]:
-    try:
-        config = json.loads(path.read_bytes())
-    except FileNotFoundError:
-        return {}
-    except (OSError, ValueError, RecursionError) as error:
-        raise ModelFileError(f"{path.name} next to it cannot be read: {str(error)[:100]}") from None
-    if not isinstance(config, dict):
-        raise ModelFileError(f"{path.name} next to it is not a JSON object")
-    return config

@@ -5,8 +5,8 @@ tokens cut a text is not known here: see `gadfly.text.byte_pair` and `gadfly.tex
 The numbers of the kinds are SentencePiece's and GGUF's.
 """
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 from gadfly.errors import ModelFileError
@@ -21,14 +21,18 @@ LONGEST_TOKEN = 4096  # characters; the longest that are in use are runs of some
 # What ends a turn or a text in models people chat with. Files often state one of several, or call them user-defined.
 _ENDS = (
     "</s> <EOT> <end_of_turn> <eos> <turn|> <|END_OF_TURN_TOKEN|> <|call|> <|end_of_msg|> <|end_of_text|>"
-    " <|end_of_turn|> <|end|> <|endoftext|> <|eom_id|> <|eos|> <|eot_id|> <|im_end|> <|return|> <｜end▁of▁sentence｜>"
+    " <|end_of_turn|> <|end|> <|endoftext|> <|eom_id|> <|eos|> <|eot_id|> <|im_end|> <|return|>"
+    " <｜end▁of▁sentence｜>"
 )
 ENDS = frozenset(_ENDS.split())
 
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """Tokens by id and the kind of each. `stops` end a turn or a text; `adds_bos` is None if the file does not say."""
+    """Tokens by id and the kind of each. `stops` end a turn or a text; `adds_bos` is None if the file does not say.
+
+    `strips`: of control tokens by text, whether one takes the white space before it, and behind it.
+    """
 
     tokens: Sequence[str]
     kinds: Sequence[int]
@@ -36,6 +40,7 @@ class Vocabulary:
     eos: int | None
     stops: frozenset[int]
     adds_bos: bool | None
+    strips: Mapping[str, tuple[bool, bool]]
 
     @classmethod
     def of(
@@ -46,6 +51,7 @@ class Vocabulary:
         eos: int | None,
         ends: Iterable[int | None] = (),
         adds_bos: bool | None = None,
+        strips: Mapping[str, tuple[bool, bool]] | None = None,
     ) -> Self:
         """Check the tokens and work out which are control tokens. `ends` are stated ids that end a turn or a text.
 
@@ -57,7 +63,7 @@ class Vocabulary:
         named = {i for i, token in enumerate(tokens) if token in ENDS and kinds[i] in (NORMAL, CONTROL, USER_DEFINED)}
         marks = {i for i in (*stated, bos) if i is not None and kinds[i] == USER_DEFINED}
         kinds = [CONTROL if i in marks or i in named else kind for i, kind in enumerate(kinds)]
-        return cls(tokens, kinds, bos, eos, frozenset(stated | named), adds_bos)
+        return cls(tokens, kinds, bos, eos, frozenset(stated | named), adds_bos, strips or {})
 
     @classmethod
     def from_gguf(cls, keys: TokenizerKeys) -> Self:
@@ -74,6 +80,9 @@ class Vocabulary:
             [keys.token_id("eot_token_id", size), keys.token_id("eom_token_id", size)],
             keys.flag("add_bos_token"),
         )
+
+    def with_kinds(self, kinds: Sequence[int]) -> Self:
+        return replace(self, kinds=kinds)
 
     def of_kind(self, *kinds: int) -> dict[str, int]:
         """Ids of the tokens of these kinds, by text."""

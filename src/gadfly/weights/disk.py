@@ -18,7 +18,17 @@ from typing import BinaryIO
 from gadfly.errors import CapacityError, ModelFileError, NotFoundError
 from gadfly.weights.gguf_cursor import quoted
 
-__all__ = ["inside", "map_file", "new_file", "release_pages", "replacing", "replacing_folder", "sync_folder", "writing"]
+__all__ = [
+    "inside",
+    "map_file",
+    "new_file",
+    "optional_file",
+    "release_pages",
+    "replacing",
+    "replacing_folder",
+    "sync_folder",
+    "writing",
+]
 
 
 def map_file(path: Path, what: str) -> mmap.mmap:
@@ -58,6 +68,19 @@ def inside(folder: Path, path: Path) -> Path:
     raise ModelFileError(
         f"{path} leads to {quoted(str(real))}, outside of the model's folder; put the file itself there"
     )
+
+
+def optional_file(folder: Path, name: str) -> Path | None:
+    """The path of a file in the folder, if there is one. Raises ModelFileError if it is no file or leads outside."""
+    path = folder / name
+    try:
+        if not path.exists() and not path.is_symlink():
+            return None
+        if not inside(folder, path).is_file():
+            raise ModelFileError(f"{path} is not a file; remove it or fetch it again")
+        return path
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error}; check its permissions") from error
 
 
 def release_pages(maps: Iterable[mmap.mmap]) -> None:

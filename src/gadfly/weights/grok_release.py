@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 
 from gadfly.arch.grok1_release import Hyperparameters, Layout, read_hyperparameters, release_layout
 from gadfly.errors import ModelFileError, NotFoundError
-from gadfly.weights.disk import inside, map_file, release_pages
+from gadfly.weights.disk import inside, map_file, optional_file, release_pages
 from gadfly.weights.gguf_cursor import quoted
 from gadfly.weights.release_pickle import StoredArray, StoredWeight, walk
 
@@ -111,28 +111,16 @@ def open_release(folder: Path | str) -> Release:
         raise NotFoundError(f"{folder} holds no ckpt-0; give the folder that ckpt-0/tensor00000_000 lies in") from None
     except (OSError, ValueError) as error:
         raise ModelFileError(f"{folder / 'ckpt-0'} cannot be read as a folder: {error}; check the path") from error
-    config = _optional(folder, "config.json")
+    config = optional_file(folder, "config.json")
     release = Release(
         folder,
         read_hyperparameters(config) if config else Hyperparameters(),
-        _optional(folder, "tokenizer.model"),
+        optional_file(folder, "tokenizer.model"),
     )
     _check_names(release, present, config is not None)
     for name in release.layout:
         release.tensor(name)
     return release
-
-
-def _optional(folder: Path, name: str) -> Path | None:
-    path = folder / name
-    try:
-        if not path.exists() and not path.is_symlink():
-            return None
-        if not inside(folder, path).is_file():
-            raise ModelFileError(f"{path} is not a file; remove it or fetch it again")
-        return path
-    except OSError as error:
-        raise ModelFileError(f"{path} cannot be read: {error}; check its permissions") from error
 
 
 def _check_names(release: Release, present: set[str], described: bool) -> None:

@@ -2,7 +2,7 @@
 
     FOLDER/config.json       hyperparameters; its "architectures" says which page of `gadfly.arch` reads them
     FOLDER/*.safetensors     tensors, see `safetensors_folder`
-    FOLDER/tokenizer*        see `gadfly.text.folder`; may be missing
+    FOLDER/tokenizer*        see `tokenizer_files`; may be missing
 
 An int8 matrix `NAME.weight`, (out, in), has bfloat16 scales beside it, `NAME.weight_scale`, (out, groups): each holds
 for in / groups neighbouring columns. That is how `gadfly convert --as int8` keeps Grok-1 without loss.
@@ -22,6 +22,7 @@ from gadfly.weights.assemble import assemble
 from gadfly.weights.disk import inside, map_file
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_folder import SafetensorsFolder
+from gadfly.weights.tokenizer_files import find_tokenizer
 
 __all__ = ["SCALE", "open_folder", "read_config"]
 
@@ -39,13 +40,14 @@ def open_folder(folder: Path) -> ModelFile:
     page = page_for(config, names[0])
     spec = page.spec(config)
     tensors = FolderTensors(SafetensorsFolder.open(folder))
+    found = find_tokenizer(folder)
     return ModelFile(
         path=folder,
         page=page,
         spec=spec,
         weights=assemble(tensors, page.hf, spec),
-        metadata={"config": values},
-        tokenizer=None,
+        metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
+        tokenizer=found.tokenizer,
         release=tensors.files.release,
     )
 

@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from gadfly.errors import ModelFileError
 from gadfly.weights.gguf_cursor import quoted
@@ -20,8 +21,8 @@ DEEPEST_SKIPPED = 64
 
 _SPACE = re.compile(r"[ \t\n\r]*+")
 _STRING = re.compile(r'"(?:[^"\\\x00-\x1f]++|\\["\\/bfnrt]|\\u[0-9a-fA-F]{4}){0,65535}+"')
-_NUMBER = r"(?:0|[1-9][0-9]{0,19})[ \t\n\r]*+"
-_NUMBERS = re.compile(rf"\[[ \t\n\r]*+((?:{_NUMBER}(?:,[ \t\n\r]*+{_NUMBER}){{0,63}}+)?)\]")
+_SMALL = re.compile(r"\{[^{}]{0,4094}+\}")
+_PAIRS = json.JSONDecoder(object_pairs_hook=list)  # made once: a header has thousands of small objects
 _OTHER = re.compile(r'[^"\[\]{},]++')  # numbers and names of constants, wherever a value is stepped over
 
 
@@ -70,14 +71,21 @@ class JsonScan:
                 raise self.error(f"{field} is not valid Unicode")
         return text
 
-    def numbers(self, field: str) -> tuple[int, ...]:
-        """A list of at most 64 integers of at most 20 digits, none negative."""
+    def small_object(self, field: str) -> dict[str, Any]:
+        """An object of at most 4096 characters and without others in it, as Python's parser reads it."""
         self._space()
-        found = _NUMBERS.match(self.text, self.position)
+        found = _SMALL.match(self.text, self.position)
         if found is None:
-            raise self._expected("a short list of integers", field)
+            raise self._expected("a small object", field)
         self.position = found.end()
-        return tuple(map(int, found[1].split(","))) if found[1] else ()
+        try:
+            pairs: list[tuple[str, Any]] = _PAIRS.decode(found[0])
+        except (ValueError, RecursionError):
+            raise self.error(f"{field} is {quoted(found[0])}, which is not sound JSON") from None
+        values = dict(pairs)
+        if len(values) < len(pairs):
+            raise self.error(f"{field} is {quoted(found[0])}, where a name appears twice; expected once")
+        return values
 
     def skip(self, field: str) -> None:
         """Step over a value of any kind; that its brackets match is all that is checked."""

@@ -185,30 +185,30 @@ def _read_tensor(scan: JsonScan, name: str, data: int) -> StoredTensor:
     field = f"tensor {quoted(name)}"
     if not 0 < len(name) <= LONGEST_NAME:
         raise scan.error(f"{field} has a name of {len(name)} characters; expected 1 to {LONGEST_NAME}")
-    dtype: str | None = None
-    shape: tuple[int, ...] | None = None
-    offsets: tuple[int, ...] = ()
-    for member in scan.members(field, 4):
-        match member:
-            case "dtype":
-                dtype = scan.string(f"the dtype of {field}")
-            case "shape":
-                shape = scan.numbers(f"the shape of {field}")
-            case "data_offsets":
-                offsets = scan.numbers(f"the data_offsets of {field}")
-            case _:
-                raise scan.error(f"{field} has a member {quoted(member)}; expected dtype, shape and data_offsets")
-    if dtype is None or shape is None or len(offsets) != 2:
-        raise scan.error(f"{field} lacks one of dtype, shape and two data_offsets")
+    entry = scan.small_object(field)
+    if set(entry) != {"dtype", "shape", "data_offsets"}:
+        raise scan.error(f"{field} has the members {quoted(', '.join(entry))}; expected dtype, shape and data_offsets")
+    dtype, shape = entry["dtype"], _integers(scan, entry["shape"], f"the shape of {field}")
+    offsets = _integers(scan, entry["data_offsets"], f"the data_offsets of {field}")
+    if not isinstance(dtype, str):
+        raise scan.error(f"the dtype of {field} is {quoted(str(dtype))}; expected a string")
     if dtype not in BITS:
         raise UnsupportedError(f"{scan.path}: {field} is of the dtype {quoted(dtype)}; known are {', '.join(BITS)}")
-    if len(shape) > MOST_DIMENSIONS:
-        raise scan.error(f"{field} has {len(shape)} dimensions; expected at most {MOST_DIMENSIONS}")
+    if len(shape) > MOST_DIMENSIONS or len(offsets) != 2:
+        raise scan.error(
+            f"{field} has {len(shape)} dimensions and {len(offsets)} offsets; expected at most {MOST_DIMENSIONS}, and 2"
+        )
     begin, end = offsets
     bits = math.prod(shape) * BITS[dtype]
     if bits != 8 * (end - begin):
         raise scan.error(f"{field} lies at {begin} to {end}, but {dtype} of shape {shape} takes {-(-bits // 8)} bytes")
     return StoredTensor(name, dtype, shape, data + begin, end - begin)
+
+
+def _integers(scan: JsonScan, value: object, field: str) -> tuple[int, ...]:
+    if not isinstance(value, list) or not all(type(number) is int and 0 <= number < 2**64 for number in value):
+        raise scan.error(f"{field} is {quoted(str(value))}; expected a list of integers from 0")
+    return tuple(value)
 
 
 def _check_filled(path: Path, found: list[StoredTensor], data: int, end: int) -> None:

@@ -16,6 +16,7 @@ from gadfly.engine import Request
 from gadfly.errors import ContextError, NotFoundError, RequestError, UnsupportedError
 from gadfly.llm import Generation
 from gadfly.testing import ByteTokenizer, scripted_engine
+from gadfly.text import StopStrings
 from scripted_speaker import PERSONA, ScriptedSpeaker
 
 
@@ -138,9 +139,25 @@ class TestFailing:
         with pytest.raises(RequestError, match=next(iter(options))):
             talk(**options)
 
-    def test_a_model_without_a_template_is_not_for_talking(self):
-        with pytest.raises(UnsupportedError, match="gadfly run"):
-            talk(speaker=ScriptedSpeaker(has_template=False))
+    def test_a_model_that_cannot_be_talked_to_says_so_at_once_and_changes_nothing(self):
+        class Mute(ScriptedSpeaker):
+            def prompt_ids(self, _: Sequence[Message]) -> list[int]:
+                raise UnsupportedError("no tokenizer")
+
+        with pytest.raises(UnsupportedError):
+            talk(speaker=Mute())
+        chat, speaker = talk("One?")
+        with pytest.raises(UnsupportedError):
+            chat.speaker = Mute()
+        assert chat.speaker is speaker
+
+
+def test_a_model_without_a_template_is_talked_to_and_said_to_play_a_part():
+    chat, _ = talk("One?", speaker=ScriptedSpeaker(has_template=False))
+    assert said(chat) == [("One?", "Yes, indeed.")]
+    assert "base model playing a part" in chat.caveat
+    assert "Tester answers" in chat.caveat
+    assert talk("One?")[0].caveat is None
 
 
 class TestSeeds:
@@ -267,7 +284,7 @@ def test_a_real_engine_computes_only_what_is_new():
             self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
         ) -> Generation:
             request = Request(tuple(prompt_ids), max_tokens, sampling, tokenizer.stop_ids)
-            return Generation(engine.submit(request), tokenizer, stop)  # type: ignore[arg-type]
+            return Generation(engine.submit(request), tokenizer, StopStrings(stop))
 
     chat = Chat(EngineSpeaker(), PERSONA, temperature=0.0)
     for number in range(10):

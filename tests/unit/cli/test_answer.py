@@ -131,5 +131,10 @@ class TestRich:
         assert all(int(up.split("A")[0]) < 10 for up in shown.split("\x1b[")[1:] if up.split("A")[0].isdigit())
         assert [line for line in self.left_on_screen(shown) if "line" in line][-1].strip() == "line 99"
 
+    @pytest.mark.parametrize("number", ["8.", "1984)"])
+    def test_a_number_is_an_answer_and_no_list_of_nothing(self, number: str):
+        assert number in "\n".join(self.left_on_screen(self.show([number])))
+        assert number in "\n".join(self.left_on_screen(self.show(["Let me think.\n\n", number])))
+
     def test_an_empty_answer_is_an_empty_line(self):
         assert self.left_on_screen(self.show([]))[0] == "Gadfly"

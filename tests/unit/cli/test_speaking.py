@@ -135,10 +135,12 @@ class TestChatInAPipe:
         assert main(["chat", "smollm2", "--model", "other"]) == 2
         assert "Two models" in capsys.readouterr().err
 
-    def test_a_model_that_only_continues_texts_is_explained(self, speaker: ScriptedSpeaker, capsys):
+    def test_a_base_model_is_talked_to_and_introduced_once(self, speaker: ScriptedSpeaker):
         speaker.has_template = False
-        assert main(["chat"]) == 2
-        assert "gadfly run MODEL PROMPT" in capsys.readouterr().err
+        done = call("chat", stdin="Why?\nReally?\n")
+        assert done.stdout == "Because of Rayleigh scattering.\n\nBecause of Rayleigh scattering.\n"
+        assert done.stderr.count("base model playing a part") == 1
+        assert done.stderr.count("\n") == 1
 
     def test_an_answer_that_fails_ends_it(self, speaker: ScriptedSpeaker, capsys, monkeypatch):
         speaker.failure = NotFoundError("the model walked out")

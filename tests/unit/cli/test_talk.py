@@ -204,6 +204,12 @@ class TestCommands:
         talk.take("/model")
         assert "This is parrot" in talk.screen.shown[-2]  # type: ignore[attr-defined]
 
+    def test_a_base_model_is_introduced(self, talk: Talk, screen: Recorder):
+        talk.open_model = lambda _: ScriptedSpeaker(has_template=False)
+        talk.take("/model grok")
+        assert "base model playing a part" in screen.shown[0]
+        assert last(talk) == "This is grok, with 4096 tokens of context."
+
     def test_save_and_load(self, talk: Talk, tmp_path: Path):
         talk.take("Really?")
         for line, file in (

@@ -14,6 +14,9 @@ from gadfly.testing import random_weights, tiny_spec
 from gadfly.weight import Plain, Stack, Weights
 from gadfly.weights.export import export
 from gadfly.weights.safetensors_writer import write_safetensors_folder
+from unit.hub.conftest import hub, library, network
+
+__all__ = ["hub", "library", "network"]
 
 GROK = Path(__file__).parents[2] / "data" / "tiny-grok-1"
 

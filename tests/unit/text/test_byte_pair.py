@@ -2,9 +2,11 @@ import pytest
 import tokenizers
 from hypothesis import given
 from hypothesis import strategies as st
+from tiktoken_ext import openai_public
 from tokenizers import pre_tokenizers
 
 from gadfly.text import Tokenizer
+from gadfly.text.pre_tokenizers import PRE_TOKENIZERS
 
 marks = st.sampled_from(["<|im_start|>", "<|im_end|>", "<think>", "</think>", "    ", "12345", "٣½", " 's", "'LL"])
 texts = st.lists(st.text() | marks).map("".join)
@@ -45,6 +47,9 @@ def test_decodes_as_hugging_face(byte_pair: Tokenizer, trained: tokenizers.Token
         ("llama-v3", ["a", "123", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("qwen2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("grok-2", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
+        ("dbrx", ["a", "123", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
+        ("gpt-4o", ["a", "123", "4", " b'll", "'LL", "!!\n\n", "c"]),
+        ("llama4", ["a", "123", "4", " b'll", "'LL", "!!\n\n", "c"]),
         ("tekken", ["a", "1", "2", "3", "4", " b", "'ll", "'LL", "!!\n\n", "c"]),
         ("default", ["a", "123", "4", " b", "'", "ll", "'", "LL", "!!", "\n", "\n", "c"]),
     ],
@@ -57,6 +62,7 @@ def test_where_words_end(pre: str, words: list[str]) -> None:
     ("pre", "words"),
     [
         ("tekken", ["foo", "Bar", ".Baz", "/QUX", "//\n/"]),
+        ("gpt-4o", ["foo", "Bar", ".Baz", "/QUX", "//\n/"]),
         ("llama-bpe", ["fooBar", ".Baz", "/QUX", "//\n", "/"]),
     ],
 )
@@ -100,3 +106,8 @@ def cut(pre: str, text: str) -> list[str]:
         }
     )
     return [tokenizer.decode([i]) for i in tokenizer.encode(text)]
+
+
+def test_the_pattern_of_gpt_4o_is_the_one_of_tiktoken(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: {})
+    assert PRE_TOKENIZERS["gpt-4o"].patterns == (openai_public.o200k_base()["pat_str"],)

@@ -10,6 +10,7 @@ from tokenizers import models, normalizers
 
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.text import Tokenizer
+from unit.text.conftest import CONTROLS
 
 texts = st.lists(st.text() | st.sampled_from(["<|im_end|>", "<think>", "e\u0301", "1234", "    "])).map("".join)
 
@@ -40,6 +41,25 @@ def test_as_hugging_face(read: Tokenizer, trained: tokenizers.Tokenizer, text: s
     assert read.decode(read.encode(text)) == text
 
 
+@settings(max_examples=100)
+@given(
+    runs=st.lists(
+        st.sampled_from([*CONTROLS, " ", "\n", "\x1c", "\x85", "\u3000", "\u200b", "a", "  b "]) | st.text(max_size=2)
+    ),
+    strips=st.lists(st.booleans(), min_size=6, max_size=6),
+)
+def test_control_tokens_may_take_the_white_space_around_them(
+    stated: dict[str, Any], tmp_path_factory: pytest.TempPathFactory, runs: list[str], strips: list[bool]
+) -> None:
+    added = [dict(token) for token in stated["added_tokens"] if token["special"]]
+    for i, token in enumerate(added):
+        token.update(lstrip=strips[i], rstrip=strips[i + 3])
+    changed = stated | {"added_tokens": added}
+    ours = written(tmp_path_factory.getbasetemp(), changed)
+    theirs = tokenizers.Tokenizer.from_str(json.dumps(changed))
+    assert ours.encode("".join(runs), special=True) == theirs.encode("".join(runs), add_special_tokens=False).ids
+
+
 def test_as_the_same_in_gguf(read: Tokenizer, byte_pair: Tokenizer) -> None:
     ids = range(read.vocab_size)
     assert [read.token_text(i) for i in ids] == [byte_pair.token_text(i) for i in ids]
@@ -61,6 +81,22 @@ def test_the_beginning_of_a_text(stated: dict[str, Any], tmp_path: Path) -> None
     assert tokenizer.encode("a", bos=True)[0] == tokenizer.controls["<|im_start|>"]
 
 
+def test_what_ends_an_answer(stated: dict[str, Any], tmp_path: Path) -> None:
+    named = {added["id"] for added in stated["added_tokens"] if added["content"] in ("<|im_end|>", "<|endoftext|>")}
+    for ends, found in [(97, {97}), ([97, 98, 10**6, -1], {97, 98}), (None, set()), ([], set())]:
+        for name in ("config.json", "generation_config.json"):
+            (tmp_path / name).write_text(json.dumps({"eos_token_id": ends}))
+            assert written(tmp_path, stated).stop_ids == named | found
+            (tmp_path / name).unlink()
+    (tmp_path / "config.json").write_text(json.dumps({"eos_token_id": 97}))
+    (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": 98}))
+    assert written(tmp_path, stated).stop_ids == named | {98}
+    for wrong in (1.5, "2", True, [None], list(range(100))):
+        (tmp_path / "generation_config.json").write_text(json.dumps({"eos_token_id": wrong}))
+        with pytest.raises(ModelFileError, match="eos_token_id next to it is no token id"):
+            written(tmp_path, stated)
+
+
 def test_ids_may_have_gaps(stated: dict[str, Any], tmp_path: Path) -> None:
     added = [*stated["added_tokens"], dict(stated["added_tokens"][0], id=700, content="<far>")]
     tokenizer = written(tmp_path, stated | {"added_tokens": added})
@@ -75,7 +111,8 @@ def test_what_is_not_supported(stated: dict[str, Any], tmp_path: Path) -> None:
     for other in (
         json.loads(like_llama.to_str()),
         stated | {"model": stated["model"] | {"type": "WordPiece"}},
-        stated | {"added_tokens": [dict(stated["added_tokens"][0], rstrip=True)]},
+        stated | {"added_tokens": [dict(stated["added_tokens"][0], single_word=True)]},
+        stated | {"added_tokens": [dict(stated["added_tokens"][0], special=False, rstrip=True)]},
     ):
         with pytest.raises(UnsupportedError, match="support"):
             written(tmp_path, other)

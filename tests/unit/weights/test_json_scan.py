@@ -28,9 +28,18 @@ def test_strings(strings, ascii_only, indent):
     reading.end()
 
 
-@given(numbers=st.lists(st.integers(0, 2**64), max_size=64), indent=st.sampled_from([None, 1]))
-def test_numbers(numbers, indent):
-    assert scan(json.dumps(numbers, indent=indent)).numbers("x") == tuple(numbers)
+flat = st.dictionaries(
+    st.text(st.characters(exclude_characters="{}"), max_size=5),
+    st.text(st.characters(exclude_characters="{}"), max_size=5) | st.lists(st.integers(), max_size=4) | st.none(),
+    max_size=4,
+)
+
+
+@given(values=flat, indent=st.sampled_from([None, 1]))
+def test_small_objects(values, indent):
+    reading = scan(json.dumps(values, indent=indent))
+    assert reading.small_object("x") == values
+    reading.end()
 
 
 @given(value=anything)
@@ -48,7 +57,7 @@ def test_any_value_is_stepped_over(value):
 
 @given(text=st.text('{}[]":,\\u0123eE+-. \n', max_size=60) | st.text())
 def test_what_is_taken_is_json(text):
-    for read in (lambda s: s.string("x"), lambda s: s.numbers("x")):
+    for read in (lambda s: s.string("x"), lambda s: s.small_object("x")):
         reading = scan(text)
         try:
             value = read(reading)
@@ -56,15 +65,27 @@ def test_what_is_taken_is_json(text):
         except ModelFileError as error:
             assert "\n" not in str(error)
         else:
-            assert json.loads(text) == (value if isinstance(value, str) else list(value))
+            assert json.loads(text) == value
 
 
 @pytest.mark.parametrize(
-    "text", ["007", "[007]", "[1,]", "[1 2]", "[-1]", "[1.0]", "[1e3]", "[+1]", "[,]", "[true]", "["]
+    ("text", "message"),
+    [
+        ('{"a":{}}', "expected a small object"),
+        ("[1]", "expected a small object"),
+        ('{"a"', "expected a small object"),
+        ("", "ends in x; expected a small object"),
+        ('{"a":"' + "b" * 4096 + '"}', "expected a small object"),
+        ('{"a":1,"a":1}', "where a name appears twice"),
+        ('{"a":007}', "which is not sound JSON"),
+        ('{"a":' + "[" * 4000 + "}", "which is not sound JSON"),
+    ],
 )
-def test_what_are_no_numbers(text):
-    with pytest.raises(ModelFileError, match="expected a short list of integers"):
-        scan(text).numbers("x")
+def test_what_are_no_small_objects(text, message):
+    with pytest.raises(ModelFileError) as caught:
+        scan(text).small_object("x")
+    assert message in str(caught.value)
+    assert len(str(caught.value)) < 300
 
 
 @pytest.mark.parametrize(
