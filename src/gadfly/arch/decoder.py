@@ -34,6 +34,7 @@ __all__ = [
     "read_windows",
     "require_absent",
     "typical",
+    "window_notes",
     "windowed",
 ]
 
@@ -160,6 +161,12 @@ def read_windows(config: Config, slides: Callable[[int], bool]) -> tuple[int | N
 def windowed(spec: ModelSpec, windows: Sequence[int | None]) -> ModelSpec:
     blocks = zip(spec.blocks, windows, strict=True)
     return replace(spec, blocks=tuple(replace(block, mixer=replace(block.mixer, window=w)) for block, w in blocks))
+
+
+def window_notes(spec: ModelSpec) -> tuple[str, ...]:
+    """What whoever writes a GGUF file should know, of architectures whose windows llama.cpp leaves out."""
+    windows = [block.mixer.window for block in spec.blocks if block.mixer.window is not None]
+    return (f"llama.cpp gives this model no windows, so it differs beyond {min(windows)} tokens",) if windows else ()
 
 
 def require_absent(config: Config, *names: str) -> None:

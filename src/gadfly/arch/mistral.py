@@ -18,6 +18,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
     read_windows,
+    window_notes,
     windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
@@ -47,6 +48,7 @@ PAGE = Page(
     gguf=llama.PAGE.gguf,
     hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
     tensors=rope_tensors,
+    notes=window_notes,
     claims=lambda config: (
         config.gguf is None or bool(config.get("sliding_window") and not config.get("num_local_experts"))
     ),

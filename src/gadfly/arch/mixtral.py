@@ -18,6 +18,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
     read_windows,
+    window_notes,
     windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
@@ -62,5 +63,6 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS), llama.halves, llama.neighbours),
     hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS), ignored=HF_IGNORED),
     tensors=rope_tensors,
+    notes=window_notes,
     claims=lambda config: bool(config.get("num_local_experts")),
 )

@@ -19,6 +19,7 @@ from gadfly.arch.decoder import (
     read_decoder,
     read_windows,
     require_absent,
+    window_notes,
     windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
@@ -68,4 +69,5 @@ PAGE = Page(
         NameTable({path: name for path, name in HF_NAMES.items() if path not in FUSED}, HF_FUSED), ignored=HF_IGNORED
     ),
     tensors=rope_tensors,
+    notes=window_notes,
 )

@@ -20,6 +20,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
     read_windows,
+    window_notes,
     windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
@@ -64,4 +65,5 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_BIASES)),
     hf=Dialect(NameTable(HF_NAMES, HF_BIASES), ignored=HF_IGNORED),
     tensors=rope_tensors,
+    notes=window_notes,
 )

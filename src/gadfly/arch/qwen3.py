@@ -17,6 +17,7 @@ from gadfly.arch.decoder import (
     read_attention,
     read_decoder,
     require_absent,
+    window_notes,
 )
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.arch.qwen2 import describe, with_windows
@@ -47,4 +48,5 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_HEAD_NORMS)),
     hf=Dialect(NameTable(HF_NAMES, HF_HEAD_NORMS), ignored=HF_IGNORED),
     tensors=rope_tensors,
+    notes=window_notes,
 )

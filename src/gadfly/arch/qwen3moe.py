@@ -19,6 +19,7 @@ from gadfly.arch.decoder import (
     read_activation,
     read_decoder,
     require_absent,
+    window_notes,
 )
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.arch.qwen2 import describe_windows, with_windows
@@ -68,6 +69,11 @@ def describe(spec: ModelSpec) -> dict[str, Any]:
     }
 
 
+def notes(spec: ModelSpec) -> tuple[str, ...]:
+    renormalised = all(block.ffn.renormalised for block in spec.blocks if isinstance(block.ffn, MoE))
+    return window_notes(spec) + (() if renormalised else ("llama.cpp makes the weights of experts sum to one here",))
+
+
 PAGE = Page(
     name="qwen3moe",
     gguf_name="qwen3moe",
@@ -78,4 +84,5 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_HEAD_NORMS, GGUF_EXPERTS)),
     hf=Dialect(NameTable(HF_NAMES, HF_HEAD_NORMS, HF_EXPERTS), ignored=HF_IGNORED),
     tensors=rope_tensors,
+    notes=notes,
 )

@@ -14,7 +14,7 @@ SHARE = 0.6  # of the memory, that a model may want: people run a browser beside
 
 
 def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
-    """The largest model that runs, is free, chats in `language` (BCP 47) and wants at most 60 % of `memory` bytes.
+    """The largest that runs, is free, chats in `language` (BCP 47), comes as a file and wants at most 60 % of `memory`.
 
     Where no model fits or speaks the language: the default.
     """
@@ -51,7 +51,7 @@ def _tag(language: str) -> str:
 
 
 def _free_speakers(language: str, catalogue: Catalogue) -> list[Model]:
-    models = [model for model in catalogue.values() if model.status == "runs" and model.free]
+    models = [model for model in catalogue.values() if model.status == "runs" and model.free and model.files]
     return [model for model in models if model.template == "chat" and _tag(language) in model.languages]
 
 
