@@ -4,6 +4,7 @@ The same model then goes through a GGUF file of ours, and, where it is installed
 transformers come with `make oracles`; without them these tests are skipped.
 """
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -53,6 +54,25 @@ def drawn(parameter: Any) -> Any:
 def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Oracle:
     name, seed = request.param
     return Oracle(RELATIVES[name], seed, tmp_path_factory.mktemp(name) / "model")
+
+
+def test_of_a_model_with_eyes_the_text_is_read(tmp_path: Path) -> None:
+    values = {**RELATIVES["gemma3"], "vocab_size": 70, "num_attention_heads": 8, "num_key_value_heads": 4, "rms_norm_eps": 1e-6}
+    eyes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
+    tokens = {"boi_token_index": 67, "eoi_token_index": 68, "image_token_index": 69, "mm_tokens_per_image": 4}
+    eyes |= {"image_size": 28, "patch_size": 14}
+    both = transformers.Gemma3Config(text_config=values, vision_config=eyes, **tokens, **EXACT)
+    model = transformers.Gemma3ForConditionalGeneration(both).eval()
+    with torch.no_grad():
+        expected = model(torch.tensor([PROMPTS[2]])).logits[0].numpy()
+    model.save_pretrained(tmp_path / "model")
+    text = json.loads((tmp_path / "model" / "config.json").read_text())
+    for usual in ("num_attention_heads", "num_key_value_heads", "rms_norm_eps"):  # the releases leave it out
+        del text["text_config"][usual]
+    (tmp_path / "model" / "config.json").write_text(json.dumps(text))
+    for path in (tmp_path / "model", converted(tmp_path / "model", tmp_path / "text")):
+        found = logits(path, PROMPTS[2], backend="reference")
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-4 * expected.std())
 
 
 def logits(path: Path, prompt: list[int], **options: Any) -> np.ndarray:

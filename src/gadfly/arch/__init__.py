@@ -24,11 +24,11 @@ def page_for(config: Config, name: str) -> Page:
 
     Raises UnsupportedError, listing what there is.
     """
-    called = {page.gguf_name if config.gguf is not None else page.hf_name for page in PAGES}
-    for page in PAGES:
-        if name == (page.gguf_name if config.gguf is not None else page.hf_name) and page.claims(config):
+    called = {page: {page.gguf_name} if config.gguf is not None else {page.hf_name, *page.hf_also} for page in PAGES}
+    for page, names in called.items():
+        if name in names and page.claims(config):
             return page
-    known = ", ".join(sorted(called))
+    known = ", ".join(sorted(set().union(*called.values())))
     raise UnsupportedError(
         f"{config.source}: the architecture is {name[:40]!r}, which Gadfly does not run yet; it runs {known}"
     )

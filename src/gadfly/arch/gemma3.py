@@ -7,7 +7,8 @@ on its way in, rounded as the weights were in training; GELU is the tanh approxi
 
 Norms in config.json's world hold what is to be added to one; GGUF files hold the sum, as the runtime does. They do not
 say the scalar: it is the size of a head but for the member of 62 layers, and ours say it. Nor do old ones say which
-layers have windows.
+layers have windows. Members with eyes keep their text model under `text_config` and `language_model.`, and leave out of
+the former what is usual; what belongs to the eyes is not read.
 Source: Gemma team, arXiv 2503.19786; transformers, modeling_gemma3.py; llama.cpp, src/models/gemma3.cpp.
 """
 
@@ -19,7 +20,6 @@ from gadfly.arch.decoder import (
     GGUF_HEAD_NORMS,
     GGUF_NAMES,
     HF_HEAD_NORMS,
-    HF_IGNORED,
     HF_NAMES,
     describe_decoder,
     read_activation,
@@ -40,6 +40,16 @@ __all__ = ["PAGE"]
 GLOBAL_BASE, LOCAL_BASE, PERIOD = 1e6, 1e4, 6
 LAYERS_27B = 62
 
+USUAL = {  # Gemma3TextConfig of transformers
+    "head_dim": 256,
+    "max_position_embeddings": 131072,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 4,
+    "query_pre_attn_scalar": 256,
+    "rms_norm_eps": 1e-6,
+    "vocab_size": 262208,
+}
+
 GGUF_NORMS = {
     "blocks.{layer}.mixer_post_norm": "blk.{layer}.post_attention_norm.weight",
     "blocks.{layer}.ffn_post_norm": "blk.{layer}.post_ffw_norm.weight",
@@ -51,7 +61,17 @@ HF_NORMS = {
 }
 
 
+EYES = {"eyes": "vision_tower.{rest}", "eyes.output": "multi_modal_projector.{rest}"}
+
+
 def read_spec(config: Config) -> ModelSpec:
+    if config.gguf is None and config.get("text_config") is not None:
+        return read_text(config.within("text_config"))
+    return read_text(config)
+
+
+def read_text(config: Config) -> ModelSpec:
+    config = replace(config, values={**USUAL, **config.values}) if config.gguf is None else config
     require_absent(
         config, "attention_bias", "use_bidirectional_attention", "attn_logit_softcapping", "final_logit_softcapping"
     )
@@ -116,13 +136,21 @@ def to_one(path: str, weight: Weight, spec: ModelSpec) -> Weight:  # noqa: ARG00
     return Plain(weight.array - 1) if path.endswith("norm") and isinstance(weight, Plain) else weight
 
 
+HF = {**HF_NAMES, **HF_HEAD_NORMS, **HF_NORMS}
+
 PAGE = Page(
     name="gemma3",
     gguf_name="gemma3",
     hf_name="Gemma3ForCausalLM",
+    hf_also=("Gemma3ForConditionalGeneration",),
     model_type="gemma3_text",
     spec=read_spec,
     describe=describe,
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_HEAD_NORMS, GGUF_NORMS)),
-    hf=Dialect(NameTable(HF_NAMES, HF_HEAD_NORMS, HF_NORMS), from_one, to_one, ignored=HF_IGNORED),
+    hf=Dialect(
+        NameTable(HF, aliases={f"language_model.{name}": name for name in HF.values()}),
+        from_one,
+        to_one,
+        ignored=NameTable({"frequencies": "model.layers.{layer}.self_attn.rotary_emb.inv_freq", **EYES}),
+    ),
 )

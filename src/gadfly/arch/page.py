@@ -57,6 +57,7 @@ class Page:
     gguf: Dialect
     hf: Dialect
     claims: Callable[["Config"], bool] = lambda _: True
+    hf_also: tuple[str, ...] = ()  # classes that are read as this one, though never written
     notes: Callable[[ModelSpec], tuple[str, ...]] = lambda _: ()  # what whoever writes a GGUF file should know
     tensors: Callable[[ModelSpec], Mapping[str, NDArray[np.float32]]] = lambda _: {}  # "spec." ones, for GGUF files
 

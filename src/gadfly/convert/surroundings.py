@@ -76,7 +76,8 @@ def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
 def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     """By name. `dtype` is what config.json calls that of most weights."""
     tied = model.weights["output"] is model.weights["embedding"]
-    said: Mapping[str, Any] = model.metadata.get("config", {})
+    config = model.metadata.get("config", {})
+    said: Mapping[str, Any] = config if config.get("architectures") == [model.page.hf_name] else {}
     described = {
         "architectures": [model.page.hf_name],
         "model_type": model.page.model_type,
