@@ -57,7 +57,13 @@ def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
 
 
 def test_of_a_model_with_eyes_the_text_is_read(tmp_path: Path) -> None:
-    values = {**RELATIVES["gemma3"], "vocab_size": 70, "num_attention_heads": 8, "num_key_value_heads": 4, "rms_norm_eps": 1e-6}
+    values = {
+        **RELATIVES["gemma3"],
+        "vocab_size": 70,
+        "num_attention_heads": 8,
+        "num_key_value_heads": 4,
+        "rms_norm_eps": 1e-6,
+    }
     eyes = {"hidden_size": 16, "intermediate_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}
     tokens = {"boi_token_index": 67, "eoi_token_index": 68, "image_token_index": 69, "mm_tokens_per_image": 4}
     eyes |= {"image_size": 28, "patch_size": 14}

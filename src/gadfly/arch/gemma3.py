@@ -59,15 +59,14 @@ HF_NORMS = {
     "blocks.{layer}.ffn_norm": "model.layers.{layer}.pre_feedforward_layernorm.weight",
     "blocks.{layer}.ffn_post_norm": "model.layers.{layer}.post_feedforward_layernorm.weight",
 }
-
-
 EYES = {"eyes": "vision_tower.{rest}", "eyes.output": "multi_modal_projector.{rest}"}
 
 
 def read_spec(config: Config) -> ModelSpec:
-    if config.gguf is None and config.get("text_config") is not None:
-        return read_text(config.within("text_config"))
-    return read_text(config)
+    if config.gguf is not None or config.get("text_config") is None:
+        return read_text(config)
+    text, dtype = config.within("text_config"), config.get("dtype") or config.get("torch_dtype")
+    return read_text(replace(text, values={"dtype": dtype, **text.values}))
 
 
 def read_text(config: Config) -> ModelSpec:
@@ -86,7 +85,8 @@ def read_text(config: Config) -> ModelSpec:
         config.integer("intermediate_size"), read_activation(config, "gelu_pytorch_tanh", key="hidden_activation")
     )
     spec = read_decoder(config, full, ffn, SandwichNorm(eps))
-    windows = read_windows(config, lambda layer: (layer + 1) % PERIOD != 0)
+    period = config.integer("sliding_window_pattern", PERIOD)
+    windows = read_windows(config, lambda layer: (layer + 1) % period != 0)
     local = replace(full, rope=read_local_rope(config, plain.head_dim))
     mixers = [full if window is None else replace(local, window=window) for window in windows]
     return replace(

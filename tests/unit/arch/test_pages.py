@@ -60,6 +60,10 @@ def test_every_weight_has_a_name_in_both_languages(name: str) -> None:
         ("qwen3moe", {"mlp_only_layers": [1]}, UnsupportedError),
         ("qwen3moe", {"decoder_sparse_step": 2}, UnsupportedError),
         ("qwen3moe", {"num_experts_per_tok": 7}, ModelFileError),
+        ("gemma3", {"use_bidirectional_attention": True}, UnsupportedError),
+        ("gemma3", {"final_logit_softcapping": 30.0}, UnsupportedError),
+        ("phi3-long", {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0]}}, ModelFileError),
+        ("phi3-long", {"partial_rotary_factor": 0.9}, ModelFileError),
     ],
 )
 def test_what_is_refused(name: str, change: dict[str, Any], error: type[GadflyError]) -> None:
@@ -67,6 +71,23 @@ def test_what_is_refused(name: str, change: dict[str, Any], error: type[GadflyEr
         read({**RELATIVES[name], **change})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+def test_gemmas_embedding_is_scaled_as_its_weights_were_rounded() -> None:
+    assert read(RELATIVES["gemma3"]).embedding_scale == 48**0.5
+    for key in ("dtype", "torch_dtype"):
+        assert read({**RELATIVES["gemma3"], key: "bfloat16"}).embedding_scale == 6.9375
+        text = {**RELATIVES["gemma3"], "architectures": []}
+        both = {"architectures": ["Gemma3ForConditionalGeneration"], key: "bfloat16", "text_config": text}
+        assert read(both).embedding_scale == 6.9375
+
+
+def test_gemmas_windows_follow_a_period() -> None:
+    def seen(**change: int) -> list[bool]:
+        return [block.mixer.window is None for block in read({**RELATIVES["gemma3"], **change}).blocks]
+
+    assert seen() == [False] * 5 + [True, False]
+    assert seen(sliding_window_pattern=3) == [False, False, True, False, False, True, False]
 
 
 def test_layers_that_slide_may_be_told_by_flags_or_by_a_period() -> None:
