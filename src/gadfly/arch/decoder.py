@@ -142,16 +142,16 @@ def read_windows(config: Config, slides: Callable[[int], bool]) -> tuple[int | N
     GGUF files have flags for the types of layers, or one number n: every nth layer sees everything.
     """
     layers = config.integer("num_hidden_layers", high=4096)
-    if not config.get("sliding_window"):
+    if not config.has("sliding_window"):
         return (None,) * layers
     window, types = config.integer("sliding_window"), config.get("layer_types")
     if types is None:
         sliding = [slides(layer) for layer in range(layers)]
-    elif isinstance(types, int | np.integer) and types >= 0:
+    elif isinstance(types, int | np.integer) and not isinstance(types, bool) and types >= 0:
         sliding = [types != 0 and (layer + 1) % int(types) != 0 for layer in range(layers)]
     elif isinstance(types, np.ndarray) and types.shape == (layers,):
         sliding = types.astype(bool).tolist()
-    elif isinstance(types, list) and len(types) == layers and set(types) <= {SLIDING, FULL}:
+    elif isinstance(types, list) and len(types) == layers and all(kind in (SLIDING, FULL) for kind in types):
         sliding = [kind == SLIDING for kind in types]
     else:
         raise config.error("layer_types", f"one of {SLIDING} and {FULL} for each of {layers} layers")
@@ -172,7 +172,7 @@ def window_notes(spec: ModelSpec) -> tuple[str, ...]:
 def require_absent(config: Config, *names: str) -> None:
     """Raises UnsupportedError if a config.json switches on what no released model of its architecture has."""
     for name in names:
-        if config.gguf is None and config.get(name):
+        if config.gguf is None and config.has(name):
             raise UnsupportedError(
                 f"{config.source}: {name} is set, which no released model of this architecture has; it is not supported"
             )

@@ -79,5 +79,5 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES), halves, neighbours),
     hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
     tensors=rope_tensors,
-    claims=lambda config: config.gguf is None or not (config.get("sliding_window") or config.get("num_local_experts")),
+    claims=lambda config: config.gguf is None or not (config.has("sliding_window") or config.has("num_local_experts")),
 )

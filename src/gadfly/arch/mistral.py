@@ -49,7 +49,5 @@ PAGE = Page(
     hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
     tensors=rope_tensors,
     notes=window_notes,
-    claims=lambda config: (
-        config.gguf is None or bool(config.get("sliding_window") and not config.get("num_local_experts"))
-    ),
+    claims=lambda config: config.gguf is None or (config.has("sliding_window") and not config.has("num_local_experts")),
 )

@@ -64,5 +64,5 @@ PAGE = Page(
     hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS), ignored=HF_IGNORED),
     tensors=rope_tensors,
     notes=window_notes,
-    claims=lambda config: bool(config.get("num_local_experts")),
+    claims=lambda config: config.has("num_local_experts"),
 )

@@ -104,6 +104,11 @@ class Config:
         """Whatever the file says; None if it says nothing. Names without a counterpart in GGUF stay as they are."""
         return self.values.get(self.key(name))
 
+    def has(self, name: str) -> bool:
+        """Whether the file says more than null, false, zero or nothing."""
+        value = self.get(name)
+        return bool(value.size if isinstance(value, np.ndarray) else value)
+
     def within(self, name: str) -> "Config":
         """The object under a name of config.json; empty if there is none."""
         value = self.get(name)

@@ -84,7 +84,7 @@ def _divisors(source: str, name: str, values: Any, dim: int) -> tuple[float, ...
     """As float32, which is what both kinds of files mean."""
     try:
         divisors: tuple[float, ...] = tuple(np.array(values, np.float32).tolist())
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         divisors = ()
     if len(divisors) != dim // 2 or not all(isinstance(d, float) and 0 < d < math.inf for d in divisors):
         raise ModelFileError(f"{source}: {name} has to hold {dim // 2} positive numbers")
@@ -109,6 +109,8 @@ def _from_json(config: Config, head_dim: int, theta: float, layers: str | None) 
     if kind == "llama3":
         length = scaled.number("original_max_position_embeddings")
         low, high = (scaled.number(f"{name}_freq_factor", default) for name, default in LLAMA3.items())
+        if low >= high:
+            raise scaled.error("high_freq_factor", f"more than low_freq_factor, {low:g}")
         plain = np.array(Rope(dim, base).frequencies())
         return Rope(dim, base, _llama3(plain, scaled.number("factor"), low, high, length))
     if kind in ("longrope", "su"):

@@ -1,6 +1,7 @@
 """What a page reads it can say again, in both languages; and what no page may run is refused in one line."""
 
 import json
+from contextlib import suppress
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,17 @@ def test_every_weight_has_a_name_in_both_languages(name: str) -> None:
         ("llama", {"attention_bias": True}, UnsupportedError),
         ("llama", {"rope_scaling": {"rope_type": "dynamic", "factor": 2.0}}, UnsupportedError),
         ("llama", {"hidden_act": "relu"}, UnsupportedError),
+        (
+            "llama-3",
+            {"rope_scaling": {**RELATIVES["llama-3"]["rope_scaling"], "high_freq_factor": 1.0}},
+            ModelFileError,
+        ),
         ("llama", {"num_key_value_heads": 4}, ModelFileError),
         ("llama", {"rope_parameters": [1]}, ModelFileError),
         ("qwen2-window", {"layer_types": ["sliding_attention"]}, ModelFileError),
         ("qwen2-window", {"layer_types": ["linear_attention"] * 3}, ModelFileError),
+        ("qwen2-window", {"layer_types": [[], {}, None]}, ModelFileError),
+        ("qwen2-window", {"sliding_window": [7]}, ModelFileError),
         ("qwen3", {"attention_bias": True}, UnsupportedError),
         ("qwen3moe", {"mlp_only_layers": [1]}, UnsupportedError),
         ("qwen3moe", {"decoder_sparse_step": 2}, UnsupportedError),
@@ -63,6 +71,7 @@ def test_every_weight_has_a_name_in_both_languages(name: str) -> None:
         ("gemma3", {"use_bidirectional_attention": True}, UnsupportedError),
         ("gemma3", {"final_logit_softcapping": 30.0}, UnsupportedError),
         ("phi3-long", {"rope_scaling": {"rope_type": "longrope", "short_factor": [1.0]}}, ModelFileError),
+        ("phi3-long", {"rope_scaling": {"rope_type": "longrope", "short_factor": [10**400] * 3}}, ModelFileError),
         ("phi3-long", {"partial_rotary_factor": 0.9}, ModelFileError),
     ],
 )
@@ -71,6 +80,29 @@ def test_what_is_refused(name: str, change: dict[str, Any], error: type[GadflyEr
         read({**RELATIVES[name], **change})
     assert "\n" not in str(caught.value)
     assert len(str(caught.value)) < 300
+
+
+JUNK = [None, True, False, 0, -1, 3, "8", "", [8], [[]], {}, {"factor": []}, 1e300, 10**400, float("nan"), float("inf")]
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_no_value_of_a_config_json_is_worse_than_an_error(name: str) -> None:
+    for key in (RELATIVES[name].keys() | {"layer_types", "rope_parameters", "rope_scaling"}) - {"architectures"}:
+        for value in JUNK:
+            with suppress(GadflyError):
+                read({**RELATIVES[name], key: value})
+
+
+@pytest.mark.parametrize("name", RELATIVES)
+def test_no_value_of_a_gguf_file_is_worse_than_an_error(name: str) -> None:
+    spec = read(RELATIVES[name])
+    page = page_for(Config("config.json", RELATIVES[name]), RELATIVES[name]["architectures"][0])
+    metadata = describe_gguf(page, spec)
+    for key in metadata.keys() | {f"{page.gguf_name}.attention.sliding_window_pattern"}:
+        for value in (*JUNK[1:8], "linear", np.zeros(2, np.float32), np.array([], bool), np.float32("nan"), ["x"]):
+            config = Config("model.gguf", {**metadata, key: value}, page.tensors(spec), gguf=page.gguf_name)
+            with suppress(GadflyError):
+                page_for(config, page.gguf_name).spec(config)
 
 
 def test_gemmas_embedding_is_scaled_as_its_weights_were_rounded() -> None:
