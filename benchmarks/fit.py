@@ -41,23 +41,21 @@ def main() -> None:
     parser.add_argument("--large", action="store_true")
     parser.add_argument("--json", action="store_true")
     given = parser.parse_args()
-    results = []
+    if not given.json:
+        print(f"{processor()}\n{'':24}threads{'':>12}prefill: said, measured, off{'':>8}decode: said, measured, off")
     with TemporaryDirectory() as folder:
         for name, path in models(Path(folder), given.large):
-            results += [compare(name, path, int(n), given.rounds) for n in given.threads.split(",")]
-    if given.json:
-        print(json.dumps({"processor": processor(), "results": results}, indent=1))
-        return
-    print(
-        f"{processor()}\n{'':24}threads  {'prefill: said':>14} {'measured':>9} {'off':>6}  {'decode: said':>14}", end=""
-    )
-    print(f" {'measured':>9} {'off':>6}")
-    for row in results:
-        print(f"{row['model']:<24}{row['threads']:>7}", end="")
-        for kind in ("prefill", "decode"):
-            said, measured = row[f"{kind}_said"], row[f"{kind}_measured"]
-            print(f"  {said:>14.1f} {measured:>9.1f} {said / measured - 1:>+6.0%}", end="")
-        print()
+            for threads in given.threads.split(","):
+                row = compare(name, path, int(threads), given.rounds)
+                print(json.dumps(row) if given.json else line(row), flush=True)
+
+
+def line(row: Mapping[str, Any]) -> str:
+    shown = f"{row['model']:<24}{row['threads']:>7}"
+    for kind in ("prefill", "decode"):
+        said, measured = row[f"{kind}_said"], row[f"{kind}_measured"]
+        shown += f"  {said:>16.1f} {measured:>9.1f} {said / measured - 1:>+6.0%}"
+    return shown
 
 
 def models(folder: Path, large: bool) -> Iterator[tuple[str, str | Path]]:

@@ -96,12 +96,13 @@ void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatS
     matrix.fill_transposed(codes.data(), scales.data(), groups);
 }
 
-std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads,
-                                       size_t head_dim) {
+std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim,
+                                       bool half_values) {
     require(page_size > 0 && page_size % 16 == 0, "page_size is a multiple of 16");
     require(head_dim > 0 && head_dim % 8 == 0, "head_dim is a multiple of 8");
     require(layers > 0 && pages > 0 && kv_heads > 0, "a cache needs layers, pages and heads");
-    return std::make_shared<PagedCache>(layers, pages, page_size, kv_heads, head_dim);
+    return std::make_shared<PagedCache>(layers, pages, page_size, kv_heads, head_dim,
+                                        half_values ? Values::kHalf : Values::kInt8);
 }
 
 SharedDeal make_shared_deal(size_t experts, size_t selected) {
@@ -237,11 +238,13 @@ NB_MODULE(_native, m) {
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
+        .def_prop_ro("is_exact", [](const PackedMatrix& matrix) { return matrix.layout() == Layout::kInt8BFloat; })
         .def_prop_ro("is_float", [](const PackedMatrix& matrix) { return is_float(matrix.layout()); });
 
     nb::class_<PagedCache>(m, "PagedCache")
         .def(nb::new_(&make_cache), nb::arg("layers"), nb::arg("pages"), nb::arg("page_size"), nb::arg("kv_heads"),
-             nb::arg("head_dim"));
+             nb::arg("head_dim"), nb::arg("half_values"))
+        .def_prop_ro("bytes", &PagedCache::bytes);
 
     nb::class_<Deal>(m, "Deal")
         .def(nb::new_(&make_shared_deal), nb::arg("experts"), nb::arg("selected"))
@@ -260,8 +263,8 @@ NB_MODULE(_native, m) {
         .def("embed", &CheckedProgram::embed, nb::arg("table"), nb::arg("out"))
         .def("rms_norm", &rms_norm, nb::arg("x"), nb::arg("weight").noconvert(), nb::arg("eps"), nb::arg("out"))
         .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("parts"), nb::arg("out"))
-        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("out"))
-        .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("weight"), nb::arg("out"))
+        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("parts"), nb::arg("out"))
+        .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("weight"), nb::arg("out"))
         .def("angles", &CheckedProgram::angles, nb::arg("frequencies"), nb::arg("magnitude"), nb::arg("out"))
         .def("rope", &CheckedProgram::rope, nb::arg("x"), nb::arg("angles"), nb::arg("heads"), nb::arg("head_dim"),
              nb::arg("dim"), nb::arg("out"))
@@ -275,7 +278,8 @@ NB_MODULE(_native, m) {
         .def("softcap", &CheckedProgram::softcap, nb::arg("x"), nb::arg("cap"), nb::arg("out"))
         .def("route", &CheckedProgram::route, nb::arg("logits"), nb::arg("renormalised"), nb::arg("deal"))
         .def("deal", &CheckedProgram::deal, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
-        .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("weights"), nb::arg("deal"), nb::arg("out"))
+        .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("weights"),
+             nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),

@@ -1,11 +1,12 @@
 // Softmax attention over a paged cache, for a few queries that share a key/value head.
 //
 // Keys lie in a page as [head_dim][slot], so a vector holds the scores of eight positions and no lane is ever summed
-// across; values lie as [slot][head_dim], and their scales are folded into the probabilities. A query's arithmetic is
-// the same whichever queries it is grouped with.
+// across; values lie as [slot][head_dim], and the scales of int8 ones are folded into the probabilities. A query's
+// arithmetic is the same whichever queries it is grouped with.
 #pragma once
 
 #include <algorithm>
+#include <type_traits>
 
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
@@ -70,8 +71,11 @@ void fold_value_scales(const AttendTask& task, float* p, size_t end) {
     }
 }
 
-// out[q] = Σ p · v / total, eight components at a time.
-template <size_t Q>
+inline f32x8 load_value(const int8_t* p) { return load(p); }
+inline f32x8 load_value(const uint16_t* p) { return load(p, Half{}); }
+
+// out[q] = Σ p · v / total, eight components at a time. Value: uint16_t for half floats, int8_t for codes.
+template <size_t Q, class Value>
 void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries]) {
     for (size_t d = 0; d < task.head_dim; d += kLanes) {
         f32x8 acc[Q];
@@ -79,10 +83,10 @@ void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries])
         for (size_t first = task.begin; first < visible;) {
             const size_t slot = first % task.page_size, last = std::min(visible, first - slot + task.page_size);
             const auto* v =
-                reinterpret_cast<const int8_t*>(page_at(task.values, task, first)) + slot * task.head_dim + d;
+                reinterpret_cast<const Value*>(page_at(task.values, task, first)) + slot * task.head_dim + d;
             const float* p = task.scores + (first - task.begin);
             for (; first < last; first++, p++, v += task.head_dim) {
-                const f32x8 value = load(v);
+                const f32x8 value = load_value(v);
 #pragma GCC unroll 6
                 for (size_t q = 0; q < Q; q++) acc[q] = fma(splat(p[q * task.score_stride]), value, acc[q]);
             }
@@ -91,7 +95,7 @@ void mix(const AttendTask& task, size_t visible, const float (&total)[kQueries])
     }
 }
 
-template <size_t Q>
+template <size_t Q, class Value>
 void attend_queries(const AttendTask& task) {
     const size_t visible = *std::max_element(task.visible, task.visible + Q);
     const size_t end = (visible + 2 * kLanes - 1) / (2 * kLanes) * (2 * kLanes);
@@ -100,20 +104,25 @@ void attend_queries(const AttendTask& task) {
     for (size_t q = 0; q < Q; q++) {
         float* p = task.scores + q * task.score_stride;
         total[q] = exponentiate(p, task.first[q] - task.begin, task.visible[q] - task.begin, end - task.begin);
-        fold_value_scales(task, p, end);
+        if constexpr (std::is_same_v<Value, int8_t>) fold_value_scales(task, p, end);
     }
-    mix<Q>(task, visible, total);
+    mix<Q, Value>(task, visible, total);
+}
+
+template <class Value>
+void attend_over(const AttendTask& task) {
+    switch (task.queries) {
+        case 1: return attend_queries<1, Value>(task);
+        case 2: return attend_queries<2, Value>(task);
+        case 3: return attend_queries<3, Value>(task);
+        case 4: return attend_queries<4, Value>(task);
+        case 5: return attend_queries<5, Value>(task);
+        default: return attend_queries<6, Value>(task);
+    }
 }
 
 void attend(const AttendTask& task) {
-    switch (task.queries) {
-        case 1: return attend_queries<1>(task);
-        case 2: return attend_queries<2>(task);
-        case 3: return attend_queries<3>(task);
-        case 4: return attend_queries<4>(task);
-        case 5: return attend_queries<5>(task);
-        default: return attend_queries<6>(task);
-    }
+    task.kind == Values::kHalf ? attend_over<uint16_t>(task) : attend_over<int8_t>(task);
 }
 
 }  // namespace

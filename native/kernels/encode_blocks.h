@@ -46,7 +46,7 @@ inline SmallFit searched(f32x8 scale, f32x8 minimum) {
 }
 
 // A peak near either end of the levels, which are not symmetric.
-constexpr Guesses kIq4Low{-136, 4, 7}, kIq4High{100, 4, 7};
+constexpr Guesses kIq4Low{-148, 8, 7}, kIq4High{88, 8, 7};
 
 inline f32x8 truncate(f32x8 x) { return to_float(truncate_to_int(x)); }
 
@@ -88,19 +88,19 @@ SmallCodes small_codes(const float* x, const SmallFit& fit, const Levels& levels
 }
 
 // `half` is half the number of codes: 8 or 16.
-inline SmallCodes symmetric_codes(const float* x, const float* importance, float half) {
+inline SmallCodes symmetric_codes(const float* x, const float* importance, float half, const Guesses& low,
+                                  const Guesses& high) {
     const SmallBlocks blocks(x, importance);
     if (!importance) return small_codes(x, plain_scale(blocks, -half), UpByHalf{half + 0.5F, 2 * half - 1});
     const Uniform levels{-half, half - 1};
-    const f32x8 scale = fit_scale(blocks, levels, {-half - 1, 0.25F, 9}, {half - 2, 0.25F, 9});
-    return small_codes(x, searched(scale, splat(0.0F)), levels);
+    return small_codes(x, searched(fit_scale(blocks, levels, low, high), splat(0.0F)), levels);
 }
 
 inline SmallCodes affine_codes(const float* x, const float* importance, float top) {
     const SmallBlocks blocks(x, importance);
     if (!importance) return small_codes(x, plain_line(blocks, top), UpByHalf{0.5F, top});
     const Uniform levels{0, top};
-    const Line line = fit_line(blocks, levels, -std::numeric_limits<float>::infinity(), {top - 2, 0.25F, 12});
+    const Line line = fit_line(blocks, levels, -std::numeric_limits<float>::infinity(), {top - 2, 0.375F, 12});
     return small_codes(x, searched(line.scale, sub(splat(0.0F), line.minimum)), levels);
 }
 
@@ -116,7 +116,7 @@ inline SmallCodes int8_codes(const float* x, const float* importance) {
         return small_codes(x, {scale, splat(0.0F), plain_inverse(scale)}, HalvesAway{});
     }
     const Signed levels{{-127, 127}};
-    return small_codes(x, searched(fit_scale(blocks, levels, {125, 0.25F, 12}, {}), splat(0.0F)), levels);
+    return small_codes(x, searched(fit_scale(blocks, levels, {121, 1, 9}, {}), splat(0.0F)), levels);
 }
 
 inline SmallCodes iq4_codes(const float* x, const float* importance) {
@@ -146,7 +146,7 @@ bool write_small(const SmallCodes& from, size_t count, uint8_t* out) {
 // ---- a block of 256 -------------------------------------------------------------------------------------------------
 
 inline bool write_q2(const float* x, const float* importance, uint8_t* out) {
-    const Affine<16> fit = fit_affine<16>(x, importance, 3, 15, {1.5F, 0.25F, 9});
+    const Affine<16> fit = fit_affine<16>(x, importance, 3, 15, {1.75F, 0.25F, 11});
     FileQ2_K block;
     for (size_t i = 0; i < 16; i++) block.scales[i] = byte(fit.scale[i] | fit.minimum[i] << 4);
     pack_pairs<0>(fit.codes, block.codes);
@@ -158,7 +158,7 @@ inline bool write_q2(const float* x, const float* importance, uint8_t* out) {
 
 inline bool write_q3(const float* x, const float* importance, uint8_t* out) {
     const Scaled<16> fit =
-        fit_scaled<16>(x, importance, Uniform{-4, 3}, Uniform{-32, 31}, {-5, 0.25F, 9}, {2, 0.25F, 9});
+        fit_scaled<16>(x, importance, Uniform{-4, 3}, Uniform{-32, 31}, {-6, 0.5F, 6}, {2.5F, 0.5F, 6});
     FileQ3_K block;
     pack_bits<2>(fit.codes, block.high);
     pack_pairs<0>(fit.codes, block.codes);
@@ -170,8 +170,8 @@ inline bool write_q3(const float* x, const float* importance, uint8_t* out) {
 
 // Q4_K and Q5_K.
 template <class FileBlock>
-bool write_q4_or_q5(const float* x, const float* importance, float top, uint8_t* out) {
-    const Affine<32> fit = fit_affine<32>(x, importance, top, 63, {top - 2.5F, 0.25F, 14});
+bool write_q4_or_q5(const float* x, const float* importance, float top, const Guesses& guesses, uint8_t* out) {
+    const Affine<32> fit = fit_affine<32>(x, importance, top, 63, guesses);
     FileBlock block;
     pack_six_bits(fit.scale, fit.minimum, block.scales);
     for (size_t i = 0; i < 4; i++) pack_nibbles<32>(fit.codes + 64 * i, block.codes + 32 * i);
@@ -183,8 +183,7 @@ bool write_q4_or_q5(const float* x, const float* importance, float top, uint8_t*
 }
 
 inline bool write_q6(const float* x, const float* importance, uint8_t* out) {
-    const Scaled<16> fit =
-        fit_scaled<16>(x, importance, Uniform{-32, 31}, Uniform{-128, 127}, {-33, 0.25F, 9}, {30, 0.25F, 9});
+    const Scaled<16> fit = fit_scaled<16>(x, importance, Uniform{-32, 31}, Uniform{-128, 127}, {-33, 1, 7}, {26, 1, 7});
     FileQ6_K block;
     for (size_t half = 0; half < 2; half++) pack_nibbles<64>(fit.codes + 128 * half, block.codes + 64 * half);
     pack_pairs<4>(fit.codes, block.high);
@@ -208,16 +207,18 @@ inline bool write_iq4_xs(const float* x, const float* importance, uint8_t* out) 
 inline bool write_chunk(Format format, const float* x, const float* importance, size_t count, uint8_t* out) {
     const size_t small = count / kSmall;
     switch (format) {
-        case Format::kQ4_0: return write_small<FileQ4_0>(symmetric_codes(x, importance, 8), small, out);
+        case Format::kQ4_0:
+            return write_small<FileQ4_0>(symmetric_codes(x, importance, 8, {-10, 0.5F, 7}, {6, 0.5F, 7}), small, out);
         case Format::kQ4_1: return write_small<FileQ4_1>(affine_codes(x, importance, 15), small, out);
-        case Format::kQ5_0: return write_small<FileQ5_0>(symmetric_codes(x, importance, 16), small, out);
+        case Format::kQ5_0:
+            return write_small<FileQ5_0>(symmetric_codes(x, importance, 16, {-20, 1, 7}, {13, 1, 7}), small, out);
         case Format::kQ5_1: return write_small<FileQ5_1>(affine_codes(x, importance, 31), small, out);
         case Format::kQ8_0: return write_small<FileQ8_0>(int8_codes(x, importance), small, out);
         case Format::kIQ4_NL: return write_small<FileQ4_0>(iq4_codes(x, importance), small, out);
         case Format::kQ2_K: return write_q2(x, importance, out);
         case Format::kQ3_K: return write_q3(x, importance, out);
-        case Format::kQ4_K: return write_q4_or_q5<FileQ4_K>(x, importance, 15, out);
-        case Format::kQ5_K: return write_q4_or_q5<FileQ5_K>(x, importance, 31, out);
+        case Format::kQ4_K: return write_q4_or_q5<FileQ4_K>(x, importance, 15, {12.5F, 0.25F, 16}, out);
+        case Format::kQ5_K: return write_q4_or_q5<FileQ5_K>(x, importance, 31, {27.5F, 0.5F, 10}, out);
         case Format::kQ6_K: return write_q6(x, importance, out);
         case Format::kIQ4_XS: return write_iq4_xs(x, importance, out);
         default: return false;  // floats are no blocks

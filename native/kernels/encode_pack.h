@@ -44,12 +44,12 @@ void pack_bits(const int8_t* codes, uint8_t* out) {
     }
 }
 
-// Bit 4 of 32 codes in a row.
+// Bit 4 of 32 codes in a row. Of eight bytes of 0 or 1, the product's highest byte has them as bits, in their order.
 inline void pack_fifth_bits(const int8_t* codes, uint8_t (&out)[4]) {
     for (size_t i = 0; i < 4; i++) {
-        int bits = 0;
-        for (size_t k = 0; k < 8; k++) bits |= (codes[8 * i + k] >> 4 & 1) << k;
-        out[i] = byte(bits);
+        uint64_t eight;
+        std::memcpy(&eight, codes + 8 * i, 8);
+        out[i] = static_cast<uint8_t>((eight >> 4 & 0x0101010101010101U) * 0x0102040810204080U >> 56);
     }
 }
 

@@ -13,7 +13,7 @@
 namespace gadfly {
 namespace {
 
-constexpr size_t kPolish = 2;  // rounds of fitting and rounding in turn, after the guesses
+constexpr size_t kPolish = 1;  // rounds of fitting and rounding in turn, after the guesses
 
 // Levels at equal distances: whole numbers from low to high.
 struct Uniform {
@@ -57,20 +57,30 @@ struct Guesses {
     float at(size_t i) const { return first + step * static_cast<float>(i); }
 };
 
+struct LevelMoments {
+    f32x8 qq, xq;
+};
+
+template <size_t n, class Levels>
+LevelMoments level_moments(const Groups<n>& group, const Levels& levels, f32x8 per_unit) {
+    LevelMoments sum{splat(0.0F), splat(0.0F)};
+    for (size_t i = 0; i < n; i++) {
+        const f32x8 level = levels.nearest(mul(group.x[i], per_unit));
+        const f32x8 weighted = mul(group.w[i], level);
+        sum.qq = add(sum.qq, mul(weighted, level));
+        sum.xq = add(sum.xq, mul(weighted, group.x[i]));
+    }
+    return sum;
+}
+
 // x ≈ scale · level. Guesses put the peak near the level that is farthest from zero, and near the other end.
 template <size_t n, class Levels>
 f32x8 fit_scale(const Groups<n>& group, const Levels& levels, const Guesses& low, const Guesses& high) {
     f32x8 best = splat(0.0F), best_gain = splat(0.0F);
     const auto attempt = [&](f32x8 per_unit) {
-        f32x8 qq = splat(0.0F), xq = splat(0.0F);
-        for (size_t i = 0; i < n; i++) {
-            const f32x8 level = levels.nearest(mul(group.x[i], per_unit));
-            const f32x8 weighted = mul(group.w[i], level);
-            qq = add(qq, mul(weighted, level));
-            xq = add(xq, mul(weighted, group.x[i]));
-        }
-        const f32x8 scale = div(xq, qq);
-        const f32x8 gain = mul(scale, xq);
+        const LevelMoments sum = level_moments(group, levels, per_unit);
+        const f32x8 scale = div(sum.xq, sum.qq);
+        const f32x8 gain = mul(scale, sum.xq);
         best = where_less(best_gain, gain, scale, best);
         best_gain = where_less(best_gain, gain, gain, best_gain);
     };

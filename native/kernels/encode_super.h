@@ -56,7 +56,6 @@ void store_codes(const Numbers& numbers, int8_t* out) {
     for (size_t v = 0; v < numbers.size(); v++) store_int8(out + v * kLanes, round_to_int(numbers[v]));
 }
 
-// Nothing is smaller than what a half float can hold: 0 has no inverse and makes all codes 0.
 inline float half_of(float x) { return half_to_float(float_to_half(x)); }
 
 // ---- x ≈ d · scale · code − dmin · minimum --------------------------------------------------------------------------
@@ -188,16 +187,9 @@ float fit_scale_of_block(const BlockGroups<n>& block, const Levels& levels,
                          const typename BlockGroups<n>::Numbers& scale, float d) {
     float ss = 0, xs = 0;
     for (size_t v = 0; v < scale.size(); v++) {
-        const f32x8 per_step = inverse(mul(splat(d), scale[v]));
-        f32x8 qq = splat(0.0F), xq = splat(0.0F);
-        for (size_t i = 0; i < n; i++) {
-            const f32x8 level = levels.nearest(mul(block[v].x[i], per_step));
-            const f32x8 weighted = mul(block[v].w[i], level);
-            qq = add(qq, mul(weighted, level));
-            xq = add(xq, mul(weighted, block[v].x[i]));
-        }
-        ss += sum(mul(mul(scale[v], scale[v]), qq));
-        xs += sum(mul(scale[v], xq));
+        const LevelMoments of = level_moments(block[v], levels, inverse(mul(splat(d), scale[v])));
+        ss += sum(mul(mul(scale[v], scale[v]), of.qq));
+        xs += sum(mul(scale[v], of.xq));
     }
     return ss > 0 ? half_of(xs / ss) : d;
 }

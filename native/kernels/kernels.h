@@ -45,10 +45,13 @@ struct Rows {
 };
 
 // What a page of the cache holds of one head. Keys are half floats [head_dim][slot]: softmax magnifies their errors.
-// Values are int8 codes [slot][head_dim], then a float scale per slot.
+// Values are half floats, or int8 codes, [slot][head_dim]; after codes there is a float scale per slot.
+enum class Values : uint8_t { kHalf, kInt8 };
 struct HeadPage {
     static constexpr size_t key_bytes(size_t head_dim, size_t page_size) { return head_dim * page_size * 2; }
-    static constexpr size_t value_bytes(size_t head_dim, size_t page_size) { return (head_dim + 4) * page_size; }
+    static constexpr size_t value_bytes(Values kind, size_t head_dim, size_t page_size) {
+        return (kind == Values::kHalf ? 2 * head_dim : head_dim + 4) * page_size;
+    }
 };
 
 // Up to kQueries queries that read the same keys and values: heads of one group, neighbouring tokens, or both.
@@ -67,6 +70,7 @@ struct AttendTask {
     const int32_t* pages;
     const std::byte* keys;    // of this head; page p starts at p · page_stride bytes
     const std::byte* values;  // likewise
+    Values kind;              // of the values
     size_t page_stride;
     float* scores;        // scratch: kQueries · score_stride floats
     size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`
@@ -99,8 +103,10 @@ struct EncodeTask {
 
 struct Kernels {
     std::string_view name;
-    // out[t][r] = Σ_k x[t][k] · w[r][k] for the matrix rows of strips [first, last) and tokens [begin, end).
-    void (*linear)(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out);
+    // out[t][r] = Σ_k x[t][k] · w[r][k] for the matrix rows of strips [first, last) and tokens [begin, end). Unless its
+    // data is null, `rest` holds int8 rows of what those of x leave out, and the product is with both.
+    void (*linear)(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last,
+                   Rows out);
     void (*quantise)(const float* x, size_t width, Int8Row out);  // width a multiple of 32
     void (*rms_norm)(const float* x, const float* weight, float eps, size_t width, float* out);
     // Rotates heads of x; cos and sin have dim / 2 values each, components from dim on are copied.

@@ -6,47 +6,52 @@
 namespace gadfly {
 namespace {
 
-constexpr size_t kColumns = 6;  // tokens that share one pass over a strip
+constexpr size_t kColumns = 6;  // rows of activations that share one pass over a strip
 
-// acc[c] += tile · x[c]. Two half-tile sums are scaled by their activation scales, then by the rows' weight scales.
-template <size_t C>
-inline void scale_and_add(i32x8 (&sums)[C][2], f32x8 scale, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+// acc[c] += tile · x, where token c has P int8 rows that stand for the sum of what they mean. Half-tile sums are scaled
+// by their activation scales, then by the rows' weight scales.
+template <size_t C, size_t P>
+inline void scale_and_add(i32x8 (&sums)[C * P][2], f32x8 scale, const Int8Row (&x)[C * P], size_t block,
+                          f32x8 (&acc)[C]) {
 #pragma GCC unroll 8
     for (size_t c = 0; c < C; c++) {
-        const float* s = x[c].scale + 2 * block;
-        f32x8 t = mul(to_float(sums[c][0]), splat(s[0]));
-        t = fma(to_float(sums[c][1]), splat(s[1]), t);
+        f32x8 t = mul(to_float(sums[c * P][0]), splat(x[c * P].scale[2 * block]));
+        t = fma(to_float(sums[c * P][1]), splat(x[c * P].scale[2 * block + 1]), t);
+        if constexpr (P == 2) {
+            t = fma(to_float(sums[c * P + 1][0]), splat(x[c * P + 1].scale[2 * block]), t);
+            t = fma(to_float(sums[c * P + 1][1]), splat(x[c * P + 1].scale[2 * block + 1]), t);
+        }
         acc[c] = fma(t, scale, acc[c]);
     }
 }
 
-template <size_t C>
-inline void add_minimum(f32x8 minimum, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
+template <size_t C, size_t P>
+inline void add_minimum(f32x8 minimum, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
 #pragma GCC unroll 8
-    for (size_t c = 0; c < C; c++) acc[c] = fma(minimum, splat(x[c].sum[block]), acc[c]);
+    for (size_t i = 0; i < C * P; i++) acc[i / P] = fma(minimum, splat(x[i].sum[block]), acc[i / P]);
 }
 
-template <size_t C>
-inline void add_tile(const Int4Tile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
-    i32x8 sums[C][2];
-    dot4<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, load(tile.d, Half{}), x, block, acc);
-    add_minimum<C>(load(tile.m, Half{}), x, block, acc);
+template <size_t C, size_t P>
+inline void add_tile(const Int4Tile& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C * P][2];
+    dot4<C * P>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C, P>(sums, load(tile.d, Half{}), x, block, acc);
+    add_minimum<C, P>(load(tile.m, Half{}), x, block, acc);
 }
 
-template <size_t C>
-inline void add_tile(const Int4SymmetricTile& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
-    i32x8 sums[C][2];
-    dot4<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, load(tile.d, Half{}), x, block, acc);
-    add_minimum<C>(mul(load(tile.d, Half{}), splat(-8.0F)), x, block, acc);
+template <size_t C, size_t P>
+inline void add_tile(const Int4SymmetricTile& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C * P][2];
+    dot4<C * P>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C, P>(sums, load(tile.d, Half{}), x, block, acc);
+    add_minimum<C, P>(mul(load(tile.d, Half{}), splat(-8.0F)), x, block, acc);
 }
 
-template <size_t C, class Scale>
-inline void add_tile(const Int8TileOf<Scale>& tile, const Int8Row (&x)[C], size_t block, f32x8 (&acc)[C]) {
-    i32x8 sums[C][2];
-    dot8<C>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C>(sums, load(tile.d, Scale{}), x, block, acc);
+template <size_t C, size_t P, class Scale>
+inline void add_tile(const Int8TileOf<Scale>& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    i32x8 sums[C * P][2];
+    dot8<C * P>(tile.codes, x, block * kTile, sums);
+    scale_and_add<C, P>(sums, load(tile.d, Scale{}), x, block, acc);
 }
 
 inline void store_strip(f32x8 acc, float* out, size_t rows) {
@@ -59,15 +64,13 @@ inline void store_strip(f32x8 acc, float* out, size_t rows) {
     }
 }
 
-template <class Tile, size_t C>
-void integer_strip(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
+template <class Tile, size_t C, size_t P>
+void integer_strip(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size_t token, Rows out) {
     const Tile* tiles = reinterpret_cast<const Tile*>(w.strip(strip));
-    Int8Row rows[C];
+    Int8Row rows[C * P];
+    for (size_t i = 0; i < C * P; i++) rows[i] = x[i % P].int8s(token + i / P, w.columns());
     f32x8 acc[C];
-    for (size_t c = 0; c < C; c++) {
-        rows[c] = x.int8s(token + c, w.columns());
-        acc[c] = splat(0);
-    }
+    for (f32x8& a : acc) a = splat(0);
     for (size_t b = 0; b < w.columns() / kTile; b++) {
 #ifdef GADFLY_AVX2
         if constexpr (C == 1) {  // a lone token streams the weights: fetch a few tiles ahead
@@ -76,7 +79,7 @@ void integer_strip(const PackedMatrix& w, size_t strip, Rows x, size_t token, Ro
             }
         }
 #endif
-        add_tile<C>(tiles[b], rows, b, acc);
+        add_tile<C, P>(tiles[b], rows, b, acc);
     }
     const size_t first = strip * kStrip;
     const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
@@ -120,11 +123,11 @@ void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Row
 }
 
 // Calls block(strip, token) with as many tokens at a time as a template takes: C of them, then one by one fewer.
-template <class Tile, size_t C>
-void integer_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, size_t end, Rows out) {
-    for (; begin + C <= end; begin += C) integer_strip<Tile, C>(w, strip, x, begin, out);
+template <class Tile, size_t C, size_t P>
+void integer_tokens(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size_t begin, size_t end, Rows out) {
+    for (; begin + C <= end; begin += C) integer_strip<Tile, C, P>(w, strip, x, begin, out);
     if constexpr (C > 1) {
-        if (begin < end) integer_tokens<Tile, C - 1>(w, strip, x, begin, end, out);
+        if (begin < end) integer_tokens<Tile, C - 1, P>(w, strip, x, begin, end, out);
     }
 }
 
@@ -137,8 +140,15 @@ void float_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, siz
 }
 
 template <class Tile>
-void integer_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
-    for (size_t strip = first; strip < last; strip++) integer_tokens<Tile, kColumns>(w, strip, x, begin, end, out);
+void integer_linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last,
+                    Rows out) {
+    for (size_t strip = first; strip < last; strip++) {
+        if (rest.data == nullptr) {
+            integer_tokens<Tile, kColumns, 1>(w, strip, {x}, begin, end, out);
+        } else {
+            integer_tokens<Tile, kColumns / 2, 2>(w, strip, {x, rest}, begin, end, out);
+        }
+    }
 }
 
 template <class Element>
@@ -148,15 +158,15 @@ void float_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_
     for (; strip < last; strip++) float_tokens<Element, 1, kColumns>(w, strip, x, begin, end, out);
 }
 
-void linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
+void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last, Rows out) {
     switch (w.layout()) {
         case Layout::kFloat32: return float_linear<float>(w, x, begin, end, first, last, out);
         case Layout::kFloat16: return float_linear<HalfBits>(w, x, begin, end, first, last, out);
         case Layout::kBFloat16: return float_linear<BFloatBits>(w, x, begin, end, first, last, out);
-        case Layout::kInt4: return integer_linear<Int4Tile>(w, x, begin, end, first, last, out);
-        case Layout::kInt4Symmetric: return integer_linear<Int4SymmetricTile>(w, x, begin, end, first, last, out);
-        case Layout::kInt8: return integer_linear<Int8Tile>(w, x, begin, end, first, last, out);
-        case Layout::kInt8BFloat: return integer_linear<Int8BFloatTile>(w, x, begin, end, first, last, out);
+        case Layout::kInt4: return integer_linear<Int4Tile>(w, x, rest, begin, end, first, last, out);
+        case Layout::kInt4Symmetric: return integer_linear<Int4SymmetricTile>(w, x, rest, begin, end, first, last, out);
+        case Layout::kInt8: return integer_linear<Int8Tile>(w, x, rest, begin, end, first, last, out);
+        case Layout::kInt8BFloat: return integer_linear<Int8BFloatTile>(w, x, rest, begin, end, first, last, out);
     }
 }
 

@@ -19,8 +19,8 @@ namespace gadfly {
 class PagedCache {
   public:
     // Nothing may be zero; page_size is a multiple of 16, head_dim of 8. Throws std::bad_alloc.
-    PagedCache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim)
-        : layers_(layers), pages_(pages), page_size_(page_size), kv_heads_(kv_heads), head_dim_(head_dim) {
+    PagedCache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim, Values kind)
+        : layers_(layers), pages_(pages), page_size_(page_size), kv_heads_(kv_heads), head_dim_(head_dim), kind_(kind) {
         product({kv_heads, sum(head_dim, 4), page_size, 4});  // at least page_stride()
         data_.reset(static_cast<std::byte*>(std::calloc(product({layers, pages}), page_stride())));
         if (!data_) throw std::bad_alloc();
@@ -31,6 +31,8 @@ class PagedCache {
     size_t page_size() const { return page_size_; }
     size_t kv_heads() const { return kv_heads_; }
     size_t head_dim() const { return head_dim_; }
+    Values kind() const { return kind_; }  // of the values
+    size_t bytes() const { return layers_ * pages_ * page_stride(); }
     size_t page_stride() const { return kv_heads_ * (key_bytes() + value_bytes()); }  // of one layer
 
     std::byte* keys(size_t layer, size_t page, size_t head) {
@@ -50,20 +52,25 @@ class PagedCache {
                 kernels.to_half(k + d, count, halves);
                 for (size_t i = 0; i < count; i++, column += page_size_) *column = halves[i];
             }
-            std::byte* codes = values(layer, page, head);
-            auto* scales = reinterpret_cast<float*>(codes + head_dim_ * page_size_);
-            scales[slot] = kernels.to_int8(v, head_dim_, reinterpret_cast<int8_t*>(codes) + slot * head_dim_);
+            std::byte* own = values(layer, page, head);
+            if (kind_ == Values::kHalf) {
+                kernels.to_half(v, head_dim_, reinterpret_cast<uint16_t*>(own) + slot * head_dim_);
+            } else {
+                auto* scales = reinterpret_cast<float*>(own + head_dim_ * page_size_);
+                scales[slot] = kernels.to_int8(v, head_dim_, reinterpret_cast<int8_t*>(own) + slot * head_dim_);
+            }
         }
     }
 
   private:
     size_t key_bytes() const { return HeadPage::key_bytes(head_dim_, page_size_); }
-    size_t value_bytes() const { return HeadPage::value_bytes(head_dim_, page_size_); }
+    size_t value_bytes() const { return HeadPage::value_bytes(kind_, head_dim_, page_size_); }
 
     struct Free {
         void operator()(std::byte* p) const { std::free(p); }
     };
     size_t layers_, pages_, page_size_, kv_heads_, head_dim_;
+    Values kind_;
     std::unique_ptr<std::byte[], Free> data_;
 };
 

@@ -11,6 +11,11 @@ namespace {
 // Resource numbers, beyond those of buffers: of the caches' layers, and of the deals.
 constexpr size_t kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
 
+// `first` and, if there is one, `second`.
+std::vector<size_t> both(size_t first, std::optional<size_t> second) {
+    return second ? std::vector{first, *second} : std::vector{first};
+}
+
 }  // namespace
 
 const Buffer& CheckedProgram::at(size_t buffer) const {
@@ -31,9 +36,13 @@ void CheckedProgram::require_int8s(size_t buffer, RowsOf rows, size_t width) con
     require(at(buffer).row_bytes == Int8Row::bytes(width), "a buffer of the wrong width");
 }
 
-void CheckedProgram::require_factors(size_t buffer, RowsOf rows, const PackedMatrix& weight, size_t parts) const {
+void CheckedProgram::require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, const PackedMatrix& weight,
+                                     size_t parts) const {
     const size_t width = product({parts, weight.columns()});
-    is_float(weight.layout()) ? require_floats(buffer, rows, width) : require_int8s(buffer, rows, width);
+    is_float(weight.layout()) ? require_floats(x, rows, width) : require_int8s(x, rows, width);
+    if (!rest) return;
+    require(!is_float(weight.layout()), "only int8 rows leave a residual");
+    require_int8s(*rest, rows, width);
 }
 
 void CheckedProgram::record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write) {
@@ -82,18 +91,18 @@ void CheckedProgram::quantise(size_t x, size_t parts, size_t out) {
     record(make_quantise(at(x).rows, x, width(x) / parts, parts, out), {x}, out);
 }
 
-void CheckedProgram::residual(size_t x, size_t rounded, size_t out) {
-    const RowsOf rows = at(out).rows;
-    require_floats(x, rows, width(out));
-    require_int8s(rounded, rows, width(out));
-    record_in_place(make_residual(rows, x, rounded, width(out), out), {x, rounded}, out);
+void CheckedProgram::residual(size_t x, size_t rounded, size_t parts, size_t out) {
+    require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
+    require_int8s(rounded, at(x).rows, width(x));
+    require_int8s(out, at(x).rows, width(x));
+    record(make_residual(at(x).rows, x, rounded, width(x) / parts, parts, out), {x, rounded}, out);
 }
 
-void CheckedProgram::linear(size_t x, const Matrix& weight, size_t out) {
+void CheckedProgram::linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out) {
     const RowsOf rows = at(out).rows;
-    require_factors(x, rows, *weight, 1);
+    require_factors(x, rest, rows, *weight, 1);
     require_floats(out, rows, weight->rows());
-    record(make_linear(rows, x, weight, out), {x}, out);
+    record(make_linear(rows, x, rest, weight, out), both(x, rest), out);
 }
 
 void CheckedProgram::angles(std::vector<double> frequencies, double magnitude, size_t out) {
@@ -184,7 +193,8 @@ void CheckedProgram::deal(size_t x, const SharedDeal& deal, size_t out) {
     record(make_deal(x, row_bytes, deal, out), {x, number(deal)}, out);
 }
 
-void CheckedProgram::expert(size_t x, std::vector<Matrix> weights, const SharedDeal& deal, size_t out) {
+void CheckedProgram::expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal,
+                            size_t out) {
     require(weights.size() == deal->experts, "a matrix for every expert");
     const PackedMatrix& first = *weights.front();
     for (const Matrix& weight : weights) {
@@ -192,10 +202,12 @@ void CheckedProgram::expert(size_t x, std::vector<Matrix> weights, const SharedD
                     weight->columns() == first.columns(),
                 "experts of different shapes");
     }
-    require_factors(x, RowsOf::kTokens, first, deal->selected);
+    require_factors(x, rest, RowsOf::kTokens, first, deal->selected);
     require_floats(out, RowsOf::kTokens, product({deal->selected, first.rows()}));
     const size_t row_bytes = at(x).row_bytes / deal->selected;
-    record(make_expert(x, row_bytes, std::move(weights), deal, out), {x, number(deal)}, out);
+    std::vector<size_t> reads = both(x, rest);
+    reads.push_back(number(deal));
+    record(make_expert(x, rest, row_bytes, std::move(weights), deal, out), reads, out);
 }
 
 void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {

@@ -23,8 +23,8 @@ class CheckedProgram {
     void embed(const Matrix& table, size_t out);
     void rms_norm(size_t x, std::vector<float> weight, float eps, size_t out);
     void quantise(size_t x, size_t parts, size_t out);
-    void residual(size_t x, size_t rounded, size_t out);
-    void linear(size_t x, const Matrix& weight, size_t out);
+    void residual(size_t x, size_t rounded, size_t parts, size_t out);
+    void linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out);
     void angles(std::vector<double> frequencies, double magnitude, size_t out);
     void rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
     void store(size_t k, size_t v, const Cache& cache, size_t layer);
@@ -39,7 +39,7 @@ class CheckedProgram {
     // A mixture of experts: see runtime/experts.h. A deal belongs to the program and the router that fill it first.
     void route(size_t logits, bool renormalised, const SharedDeal& deal);
     void deal(size_t x, const SharedDeal& deal, size_t out);
-    void expert(size_t x, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
+    void expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
     void combine(size_t x, const SharedDeal& deal, size_t out);
 
     // Checks what `run` is going to be called with; afterwards nothing more can be recorded. Returns the shape of the
@@ -57,7 +57,8 @@ class CheckedProgram {
     size_t width(size_t buffer) const;
     void require_floats(size_t buffer, RowsOf rows, size_t width) const;
     void require_int8s(size_t buffer, RowsOf rows, size_t width) const;
-    void require_factors(size_t buffer, RowsOf rows, const PackedMatrix& weight, size_t parts) const;
+    void require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, const PackedMatrix& weight,
+                         size_t parts) const;
     void record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
     void record_in_place(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
     void remember(const Cache& cache);

@@ -45,8 +45,9 @@ class Group final : public Instruction {
 // A unit is an expert and a stretch of its weight's strips.
 class Expert final : public Instruction {
   public:
-    Expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal, size_t out)
-        : x_(x), row_bytes_(row_bytes), weights_(std::move(weights)), deal_(std::move(deal)), out_(out) {}
+    Expert(size_t x, std::optional<size_t> rest, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
+           size_t out)
+        : x_(x), rest_(rest), row_bytes_(row_bytes), weights_(std::move(weights)), deal_(std::move(deal)), out_(out) {}
 
     size_t units(const Step&, size_t threads) const override { return weights_.size() * stretches(threads); }
 
@@ -56,13 +57,16 @@ class Expert final : public Instruction {
         if (begin == end) return;
         const PackedMatrix& w = *weights_[expert];
         const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
-        c.kernels.linear(w, x, begin, end, stretch * w.strips() / all, (stretch + 1) * w.strips() / all, out);
+        const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};
+        c.kernels.linear(w, x, rest, begin, end, stretch * w.strips() / all, (stretch + 1) * w.strips() / all, out);
     }
 
   private:
     size_t stretches(size_t threads) const { return std::min(weights_.front()->strips(), 4 * threads); }
 
-    size_t x_, row_bytes_;
+    size_t x_;
+    std::optional<size_t> rest_;
+    size_t row_bytes_;
     std::vector<Matrix> weights_;
     SharedDeal deal_;
     size_t out_;
@@ -103,9 +107,9 @@ std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal de
     });
 }
 
-std::unique_ptr<Instruction> make_expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
-                                         size_t out) {
-    return std::make_unique<Expert>(x, row_bytes, std::move(weights), std::move(deal), out);
+std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
+                                         std::vector<Matrix> weights, SharedDeal deal, size_t out) {
+    return std::make_unique<Expert>(x, rest, row_bytes, std::move(weights), std::move(deal), out);
 }
 
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out) {

@@ -10,6 +10,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "runtime/instructions.h"
@@ -40,8 +41,8 @@ using SharedDeal = std::shared_ptr<Deal>;
 std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal);
 std::unique_ptr<Instruction> make_group(SharedDeal deal);
 std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out);
-std::unique_ptr<Instruction> make_expert(size_t x, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
-                                         size_t out);
+std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
+                                         std::vector<Matrix> weights, SharedDeal deal, size_t out);
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out);
 
 }  // namespace gadfly

@@ -13,8 +13,8 @@ namespace {
 // A unit is a stretch of the weight's strips and a block of tokens.
 class Linear final : public Instruction {
   public:
-    Linear(RowsOf rows, size_t x, Matrix weight, size_t out)
-        : rows_(rows), x_(x), weight_(std::move(weight)), out_(out) {}
+    Linear(RowsOf rows, size_t x, std::optional<size_t> rest, Matrix weight, size_t out)
+        : rows_(rows), x_(x), rest_(rest), weight_(std::move(weight)), out_(out) {}
 
     size_t units(const Step& step, size_t threads) const override {
         return (step.rows(rows_) + kTokens - 1) / kTokens * stretches(threads);
@@ -23,8 +23,8 @@ class Linear final : public Instruction {
         const size_t strips = weight_->strips(), all = stretches(c.threads);
         const size_t block = unit / all, stretch = unit % all;
         const size_t begin = block * kTokens, end = std::min(begin + kTokens, c.step.rows(rows_));
-        c.kernels.linear(*weight_, c.buffers[x_], begin, end, stretch * strips / all, (stretch + 1) * strips / all,
-                         c.buffers[out_]);
+        c.kernels.linear(*weight_, c.buffers[x_], rest_ ? c.buffers[*rest_] : Rows{}, begin, end,
+                         stretch * strips / all, (stretch + 1) * strips / all, c.buffers[out_]);
     }
 
   private:
@@ -34,6 +34,7 @@ class Linear final : public Instruction {
 
     RowsOf rows_;
     size_t x_;
+    std::optional<size_t> rest_;
     Matrix weight_;
     size_t out_;
 };
@@ -97,6 +98,7 @@ class Attend final : public Instruction {
         task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
         task.keys = cache_->keys(layer_, 0, kv_head);
         task.values = cache_->values(layer_, 0, kv_head);
+        task.kind = cache_->kind();
         task.page_stride = cache_->page_stride();
         task.scores = reinterpret_cast<float*>(c.scratch);
         task.score_stride = score_stride_;
@@ -158,15 +160,22 @@ std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, 
     });
 }
 
-std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out) {
-    return per_row(rows, [=](const Context& c, size_t row) {
-        c.kernels.residual(c.buffers[x].floats(row), c.buffers[rounded].int8s(row, width), width,
-                           c.buffers[out].floats(row));
-    });
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t parts,
+                                           size_t out) {
+    const auto residual = [=](const Context& c, size_t row) {
+        auto* rest = reinterpret_cast<float*>(c.scratch);
+        for (size_t part = 0; part < parts; part++) {
+            const size_t offset = part * Int8Row::bytes(width);
+            c.kernels.residual(c.buffers[x].floats(row) + part * width,
+                               Int8Row::at(c.buffers[rounded].bytes(row) + offset, width), width, rest);
+            c.kernels.quantise(rest, width, Int8Row::at(c.buffers[out].bytes(row) + offset, width));
+        }
+    };
+    return per_row(rows, residual, product({width, sizeof(float)}));
 }
 
-std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out) {
-    return std::make_unique<Linear>(rows, x, std::move(weight), out);
+std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, std::optional<size_t> rest, Matrix weight, size_t out) {
+    return std::make_unique<Linear>(rows, x, rest, std::move(weight), out);
 }
 
 std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, double magnitude, size_t out) {

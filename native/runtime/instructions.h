@@ -4,6 +4,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "formats/tiles.h"
@@ -21,9 +22,11 @@ std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, size_t width, 
                                            size_t out);
 // A row of x is `parts` rows of `width`, one after another, and so is a row of out.
 std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out);
-// x minus what its int8 form `rounded` stands for.
-std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out);
-std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, Matrix weight, size_t out);
+// x minus what its int8 form `rounded` stands for, as int8 again.
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t parts,
+                                           size_t out);
+// `rest`, if there is one, is the residual of what x is the int8 form of.
+std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, std::optional<size_t> rest, Matrix weight, size_t out);
 // magnitude times the cosines, then the sines, of position · frequency: frequencies.size() of each per token.
 std::unique_ptr<Instruction> make_angles(std::vector<double> frequencies, double magnitude, size_t out);
 std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);

@@ -39,7 +39,7 @@ from gadfly.text import (
 from gadfly.weight import Weight, Weights
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["LLM", "Generation", "load"]
+__all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "load"]
 
 PAGE_SIZE = 16
 STEP_TOKENS = 256  # each takes some tens of kilobytes of activations

@@ -44,7 +44,7 @@ def logits(model: Executor, chunk: int, crowd: int = 0) -> np.ndarray:
 def test_native_agrees_with_reference(native: Native, name: str) -> None:
     exact = logits(executor(Reference(), name), 90)
     close = logits(executor(native, name), 90)
-    tolerance = 0.02 if name in ("F32", "F16", "BF16") else 0.05  # of the spread; the cache rounds, too
+    tolerance = 0.002 if name in ("F32", "F16", "BF16") else 0.05  # of the spread; the cache rounds, too
     assert np.sqrt(np.mean(np.square(close - exact))) < tolerance * exact.std()
 
 
@@ -52,10 +52,13 @@ def test_native_agrees_with_reference(native: Native, name: str) -> None:
 @pytest.mark.parametrize("name", ["F32", "Q8_0", "I8"])
 def test_native_runs_models_of_every_kind(native: Native, name: str, kind: str) -> None:
     spec = tiny_specs()[kind]
-    exact = logits(executor(Reference(), name, spec=spec), 90)
-    close = logits(executor(native, name, spec=spec), 90)
+    exact = logits(executor(Reference(), name, seed=1, spec=spec), 90)
+    close = logits(executor(native, name, seed=1, spec=spec), 90)
     rms = np.sqrt(np.mean(np.square(close - exact), axis=-1)) / exact.std()
-    assert np.median(rms) < 0.03  # now and then a near tie sends a token to another expert
+    if name == "Q8_0":  # a near tie may send a token to another expert
+        assert np.median(rms) < 0.03
+    else:
+        assert rms.max() < 0.003
 
 
 @pytest.mark.parametrize("kind", tiny_specs())

@@ -166,9 +166,30 @@ def test_add_and_select(native: Native, reference: Reference) -> None:
     np.testing.assert_array_equal(both(native), both(reference))
 
 
+def cache_for(backend, name: str, spec: ModelSpec, pages: int):
+    """A cache as for a model whose matrices are in this format."""
+    backend.place(Plain(normal(8, 32)) if name == "F32" else random_blocks(name, 8, 32))
+    return backend.cache(spec, pages, PAGE_SIZE)
+
+
+# Of attention over normal values. Keys are half floats in the cache, values too if the model is kept losslessly.
+CACHE_ERROR = {"F32": 0.003, "Q8_0": 0.03}
+
+
+def test_a_cache_is_no_larger_than_its_model_is_exact() -> None:
+    spec = tiny_spec()  # two layers of 2 · 16 keys and as many values
+    positions = 3 * PAGE_SIZE
+    assert cache_for(Native(1), "BF16", spec, 3).bytes == positions * 2 * (2 * 32 + 2 * 32)
+    for name in ("Q4_0", "Q5_0", "Q8_0"):
+        assert cache_for(Native(1), name, spec, 3).bytes == positions * 2 * (2 * 32 + 32 + 2 * 4)
+
+
+@pytest.mark.parametrize("name", CACHE_ERROR)
 @pytest.mark.parametrize("lengths", [(1,), (40,), (3, 17, 1, 33)])
 @pytest.mark.parametrize(("heads", "kv_heads"), [(2, 2), (6, 2), (9, 1)])
-def test_attention(native: Native, reference: Reference, lengths: tuple[int, ...], heads: int, kv_heads: int) -> None:
+def test_attention(
+    native: Native, reference: Reference, lengths: tuple[int, ...], heads: int, kv_heads: int, name: str
+) -> None:
     """Two steps: the second continues each sequence after what the first has left in the cache."""
     spec = tiny_spec()
     mixer = replace(spec.blocks[0].mixer, heads=heads, kv_heads=kv_heads)
@@ -178,7 +199,7 @@ def test_attention(native: Native, reference: Reference, lengths: tuple[int, ...
     q, k, v = normal(tokens, heads * width), normal(tokens, kv_heads * width), normal(tokens, kv_heads * width)
 
     def attend(backend):
-        kv = backend.cache(spec, 64, PAGE_SIZE)
+        kv = cache_for(backend, name, spec, 64)
         tables = [backend.place(Plain(x)) for x in (q, k, v)]
         run = backend.compile(
             lambda ops, batch: ops.attention(*(ops.embed(table, batch) for table in tables), mixer, 0, kv, batch)
@@ -191,8 +212,7 @@ def test_attention(native: Native, reference: Reference, lengths: tuple[int, ...
             second.append(Span(rows, length, pages, range(length)))
         return np.concatenate([run(Batch.of(first)), run(Batch.of(second))])
 
-    # The cache holds keys as half floats and values as int8.
-    np.testing.assert_allclose(attend(native), attend(reference), atol=0.02)
+    np.testing.assert_allclose(attend(native), attend(reference), atol=CACHE_ERROR[name])
 
 
 @pytest.mark.parametrize("name", ["Q4_0", "Q4_1", "Q8_0", "F32", "F16", "BF16"])
@@ -230,7 +250,7 @@ def test_experts(native: Native, reference: Reference, name: str) -> None:
 
     exact, found = run(reference), run(native)
     rms = np.sqrt(np.mean(np.square(found - exact)))
-    assert rms < (1e-5 if name in ("F32", "F16") else 0.02) * exact.std()
+    assert rms < {"F32": 1e-5, "F16": 1e-5, "I8": 1e-4}.get(name, 0.02) * exact.std()
 
 
 @pytest.mark.parametrize("renormalised", [False, True])
@@ -284,6 +304,7 @@ def attention_spec(**fields) -> tuple[ModelSpec, Attention]:
     return replace(spec, blocks=(replace(spec.blocks[0], mixer=mixer),)), mixer
 
 
+@pytest.mark.parametrize("name", CACHE_ERROR)
 @pytest.mark.parametrize("start", [0, 11])
 @pytest.mark.parametrize(
     "fields",
@@ -300,12 +321,14 @@ def attention_spec(**fields) -> tuple[ModelSpec, Attention]:
     ],
     ids=str,
 )
-def test_scores_and_who_is_seen(native: Native, reference: Reference, fields: dict[str, float], start: int) -> None:
+def test_scores_and_who_is_seen(
+    native: Native, reference: Reference, fields: dict[str, float], start: int, name: str
+) -> None:
     spec, mixer = attention_spec(**fields)
     q, k, v = normal(70, 64) * 3, normal(70, 32, seed=1) * 3, normal(70, 32, seed=2)
 
     def attend(backend):
-        kv = backend.cache(spec, 12, PAGE_SIZE)
+        kv = cache_for(backend, name, spec, 12)
         return apply(
             backend,
             lambda ops, batch, q, k, v: ops.attention(q, k, v, mixer, 0, kv, batch),
@@ -313,13 +336,14 @@ def test_scores_and_who_is_seen(native: Native, reference: Reference, fields: di
             sequences(66, 4, start=start),
         )
 
-    np.testing.assert_allclose(attend(native), attend(reference), atol=0.03)
+    np.testing.assert_allclose(attend(native), attend(reference), rtol=0, atol=3 * CACHE_ERROR[name])
 
 
-def test_what_a_window_hides_is_not_read(native: Native) -> None:
+@pytest.mark.parametrize("name", CACHE_ERROR)
+def test_what_a_window_hides_is_not_read(native: Native, name: str) -> None:
     """Pages wholly before the window may hold anything."""
     spec, mixer = attention_spec(window=10)
-    kv = native.cache(spec, 5, PAGE_SIZE)
+    kv = cache_for(native, name, spec, 5)
     rows = [normal(64, width, seed=width) for width in (64, 32, 33)]
     tables = [
         native.place(Plain(np.ascontiguousarray(x[:, :width]))) for x, width in zip(rows, (64, 32, 32), strict=True)

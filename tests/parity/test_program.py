@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
-from gadfly._native import Deal, PagedCache, Program, kernel_names
+from gadfly._native import Deal, PackedMatrix, PagedCache, Program, int8_row_bytes, kernel_names
 
 Record = Callable[[Program], None]
 
@@ -14,17 +14,31 @@ def floats(program: Program, width: int, wanted: bool = False) -> int:
     return program.buffer(wanted, 4 * width)
 
 
+def int8s(program: Program, width: int) -> int:
+    return program.buffer(False, int8_row_bytes(width))
+
+
 def ones(width: int) -> np.ndarray:
     return np.ones(width, np.float32)
 
 
 def cache() -> PagedCache:
-    return PagedCache(1, 2, 16, 2, 8)
+    return PagedCache(1, 2, 16, 2, 8, half_values=False)
 
 
 def attend(program: Program, temperature: int = 0, window: int = 0, width: int = 32) -> None:
     q, out = floats(program, width), floats(program, 32)
     program.attend(q, cache(), 0, 4, 1.0, 0.0, temperature, window, out)
+
+
+def multiply(program: Program, layout: str, x: int, rest: int | None) -> None:
+    program.linear(x, rest, PackedMatrix(layout, 8, 64), floats(program, 8))
+
+
+def multiply_dealt(program: Program, x: int, rest: int | None) -> None:
+    deal = Deal(2, 2)
+    program.route(floats(program, 2), False, deal)
+    program.expert(x, rest, [PackedMatrix("I8", 8, 64)] * 2, deal, floats(program, 16))
 
 
 ALLOWED: list[Record] = [
@@ -36,6 +50,11 @@ ALLOWED: list[Record] = [
     lambda p: p.angles([1.0, 0.5], 2.0, floats(p, 4)),
     lambda p: attend(p, temperature=2, window=1),
     lambda p: p.route(floats(p, 4), True, Deal(4, 2)),
+    lambda p: p.residual(floats(p, 64), int8s(p, 64), 2, int8s(p, 64)),
+    lambda p: multiply(p, "Q4_1", int8s(p, 64), int8s(p, 64)),
+    lambda p: multiply(p, "F32", floats(p, 64), None),
+    lambda p: multiply_dealt(p, int8s(p, 128), int8s(p, 128)),
+    lambda p: multiply_dealt(p, int8s(p, 128), None),
 ]
 
 REFUSED: list[tuple[str, Record]] = [
@@ -55,6 +74,15 @@ REFUSED: list[tuple[str, Record]] = [
     ("wrong width", lambda p: p.angles([1.0, 0.5], 2.0, floats(p, 8))),
     ("begin at two", lambda p: attend(p, temperature=1)),
     ("wrong width", lambda p: attend(p, width=40)),
+    ("parts of the wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 64), 3, int8s(p, 64))),
+    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 32), 1, int8s(p, 64))),
+    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 64), 1, int8s(p, 32))),
+    ("cannot replace", lambda p: p.residual(floats(p, 64), (x := int8s(p, 64)), 1, x)),
+    ("wrong width", lambda p: multiply(p, "I8", int8s(p, 64), int8s(p, 32))),
+    ("wrong width", lambda p: multiply(p, "I8", int8s(p, 32), int8s(p, 64))),
+    ("leave a residual", lambda p: multiply(p, "F16", floats(p, 64), int8s(p, 64))),
+    ("wrong width", lambda p: multiply_dealt(p, int8s(p, 128), int8s(p, 64))),
+    ("no buffer", lambda p: multiply_dealt(p, int8s(p, 128), 99)),
     ("wrong width", lambda p: p.route(floats(p, 5), True, Deal(4, 2))),
 ]
 

@@ -1,6 +1,6 @@
 """gadfly fit: whether a model will run on this machine and how fast, before anything is fetched.
 
-What it says is worked out in `gadfly.evaluate.fit_report`, and drawn in `fit_picture`.
+What it says is worked out in `gadfly.evaluate.fit_report`; `fit_picture` shows it to people, `fit_facts` to programs.
 """
 
 import json
@@ -13,7 +13,6 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-DEFAULT_CONTEXT = 8192  # what a model is loaded with, unless asked for more
 DISK_BYTES = 2**27  # to be read, at most
 
 
@@ -37,11 +36,13 @@ def command(
     gadfly fit grok-1
     gadfly fit ./model.gguf --context 32768 --json
     """
-    from gadfly.cli.fit_picture import catalogue_lines, report_facts, report_lines, show
+    from gadfly.cli.fit_facts import report_facts
+    from gadfly.cli.fit_picture import catalogue_lines, report_lines, show
     from gadfly.evaluate.fit import judge, needs
     from gadfly.evaluate.fit_catalogue import nearest
     from gadfly.evaluate.fit_report import report
     from gadfly.hub.catalogue import Catalogue
+    from gadfly.llm import DEFAULT_CONTEXT
     from gadfly.settings import available_processors
 
     if threads is not None and not 1 <= threads <= 1024:
@@ -73,6 +74,7 @@ def command(
 def positions(candidate: "Candidate", wanted: int | None, exact: bool) -> int:
     """Tokens of context. What somebody asked for one model, it has to be able to see; raises RequestError."""
     from gadfly.errors import RequestError
+    from gadfly.llm import DEFAULT_CONTEXT
 
     most = candidate.spec.context
     if wanted is None:
@@ -118,7 +120,8 @@ def from_catalogue(name: str) -> "Candidate":
     model = Catalogue.load()[name]
     here = Library(home()).resolve(name) is not None
     obstacle = model.note if model.status == "planned" and not here else None
-    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle)
+    convertible = model.weights is not None and not here
+    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle, convertible)
 
 
 def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine":
@@ -131,6 +134,7 @@ def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine
     from gadfly.evaluate.fit_report import Machine, precisions
     from gadfly.evaluate.machine import disk_bandwidth
     from gadfly.hub.memory import memory_available, memory_here
+    from gadfly.llm import DEFAULT_CONTEXT
     from gadfly.settings import home
 
     folder = home() / "models"

@@ -1,4 +1,4 @@
-"""What `gadfly fit` shows: sentences, a picture of memory, tables for 80 columns; and the same as facts for programs.
+"""What `gadfly fit` shows to people: sentences, a picture of memory and tables, in 80 columns.
 
 Nothing is decided here. Colour says nothing that words do not say; without a terminal there is none.
 """
@@ -6,16 +6,14 @@ Nothing is decided here. Colour says nothing that words do not say; without a te
 import sys
 from collections.abc import Sequence
 from textwrap import wrap
-from typing import Any
 
-from gadfly.evaluate.fit import cache_bytes_per_token
+from gadfly.cli.fit_facts import cache_sizes
 from gadfly.evaluate.fit_report import Report, Row, verdict
 from gadfly.evaluate.machine import processor
 from gadfly.hub.catalogue import Model
 from gadfly.hub.progress import size_text
-from gadfly.model.cost import Cost
 
-__all__ = ["catalogue_lines", "report_facts", "report_lines", "show"]
+__all__ = ["catalogue_lines", "marks", "report_lines", "show"]
 
 WIDTH = 79
 BAR = 54
@@ -43,6 +41,9 @@ def report_lines(told: Report, instead: Model | None) -> list[Line]:
     lines += table([heading(told), *(cells(row, told) for row in shown_rows(told))])
     if any(row.kernel != row.version.name for row in shown_rows(told)):
         lines += wrap("* There is no kernel for this format yet; it is held in memory as the one named.", WIDTH)
+    if told.best is not None:
+        well = "comfortably" if told.best.comfort == "comfortable" else "just so"
+        lines += wrap(f"The best precision up to 8 bits that fits {well} is {told.best.version.name}.", WIDTH)
     lines += ["", *wrap(disk_sentence(told), WIDTH), *wrap(cache_sentence(told), WIDTH)]
     lines += wrap(machine_sentence(told), WIDTH)
     if instead is not None:
@@ -52,7 +53,7 @@ def report_lines(told: Report, instead: Model | None) -> list[Line]:
 
 
 def shown_rows(told: Report) -> list[Row]:
-    """The file there is comes first, marked by `heading`'s column; then what else the model could be."""
+    """The file there is, then what else the model could be."""
     return [told.given, *told.rows]
 
 
@@ -104,17 +105,15 @@ def disk_sentence(told: Report) -> str:
     free = f"the disk for models has {size_text(told.machine.disk_free)} free"
     if told.candidate.here:
         return "Nothing has to be fetched: it is here."
-    return f"To fetch: {size_text(told.download)}; {free}."
+    kept = f", converted on the way to {size_text(told.disk)}" if told.disk != told.download else ""
+    return f"To fetch: {size_text(told.download)}{kept}; {free}."
 
 
 def cache_sentence(told: Report) -> str:
     per_token, most = told.given.needs.cache_per_token, told.candidate.spec.context
     sizes = [f"{size_text(per_token * n)} for {n:,}" for n in cache_sizes(most)]
-    return f"The cache takes {size_text(per_token)} per token of context: {', '.join(sizes)}."
-
-
-def cache_sizes(most: int) -> list[int]:
-    return [n for n in (2048, 8192) if n < most] + [most]
+    counted = f"MEMORY counts {told.context:,} tokens of it."
+    return f"The cache takes {size_text(per_token)} per token of context: {', '.join(sizes)}. {counted}"
 
 
 def machine_sentence(told: Report) -> str:
@@ -135,16 +134,16 @@ def memory_picture(told: Report) -> list[Line]:
     scale = max(memory.total, row.needs.total)
     needed = [(row.needs.weights, "weights"), (row.needs.beside_weights, "work")]
     had = [(memory.total - memory.available, "use"), (memory.available, "free")]
-    marks = _marks()
+    shades = marks()
     words = {"weights": "weights", "work": "cache and work", "use": "in use", "free": "free"}
     return [
-        [("model    ", ""), *bar(needed, scale, marks), (f"  {size_text(row.needs.total)}", "")],
-        [("machine  ", ""), *bar(had, scale, marks), (f"  {size_text(memory.total)}", "")],
-        " " * 9 + "  ".join(f"{marks[kind]} {word}" for kind, word in words.items()),
+        [("model    ", ""), *bar(needed, scale, shades), (f"  {size_text(row.needs.total)}", "")],
+        [("machine  ", ""), *bar(had, scale, shades), (f"  {size_text(memory.total)}", "")],
+        " " * 9 + "  ".join(f"{shades[kind]} {word}" for kind, word in words.items()),
     ]
 
 
-def _marks() -> dict[str, str]:
+def marks() -> dict[str, str]:
     """Shades where stdout can show them, else letters."""
     shades = {"weights": "█", "work": "▓", "use": "▒", "free": "░"}
     try:
@@ -157,13 +156,13 @@ def _marks() -> dict[str, str]:
 STYLES = {"weights": "cyan", "work": "blue", "use": "magenta", "free": "green"}
 
 
-def bar(parts: Sequence[tuple[int, str]], scale: int, marks: dict[str, str]) -> list[tuple[str, str]]:
+def bar(parts: Sequence[tuple[int, str]], scale: int, shades: dict[str, str]) -> list[tuple[str, str]]:
     """Parts laid end to end, `scale` bytes to the whole width; whatever is there at all gets a mark."""
     pieces, done = [], 0
     for size, kind in parts:
         width = max(1, round(BAR * size / scale)) if size else 0
         width = min(width, BAR - done)
-        pieces.append((marks[kind] * width, STYLES[kind]))
+        pieces.append((shades[kind] * width, STYLES[kind]))
         done += width
     return [*pieces, (" " * (BAR - done), "")]
 
@@ -203,68 +202,3 @@ def table(rows: Sequence[tuple[str, ...]]) -> list[Line]:
 def rate(per_second: float) -> str:
     """Tokens per second with two digits that mean something: a prediction has no more."""
     return f"{per_second:.2g}" if per_second < 10 else f"{float(f'{per_second:.2g}'):.0f}"
-
-
-def report_facts(told: Report, instead: Model | None) -> dict[str, Any]:
-    """What programs read: bytes, and tokens per second. Keys are added, never renamed."""
-    candidate, machine, speeds = told.candidate, told.machine, told.machine.speeds
-    cost = Cost.of(candidate.spec, candidate.tied)
-    per_token = cache_bytes_per_token(candidate.spec)
-    return {
-        "model": candidate.name,
-        "verdict": verdict(told),
-        "runs": told.runs,
-        "obstacle": candidate.obstacle,
-        "here": candidate.here,
-        "parameters": cost.parameters,
-        "active_parameters": cost.matrix_parameters,
-        "context": told.context,
-        "cache_bytes_per_token": per_token,
-        "cache_bytes": {str(n): per_token * n for n in cache_sizes(candidate.spec.context)},
-        "download_bytes": told.download,
-        "published": row_facts(told.given),
-        "chosen": row_facts(told.chosen) if told.chosen else None,
-        "precisions": [row_facts(row) for row in told.rows],
-        "streamed": told.streamed
-        and {
-            "implemented": False,
-            "precision": told.four_bits.version.name,
-            "resident_share_of_experts": told.streamed.resident,
-            "bytes_read_per_token": told.streamed.read_per_token,
-            "decode_tokens_per_s": told.streamed.decode,
-            "sequences_together": told.streamed.many,
-            "decode_tokens_per_s_together": told.streamed.decode_many,
-        },
-        "instead": instead.name if instead else None,
-        "machine": {
-            "processor": processor(),
-            "memory_bytes": machine.memory.total,
-            "available_bytes": machine.memory.available,
-            "disk_free_bytes": machine.disk_free,
-            "threads": speeds.threads if speeds else None,
-            "read_bandwidth_bytes_per_s": speeds.read_bandwidth if speeds else None,
-            "disk_bytes_per_s": speeds.disk if speeds else None,
-            "kernels": {
-                name: {"bytes_per_s": kernel.reads, "operations_per_s": kernel.computes}
-                for name, kernel in (speeds.kernels.items() if speeds else ())
-            },
-        },
-    }
-
-
-def row_facts(row: Row) -> dict[str, Any]:
-    fast = row.prediction
-    return {
-        "precision": row.version.name,
-        "held_as": row.kernel,
-        "file_bytes": row.version.file,
-        "memory_bytes": row.needs.total,
-        "weights_bytes": row.needs.weights,
-        "cache_bytes": row.needs.cache,
-        "activation_bytes": row.needs.activations,
-        "fits": row.comfort,
-        "prefill_tokens_per_s": fast.prefill if fast else None,
-        "decode_tokens_per_s": fast.decode if fast else None,
-        "prompt_tokens": fast.prompt if fast else None,
-        "bound_by": fast.bound if fast else None,
-    }

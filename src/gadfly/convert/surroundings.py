@@ -19,7 +19,7 @@ from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.gguf_metadata import Metadata, Value
 from gadfly.weights.load import ModelFile
 
-__all__ = ["Entries", "folder_files", "gguf_metadata"]
+__all__ = ["KEPT_FILES", "Entries", "folder_files", "gguf_metadata"]
 
 Entries = dict[str, Value | np.generic]
 

@@ -12,11 +12,12 @@ from math import prod
 from typing import Literal
 
 from gadfly.convert.mix import LOSSLESS, Mix
-from gadfly.hub.recommend import SHARE
+from gadfly.hub.recommend import comfortable
+from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import matrices
 from gadfly.quant import FORMATS
 from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
-from gadfly.weight import Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 from gadfly.weights.export import OutTensor
 from gadfly.weights.load import ModelFile
 
@@ -43,7 +44,6 @@ INT8 = LOSSLESS  # rows of int8 with bfloat16 scales, as Grok-1 was released: no
 FORMATS_TO_SHOW = ("F16", INT8, "Q8_0", "Q6_K", "Q5_K", "Q4_K", "Q4_0", "Q3_K", "Q2_K")  # the most precise first
 
 PROGRAM = 80_000_000  # bytes: Python, libraries, tokenizer
-STEP_TOKENS = 256  # of the largest step
 
 
 @dataclass(frozen=True)
@@ -116,6 +116,8 @@ def format_name(weight: Weight) -> str:
             return format_name(weight.weight)
         case Joined() | Stack():
             return format_name(weight.parts[0])
+        case Deferred():
+            return "BF16"  # as its size is reckoned
 
 
 @dataclass(frozen=True)
@@ -194,7 +196,7 @@ def judge(wanted: Needs, memory: Memory) -> Comfort:
     """Comfortable leaves the machine to its user; tight leaves nothing."""
     if wanted.total > min(memory.total, memory.available):
         return "no"
-    return "comfortable" if wanted.total <= SHARE * memory.total else "tight"
+    return "comfortable" if wanted.total <= comfortable(memory.total) else "tight"
 
 
 def best(versions: Sequence[Version], fits: Callable[[Version], Comfort]) -> Version | None:
@@ -203,7 +205,5 @@ def best(versions: Sequence[Version], fits: Callable[[Version], Comfort]) -> Ver
     Nothing above 8 bits is chosen: it would take twice the memory and time for a difference that nobody sees.
     """
     candidates = [version for version in versions if version.name not in ("F32", "F16", "BF16", INT8)]
-    comfortable = [version for version in candidates if fits(version) == "comfortable"]
-    if comfortable:
-        return comfortable[0]
-    return next((version for version in reversed(candidates) if fits(version) == "tight"), None)
+    well = next((version for version in candidates if fits(version) == "comfortable"), None)
+    return well or next((version for version in reversed(candidates) if fits(version) == "tight"), None)

@@ -17,9 +17,10 @@ import numpy as np
 
 from gadfly.batch import Batch, Span
 from gadfly.engine import Executor
-from gadfly.evaluate.fit import INT8, STEP_TOKENS, Held, Version, quantised
+from gadfly.evaluate.fit import INT8, Held, Version, quantised
 from gadfly.evaluate.fit_speed import Kernel, Speeds, attention_operations, layer_elements, matrix_seconds
 from gadfly.evaluate.machine import read_bandwidth
+from gadfly.llm import STEP_TOKENS
 from gadfly.ops import Floats
 from gadfly.ops.native import Native
 from gadfly.quant import FORMATS

@@ -18,7 +18,10 @@ FOUR_BITS = ("Q4_K", "Q4_0")  # as small as a model gets without becoming anothe
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model somebody asks about. `given` is its file here or what is published; `obstacle` why no machine runs it."""
+    """A model somebody asks about. `given` is its file here or what is published; `obstacle` why no machine runs it.
+
+    `convertible` says that `gadfly pull --as` makes any precision of it on the way, keeping only the result.
+    """
 
     name: str
     spec: ModelSpec
@@ -26,6 +29,7 @@ class Candidate:
     given: Version
     here: bool
     obstacle: str | None = None
+    convertible: bool = False
 
 
 @dataclass(frozen=True)
@@ -56,7 +60,8 @@ class Report:
     context: int
     given: Row
     rows: tuple[Row, ...]  # the precisions it could have, the most precise first
-    chosen: Row | None  # what to run: the file that there is, else the best precision; None: nothing fits
+    best: Row | None  # of these, the most precise up to eight bits that fits well
+    chosen: Row | None  # what to run: the file that there is if it fits, else the best; None: nothing fits
     four_bits: Row
     streamed: Streamed | None  # what four bits would do from disk, where nothing fits and the disk was measured
 
@@ -66,12 +71,20 @@ class Report:
         return 0 if self.candidate.here else self.given.version.file
 
     @property
+    def disk(self) -> int:
+        """Bytes that the model would take on disk beside what is there."""
+        converted = self.candidate.convertible and self.chosen is not None and self.chosen is not self.given
+        return self.chosen.version.file if converted and self.chosen else self.download
+
+    @property
     def has_disk(self) -> bool:
-        return self.download <= self.machine.disk_free
+        return self.disk <= self.machine.disk_free
 
     @property
     def runs(self) -> bool:
-        return self.chosen is not None and self.has_disk and self.candidate.obstacle is None
+        """As it can be had: not if it would take a file that somebody has to find or make first."""
+        there = self.chosen is self.given or self.candidate.convertible
+        return self.chosen is not None and there and self.has_disk and self.candidate.obstacle is None
 
 
 def precisions(candidate: Candidate) -> list[Version]:
@@ -93,15 +106,15 @@ def report(candidate: Candidate, machine: Machine, context: int) -> Report:
     rows = {version.name: row(version, machine, context) for version in versions}
     given = row(candidate.given, machine, context)
     four_bits = min((rows[name] for name in FOUR_BITS), key=lambda row: row.needs.total)
-    chosen: Row | None = given
-    if given.comfort == "no" or (candidate.obstacle and not candidate.here):
-        version = best(versions, lambda version: rows[version.name].comfort)
-        chosen = rows[version.name] if version else None
+    version = best(versions, lambda version: rows[version.name].comfort)
+    fitting = rows[version.name] if version else None
+    there = given.comfort != "no" and (candidate.here or candidate.obstacle is None)
+    chosen = given if there else fitting
     streamed = None
     if chosen is None and machine.speeds and machine.speeds.disk:
         decode = predict(four_bits.version, machine.held, machine.speeds, min(512, context)).decode
         streamed = stream(four_bits.needs, machine.memory.available, candidate.spec, machine.speeds.disk, decode)
-    return Report(candidate, machine, context, given, tuple(rows.values()), chosen, four_bits, streamed)
+    return Report(candidate, machine, context, given, tuple(rows.values()), fitting, chosen, four_bits, streamed)
 
 
 def verdict(told: Report) -> str:
@@ -120,8 +133,14 @@ def verdict(told: Report) -> str:
         return f"{name} {how} ({wants}, of {has}), but Gadfly cannot run it yet: {told.candidate.obstacle}."
     if not told.has_disk:
         return (
-            f"{name} will not run here: its files take {size_text(told.download)}, and the disk for models has "
+            f"{name} will not run here: its files take {size_text(told.disk)}, and the disk for models has "
             f"{size_text(told.machine.disk_free)} left."
+        )
+    if row is not told.given and told.candidate.convertible:
+        how = "comfortably" if row.comfort == "comfortable" else "only just"
+        return (
+            f"{name} will run here {how}, if it is converted: it needs {wants}, and this machine has {has}. "
+            f"gadfly pull {name} --as {row.version.name.lower()} does that on the way."
         )
     if row is not told.given:
         return (

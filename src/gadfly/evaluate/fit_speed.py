@@ -14,7 +14,8 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gadfly.evaluate.fit import STEP_TOKENS, Held, Needs, Version, hidden_width
+from gadfly.evaluate.fit import Held, Needs, Version, hidden_width
+from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import expected_experts, matrices
 from gadfly.spec import ModelSpec
 

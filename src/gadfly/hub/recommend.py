@@ -8,17 +8,23 @@ from collections.abc import Mapping
 from gadfly.hub.catalogue import DEFAULT, Catalogue, Model
 from gadfly.hub.progress import size_text
 
-__all__ = ["SHARE", "language_of", "language_warning", "offer", "recommend"]
+__all__ = ["comfortable", "language_of", "language_warning", "offer", "recommend"]
 
-SHARE = 0.6  # of the memory, that a model may want: people run a browser besides
+_SHARE = 0.6  # of the memory, that a model may want: people run a browser besides,
+_BROWSER = 16_000_000_000  # though not one that grows with the machine
+
+
+def comfortable(memory: int) -> int:
+    """How many of `memory` bytes a model may fill without being in its user's way."""
+    return max(round(_SHARE * memory), memory - _BROWSER)
 
 
 def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
-    """The largest that runs, is free, chats in `language` (BCP 47), comes as a file and wants at most 60 % of `memory`.
+    """The largest file that runs, is free, chats in `language` (BCP 47) and fits `memory` bytes comfortably.
 
     Where no model fits or speaks the language: the default.
     """
-    fitting = [model for model in _free_speakers(language, catalogue) if model.memory <= memory * SHARE]
+    fitting = [model for model in _free_speakers(language, catalogue) if model.memory <= comfortable(memory)]
     return max(fitting, key=lambda model: model.parameters, default=catalogue[DEFAULT])
 
 

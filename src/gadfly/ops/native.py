@@ -6,8 +6,11 @@ the program is fixed; a step is then one call without Python in it. The kernels 
 
 Weights in F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are multiplied as they are, rearranged for the vector unit. Every other
 format is rounded to 8-bit blocks of 32 when placed (`Native.rounded` counts them): its error is below 0.4 % of the
-block's largest weight. Activations meet integer weights as int8 with one scale per 16. What narrow matrices compute
-costs little and weighs much, as every later token reads it: they are given the rounding error too, as a second int8.
+block's largest weight. Activations meet integer weights as int8 with one scale per 16. Narrow matrices are given the
+rounding error too, as a second int8: what they compute costs little and weighs much, as every later token reads it.
+
+Int8 rows as Grok-1 was released are exact, and so is what they meet: all of them get that second int8, and as long as
+no weight is in a format of blocks, the cache keeps values as half floats instead of int8. Either alone gains little.
 """
 
 from collections import Counter
@@ -28,11 +31,12 @@ from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reor
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
-DIRECT = frozenset({"F16", "BF16", "Q4_0", "Q4_1", "Q8_0"})
-NARROW = 2  # matrices with this many times fewer rows than columns: keys, values and routers
+FLOATS = frozenset({"F16", "BF16"})
+DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
+NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
-)  # element by element, so that they may write over what they read
+)  # element by element: they may replace what they read
 ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
@@ -45,6 +49,7 @@ class Native:
     def __init__(self, threads: int, kernels: str | None = None) -> None:
         self.kernels = kernels or kernel_names()[0]
         self.rounded: Counter[str] = Counter()
+        self._lossless = True  # so far
         self._pool = ThreadPool(threads)
 
     def place(self, weight: Weight) -> Placed:
@@ -69,8 +74,10 @@ class Native:
             case Int8():
                 return self._pack_int8(weight)
             case Quantised(name, shape, blocks) if name in DIRECT:
+                self._lossless &= name in FLOATS
                 return pack(name, shape, blocks)
             case Quantised():
+                self._lossless = False
                 self.rounded[weight.format] += 1
                 return round_to_int8(weight)
 
@@ -86,13 +93,14 @@ class Native:
         return matrix
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
+        """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
         heads = {(block.mixer.kv_heads, block.mixer.head_dim) for block in spec.blocks}
         if len(heads) > 1:
             raise UnsupportedError("layers differ in their key/value heads; use backend='reference'")
         kv_heads, head_dim = heads.pop()
         if head_dim % 8:
             raise UnsupportedError(f"a head of {head_dim} is no multiple of 8; use backend='reference'")
-        return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim)
+        return PagedCache(len(spec.blocks), pages, page_size, kv_heads, head_dim, self._lossless)
 
     def compile(self, forward: Callable[[Ops["Buffer", Placed, PagedCache], Batch], "Buffer"]) -> "Replay":
         recording = Recording()
@@ -186,12 +194,7 @@ class Recording:
 
     def project(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
-        if weight.is_float:
-            return self._linear(x, weight)
-        y = self._linear(self._int8(x), weight)
-        if weight.rows * NARROW > weight.columns:
-            return y
-        return self.add(y, self._linear(self._int8(self._residual(x)), weight))
+        return self._call("linear", *self._factors(x, weight), weight, out=Buffer(4 * weight.rows, x.wanted))
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
@@ -233,13 +236,20 @@ class Recording:
         assert isinstance(up, list)
         assert isinstance(down, list)
         deal, k = self.deal_of[routing], spec.selected
-        rows = {stack[0].is_float: x if stack[0].is_float else self._int8(x) for stack in (gate, up)}
-        dealt = {kind: self._call("deal", x, deal, out=Buffer(k * x.row_bytes)) for kind, x in rows.items()}
-        gates = self._experts(dealt[gate[0].is_float], gate, deal, k)
-        hidden = self.gated(gates, self._experts(dealt[up[0].is_float], up, deal, k), spec.activation)
-        if not down[0].is_float:
-            hidden = self._call("quantise", hidden, k, out=Buffer(k * int8_row_bytes(spec.hidden)))
-        results = self._experts(hidden, down, deal, k)
+        dealt: dict[Buffer | None, Buffer | None] = {None: None}
+
+        def deal_out(stack: list[PackedMatrix]) -> list[Buffer | None]:
+            rows = self._factors(x, stack[0])
+            for row in rows:
+                if row is not None and row not in dealt:
+                    dealt[row] = self._call("deal", row, deal, out=Buffer(k * row.row_bytes))
+            return [dealt[row] for row in rows]
+
+        def product(rows: Sequence[Buffer | None], stack: list[PackedMatrix]) -> Buffer:
+            return self._call("expert", *rows, stack, deal, out=Buffer(4 * k * stack[0].rows))
+
+        hidden = self.gated(product(deal_out(gate), gate), product(deal_out(up), up), spec.activation)
+        results = product(self._factors(hidden, down[0], k), down)
         return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
 
     def shift(self, x: Buffer, bias: Placed) -> Buffer:
@@ -281,24 +291,31 @@ class Recording:
         self.calls.append(Call(method, args, out))
         return out
 
-    def _linear(self, x: Buffer, weight: PackedMatrix) -> Buffer:
-        return self._call("linear", x, weight, out=Buffer(4 * weight.rows, x.wanted))
+    def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
+        """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
-    def _experts(self, dealt: Buffer, weights: list[PackedMatrix], deal: Deal, k: int) -> Buffer:
-        """Each expert's matrix times its rows of `dealt`, which has k rows in a token's."""
-        return self._call("expert", dealt, weights, deal, out=Buffer(4 * k * weights[0].rows))
+        A row of x is `parts` rows, one after another.
+        """
+        if weight.is_float:
+            return x, None
+        precise = weight.is_exact or weight.rows * NARROW <= weight.columns
+        return self._int8(x, parts), self._residual(x, parts) if precise else None
 
-    def _residual(self, x: Buffer) -> Buffer:
-        """What x loses when it is quantised, once however many weights it meets."""
-        if x not in self.residual_of:
-            self.residual_of[x] = self._call("residual", x, self._int8(x), out=Buffer(x.row_bytes, x.wanted))
-        return self.residual_of[x]
-
-    def _int8(self, x: Buffer) -> Buffer:
+    def _int8(self, x: Buffer, parts: int) -> Buffer:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
-            self.int8_of[x] = self._call("quantise", x, 1, out=Buffer(int8_row_bytes(x.width), x.wanted))
+            self.int8_of[x] = self._call("quantise", x, parts, out=_int8_buffer(x))
         return self.int8_of[x]
+
+    def _residual(self, x: Buffer, parts: int) -> Buffer:
+        """What x loses when it is quantised, quantised, once however many weights it meets."""
+        if x not in self.residual_of:
+            self.residual_of[x] = self._call("residual", x, self._int8(x, parts), parts, out=_int8_buffer(x))
+        return self.residual_of[x]
+
+
+def _int8_buffer(x: Buffer) -> Buffer:
+    return Buffer(int8_row_bytes(x.width), x.wanted)
 
 
 def _kind(buffer: Buffer) -> tuple[bool, int]:

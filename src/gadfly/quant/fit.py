@@ -23,7 +23,7 @@ __all__ = ["Affine", "Iq4", "Scaled", "Uniform"]
 Floats = NDArray[np.float32]
 Bytes = NDArray[np.uint8]
 
-POLISH = 2  # rounds of fitting and rounding in turn, after the guesses
+POLISH = 1  # rounds of fitting and rounding in turn, after the guesses
 REFINEMENTS = 2  # of the whole numbers in blocks of 256; d is fitted between them
 SHIFTS = (0, -1, 1)  # from a group's own number to those it tries
 SOLID = np.float32(1e-4)  # codes that are all but equal do not determine two numbers

@@ -50,26 +50,31 @@ def search(format: str, values: Floats, importance: ArrayLike | None = None) -> 
     return blocks.reshape(rows, row_bytes)
 
 
-def _quarters(first: float, count: int) -> Floats:
-    return (first + np.arange(count) / 4).astype(np.float32)
+def _steps(first: float, step: float, count: int) -> Floats:
+    return (first + step * np.arange(count)).astype(np.float32)
 
 
-# Guesses surround the step at which the peak, or the range, just fits: larger steps clip nothing, smaller ones do.
-# Where levels are not symmetric, either end may take the peak.
-_IQ4_GUESSES = np.concatenate([np.arange(-136, -111, 4), np.arange(100, 125, 4)]).astype(np.float32)
+def _both_ends(low: float, high: float, step: float, count: int) -> Floats:
+    """Where levels are not symmetric, either end may take the weight farthest from zero."""
+    return np.concatenate([_steps(low, step, count), _steps(high, step, count)])
+
+
+# Guesses were chosen by trial: they surround the step at which everything just fits. Where there are many levels it
+# takes more than a hair's breadth to meet a step that suits them better; importance asks for a wider choice.
+_IQ4_GUESSES = _both_ends(-148, 88, 8, 7)
 
 METHODS: Mapping[str, Scaled | Affine] = MappingProxyType(
     {
-        "Q4_0": Scaled(32, Uniform(-8, 7), np.concatenate([_quarters(-9, 9), _quarters(6, 9)])),
-        "Q4_1": Affine(32, Uniform(0, 15), _quarters(13, 12)),
-        "Q5_0": Scaled(32, Uniform(-16, 15), np.concatenate([_quarters(-17, 9), _quarters(14, 9)])),
-        "Q5_1": Affine(32, Uniform(0, 31), _quarters(29, 12)),
-        "Q8_0": Scaled(32, Uniform(-127, 127, zero=0), _quarters(125, 12)),
-        "Q2_K": Affine(16, Uniform(0, 3), _quarters(1.5, 9), Uniform(0, 15)),
-        "Q3_K": Scaled(16, Uniform(-4, 3), np.concatenate([_quarters(-5, 9), _quarters(2, 9)]), Uniform(-32, 31)),
-        "Q4_K": Affine(32, Uniform(0, 15), _quarters(12.5, 14), Uniform(0, 63)),
-        "Q5_K": Affine(32, Uniform(0, 31), _quarters(28.5, 14), Uniform(0, 63)),
-        "Q6_K": Scaled(16, Uniform(-32, 31), np.concatenate([_quarters(-33, 9), _quarters(30, 9)]), Uniform(-128, 127)),
+        "Q4_0": Scaled(32, Uniform(-8, 7), _both_ends(-10, 6, 0.5, 7)),
+        "Q4_1": Affine(32, Uniform(0, 15), _steps(13, 0.375, 12)),
+        "Q5_0": Scaled(32, Uniform(-16, 15), _both_ends(-20, 13, 1, 7)),
+        "Q5_1": Affine(32, Uniform(0, 31), _steps(29, 0.375, 12)),
+        "Q8_0": Scaled(32, Uniform(-127, 127, zero=0), _steps(121, 1, 9)),
+        "Q2_K": Affine(16, Uniform(0, 3), _steps(1.75, 0.25, 11), Uniform(0, 15)),
+        "Q3_K": Scaled(16, Uniform(-4, 3), _both_ends(-6, 2.5, 0.5, 6), Uniform(-32, 31)),
+        "Q4_K": Affine(32, Uniform(0, 15), _steps(12.5, 0.25, 16), Uniform(0, 63)),
+        "Q5_K": Affine(32, Uniform(0, 31), _steps(27.5, 0.5, 10), Uniform(0, 63)),
+        "Q6_K": Scaled(16, Uniform(-32, 31), _both_ends(-33, 26, 1, 7), Uniform(-128, 127)),
         "IQ4_NL": Scaled(32, Iq4(), _IQ4_GUESSES),
         "IQ4_XS": Scaled(32, Iq4(), _IQ4_GUESSES, Uniform(-32, 31)),
     }

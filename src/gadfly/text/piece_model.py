@@ -87,6 +87,8 @@ class PieceModel:
             raise UnsupportedError(
                 "the SentencePiece model changes its text; added tokens and GGUF files rule that out"
             )
+        if "unknown" not in ids:
+            raise ModelFileError("the SentencePiece model has no unknown token; it needs one")
         added = read_added_tokens(config)
         for i in range(len(tokens), max(added, default=-1) + 1):
             tokens.append(f"<unused {i}>")

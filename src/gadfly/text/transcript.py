@@ -23,7 +23,7 @@ __all__ = ["TranscriptAnswer", "encode_transcript", "write_transcript"]
 
 LABELS = {"user": "User:", "assistant": "Assistant:"}
 INDENT = "  "
-FURTHER_LINE = re.compile(r"\n *\S")
+FURTHER_LINE = re.compile(r"\n *[^ \n]")
 ENDS = (*(f"\n{space}{label}" for space in ("", INDENT) for label in LABELS.values()), "\n\n\n\n")
 
 

@@ -7,7 +7,7 @@ from gadfly.weight import Int8, Plain, Weight, Weights
 from gadfly.weights.grok_release import Float32Tensor, Release, open_release
 from gadfly.weights.model_file import ModelFile
 
-__all__ = ["open_grok1"]
+__all__ = ["open_grok1", "read"]
 
 
 def open_grok1(folder: Path) -> ModelFile:

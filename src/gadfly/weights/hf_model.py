@@ -24,7 +24,7 @@ from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_folder import SafetensorsFolder
 from gadfly.weights.tokenizer_files import find_tokenizer
 
-__all__ = ["SCALE", "open_folder", "read_config"]
+__all__ = ["SCALE", "FolderTensors", "open_folder", "read_config"]
 
 LARGEST_CONFIG = 2**24  # bytes
 SCALE = "_scale"  # behind the name of an int8 matrix

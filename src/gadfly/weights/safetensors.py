@@ -26,7 +26,7 @@ from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import quoted
 from gadfly.weights.json_scan import JsonScan
 
-__all__ = ["BITS", "LONGEST_NAME", "MOST_TENSORS", "Safetensors", "StoredTensor"]
+__all__ = ["BITS", "LONGEST_HEADER", "LONGEST_NAME", "MOST_TENSORS", "Safetensors", "StoredTensor"]
 
 LONGEST_HEADER = 100_000_000  # bytes, as in the library
 LONGEST_NAME = 1024  # characters

@@ -97,6 +97,7 @@ def test_what_programs_read():
     assert facts["cache_bytes"]["131072"] == 131072 * facts["cache_bytes_per_token"]
     assert facts["published"]["fits"] == "comfortable" and facts["published"]["decode_tokens_per_s"] > 0
     assert facts["precisions"][0]["precision"] == "F16"
+    assert facts["best"] == "Q8_0"
     assert facts["machine"]["memory_bytes"] == 25 * GB and facts["machine"]["disk_bytes_per_s"] == 2e9
 
     streamed = json.loads(fit("grok-1", "--json").stdout)["streamed"]
@@ -146,6 +147,6 @@ def test_a_stream_that_cannot_show_shades_gets_letters(monkeypatch):
         encoding = "ascii"
 
     monkeypatch.setattr(fit_picture.sys, "stdout", Ascii())
-    marks = fit_picture._marks()
+    marks = fit_picture.marks()
     monkeypatch.undo()
     assert "".join(marks.values()).isascii() and len(set(marks.values())) == 4

@@ -82,7 +82,7 @@ def test_what_programs_read(home):
     (listed,) = json.loads(gadfly("list", "--json").stdout)
     assert {**listed, "new": True} == pulled
     everything = {row["name"]: row for row in json.loads(gadfly("list", "--all", "--json").stdout)}
-    assert everything["mine"]["kept"] == "file" and everything["grok-1"]["status"] == "planned"
+    assert everything["mine"]["kept"] == "file" and everything["grok-2"]["status"] == "planned"
     shown = json.loads(gadfly("show", "smollm2", "--json").stdout)
     assert shown["here"] is False and shown["licence"] == "Apache-2.0"
 

@@ -16,7 +16,8 @@ CATALOGUE = Catalogue.load()
 def candidate(name, here=False):
     model = CATALOGUE[name]
     obstacle = model.note if model.status == "planned" else None
-    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle)
+    convertible = model.weights is not None
+    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle, convertible)
 
 
 def told(name, machine, context=8192, **changes):
@@ -41,7 +42,11 @@ def test_speeds_are_between_nothing_and_the_limits():
 def test_what_does_not_fit_as_published_is_told_what_would():
     answer = told("mistral-7b", LAPTOP)
     assert not answer.given.prediction and answer.chosen.version.name == "Q4_0" and answer.chosen.comfort == "tight"
-    assert "will not run here as it is published" in verdict(answer) and "Q4_0 would do" in verdict(answer)
+    assert (
+        not answer.runs
+        and "will not run here as it is published" in verdict(answer)
+        and "Q4_0 would do" in verdict(answer)
+    )
 
 
 def test_grok_1_on_a_laptop_and_why_not():
@@ -60,12 +65,19 @@ def test_grok_1_from_the_disk_of_a_desktop():
     assert told("grok-1", replace(desktop, speeds=None)).streamed is None
 
 
-def test_grok_1_fits_a_workstation_but_is_not_there_yet():
+def test_grok_1_fits_a_workstation_if_it_is_converted():
     answer = told("grok-1", WORKSTATION)
-    assert answer.chosen.version.name == "Q2_K" or answer.chosen.comfort in ("comfortable", "tight")
-    assert "Gadfly cannot run it yet" in verdict(answer) and not answer.runs
-    there = told("grok-1", WORKSTATION, obstacle=None)
-    assert there.given.comfort == "no" and there.runs
+    assert answer.given.comfort == "no" and answer.chosen is answer.best and answer.chosen.version.name == "Q5_K"
+    assert answer.runs and answer.disk == answer.chosen.version.file < answer.download
+    assert "gadfly pull grok-1 --as q5_k does that on the way" in verdict(answer)
+    alone = told("grok-1", WORKSTATION, convertible=False)
+    assert not alone.runs and "A file in Q5_K would do" in verdict(alone)
+
+
+def test_what_is_planned_would_fit_but_is_not_there_yet():
+    answer = told("grok-2", WORKSTATION, obstacle="for a reason", convertible=False)
+    assert answer.chosen is not None and not answer.runs
+    assert verdict(answer).endswith("but Gadfly cannot run it yet: for a reason.")
 
 
 def test_a_full_disk_is_an_obstacle_only_for_what_is_not_here():

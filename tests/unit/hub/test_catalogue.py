@@ -54,6 +54,12 @@ def test_only_what_runs_has_files_and_every_file_is_pinned():
         (('version = "0.1.2", ', ""), "expected repository"),
         (("https://", "http://"), "page is 'http://huggingface.co"),
         (("[smollm2]", "[smollm2"), "cannot be read as TOML"),
+        (("layers = 30, ", ""), "smollm2.shape.layers is missing"),
+        (("heads = 9", "heads = 0"), "smollm2.shape.heads is 0; expected a count"),
+        (("tied = true", "tied = 1"), "smollm2.shape.tied is 1; expected true or false"),
+        (("tied = true", "tied = true, selected = 2"), "there are 0 experts"),
+        (("shape = {", 'shape = { colour = "blue",'), "smollm2.shape.colour is not a key"),
+        (('format = "Q4_1"\n', ""), "smollm2.format is None"),
     ],
 )
 def test_mistakes_are_named(change, words):

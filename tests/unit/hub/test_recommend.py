@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gadfly.hub.catalogue import DEFAULT, Catalogue
-from gadfly.hub.recommend import language_of, language_warning, offer, recommend
+from gadfly.hub.recommend import comfortable, language_of, language_warning, offer, recommend
 
 CATALOGUE = Catalogue.load()
 
@@ -28,6 +28,11 @@ CATALOGUE = Catalogue.load()
 )
 def test_the_best_for_machine_and_language(memory, language, name):
     assert recommend(memory, language, CATALOGUE).name == name
+
+
+def test_comfort_leaves_a_share_of_small_machines_and_a_browser_of_large_ones():
+    assert comfortable(8_000_000_000) == 4_800_000_000
+    assert comfortable(256_000_000_000) == 240_000_000_000
 
 
 @given(memory=st.integers(0, 2**50), language=st.sampled_from(["en", "de", "fr", "zh", "xx", "", "DE-de"]))
