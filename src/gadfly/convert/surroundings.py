@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gadfly.arch.decoder import typical
+from gadfly.arch.describe import describe_gguf
 from gadfly.arch.rope import describe_scaling
-from gadfly.convert.layout import hyperparameters
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.gguf_metadata import Metadata, Value
@@ -70,18 +71,19 @@ def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
     described["general.name"] = model.path.resolve().name
     if isinstance(licence := model.metadata.get("general.license"), str):
         described["general.license"] = licence
-    return {**described, **stated, **hyperparameters(model.page, model.spec), **tokenizer(model)}
+    return {**described, **stated, **describe_gguf(model.page, model.spec), **tokenizer(model)}
 
 
 def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     """By name. `dtype` is what config.json calls that of most weights."""
     tied = model.weights["output"] is model.weights["embedding"]
-    said: Mapping[str, Any] = model.metadata.get("config", {})
+    config = model.metadata.get("config", {})
+    said: Mapping[str, Any] = config if config.get("architectures") == [model.page.hf_name] else {}
     described = {
         "architectures": [model.page.hf_name],
         "model_type": model.page.model_type,
         **model.page.describe(model.spec),
-        **({} if said else describe_scaling(model.spec.blocks[0].mixer.rope)),
+        **({} if said else describe_scaling(typical(model.spec).rope)),
         "tie_word_embeddings": tied,
     }
     config = {**described, **said, "torch_dtype": dtype}
