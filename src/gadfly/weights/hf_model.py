@@ -17,7 +17,7 @@ import numpy as np
 
 from gadfly.arch import Config, Page, page_for
 from gadfly.errors import ModelFileError
-from gadfly.weight import Int8, Joined, Plain, Quantised, Stored
+from gadfly.weight import Int8, Joined, Plain, Quantised, Stored, Weights
 from gadfly.weights.assemble import assemble
 from gadfly.weights.disk import inside, map_file
 from gadfly.weights.model_file import ModelFile
@@ -38,11 +38,14 @@ def open_folder(folder: Path) -> ModelFile:
     spec = page.spec(config)
     tensors = FolderTensors(SafetensorsFolder.open(folder))
     found = find_tokenizer(folder)
+    weights = assemble(tensors, page.hf, spec)
+    if config.flag("tie_word_embeddings", False):  # then the files may hold the same table twice
+        weights = Weights({**{path: weights[path] for path in weights}, "output": weights["embedding"]})
     return ModelFile(
         path=folder,
         page=page,
         spec=spec,
-        weights=assemble(tensors, page.hf, spec),
+        weights=weights,
         metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
         tokenizer=found.tokenizer,
         release=tensors.files.release,
