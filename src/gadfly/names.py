@@ -37,13 +37,17 @@ Rows = Mapping[str, str] | Mapping[tuple[str, ...], str] | Mapping[str | tuple[s
 class NameTable:
     """Rows are path -> name or (path, path …) -> name, where later ones replace earlier ones.
 
-    `aliases` are other names under which files may hold a row's tensor: alias -> name.
+    `aliases` are other names under which files may hold a row's tensor: alias -> name. `alternatives` are rows that
+    are read, but not written.
     """
 
-    def __init__(self, *tables: Rows, aliases: Mapping[str, str] | None = None) -> None:
+    def __init__(
+        self, *tables: Rows, aliases: Mapping[str, str] | None = None, alternatives: Rows | None = None
+    ) -> None:
         merged = {paths: name for table in tables for paths, name in table.items()}
-        rows = [((paths,) if isinstance(paths, str) else paths, name) for paths, name in merged.items()]
+        rows = _rows(merged)
         self._by_path = [(_pattern(path), paths, name) for paths, name in rows for path in paths]
+        rows += _rows(alternatives or {})
         names = [(name, name) for _, name in rows] + list((aliases or {}).items())
         held = {name: paths for paths, name in rows}
         self._by_name = [(_pattern(written), held[name], name) for written, name in names]
@@ -55,6 +59,10 @@ class NameTable:
     def find(self, file_name: str) -> Entry | None:
         """What a file's tensor holds, or None if the table does not know it."""
         return _find(self._by_name, file_name)
+
+
+def _rows(table: Rows) -> list[tuple[tuple[str, ...], str]]:
+    return [((paths,) if isinstance(paths, str) else paths, name) for paths, name in table.items()]
 
 
 def _pattern(text: str) -> re.Pattern[str]:

@@ -1,6 +1,6 @@
 """One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
-from gadfly.arch import gemma3, grok1, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3moe
+from gadfly.arch import gemma3, grok1, grok2, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3moe
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
 
@@ -16,6 +16,7 @@ PAGES: tuple[Page, ...] = (
     gemma3.PAGE,
     phi3.PAGE,
     grok1.PAGE,
+    grok2.PAGE,
 )
 
 

@@ -14,7 +14,15 @@ Source: xai-org/grok-1 (model.py, checkpoint.py), commit 7050ed2; the numbers ar
 from dataclasses import replace
 from typing import Any
 
-from gadfly.arch.decoder import GGUF_EXPERTS, GGUF_NAMES, HF_NAMES, describe_decoder, read_attention, read_decoder
+from gadfly.arch.decoder import (
+    GGUF_EXPERTS,
+    GGUF_NAMES,
+    HF_IGNORED,
+    HF_NAMES,
+    describe_decoder,
+    read_attention,
+    read_decoder,
+)
 from gadfly.arch.grok1_release import Hyperparameters
 from gadfly.arch.mixtral import HF_EXPERTS
 from gadfly.arch.page import Config, Dialect, Page
@@ -22,7 +30,18 @@ from gadfly.names import NameTable
 from gadfly.spec import Attention, Block, ModelSpec, MoE, Rope, SandwichNorm
 from gadfly.weight import Plain, Weight
 
-__all__ = ["GGUF_NORMS", "HF_NORMS", "PAGE", "RELEASE_NAMES", "arrange_release", "release_spec"]
+__all__ = [
+    "GGUF_FUSED",
+    "GGUF_NORMS",
+    "HF_NORMS",
+    "PAGE",
+    "RELEASED",
+    "RELEASE_NAMES",
+    "arrange_release",
+    "has_dense_branch",
+    "llama_cpp_notes",
+    "release_spec",
+]
 
 LAYER = "transformer/decoder_layer_{layer}"
 
@@ -83,6 +102,8 @@ GGUF_NORMS = {
     "blocks.{layer}.ffn_post_norm": "blk.{layer}.layer_output_norm.weight",
 }
 GGUF_ALIASES = {"blk.{layer}.post_ffw_norm.weight": "blk.{layer}.layer_output_norm.weight"}
+QKV = tuple(f"blocks.{{layer}}.mixer.{part}" for part in ("query", "key", "value"))
+GGUF_FUSED = {QKV: "blk.{layer}.attn_qkv.weight"}  # which llama.cpp would read, too
 HF_NORMS = {
     "blocks.{layer}.mixer_norm": "model.layers.{layer}.pre_attn_norm.weight",
     "blocks.{layer}.mixer_post_norm": "model.layers.{layer}.post_attn_norm.weight",
@@ -103,7 +124,7 @@ def read_spec(config: Config) -> ModelSpec:
     moe = MoE(
         experts=experts,
         selected=config.integer("num_experts_per_tok", high=experts),
-        hidden=config.integer("intermediate_size"),
+        hidden=config.integer("moe_intermediate_size", config.integer("intermediate_size")),
         activation="gelu",
     )
     return replace(
@@ -114,14 +135,36 @@ def read_spec(config: Config) -> ModelSpec:
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
-    mixer = spec.blocks[0].mixer
+    """With a width of the experts, by which vLLM knows these names of tensors, and whole experts, for SGLang."""
+    mixer, ffn = spec.blocks[0].mixer, spec.blocks[0].ffn
+    assert isinstance(ffn, MoE)
     return {
         **describe_decoder(spec),
+        "residual_moe": False,
+        "load_presharded_moe": False,
+        "moe_intermediate_size": ffn.hidden,
         "attn_output_multiplier": mixer.scale,
         "attn_logit_softcapping": mixer.softcap,
         "embedding_multiplier_scale": spec.embedding_scale,
         "output_multiplier_scale": spec.logit_scale,
     }
+
+
+def has_dense_branch(config: Config) -> bool:
+    """Whether it is a Grok-2. Neither class nor architecture tells; a config.json need not say it in so many words."""
+    stated = config.get("residual_moe")
+    return bool(config.get("moe_intermediate_size") if stated is None else stated)
+
+
+def llama_cpp_notes(spec: ModelSpec) -> tuple[str, ...]:
+    """About a GGUF file of either generation: what llama.cpp would not make of it."""
+    mixer = spec.blocks[0].mixer
+    width = mixer.heads * mixer.head_dim
+    note = (
+        f"llama.cpp will not load this file: it wants heads × head size ({mixer.heads} × {mixer.head_dim} = {width}) "
+        f"to be the model's width ({spec.dim}); Gadfly runs it"
+    )
+    return () if width == spec.dim else (note,)
 
 
 PAGE = Page(
@@ -131,7 +174,8 @@ PAGE = Page(
     model_type="grok-1",
     spec=read_spec,
     describe=describe,
-    gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES)),
-    hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS)),
-    claims=lambda config: not (config.get("moe_intermediate_size") or config.get("residual_moe")),
+    gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS, GGUF_NORMS, aliases=GGUF_ALIASES, alternatives=GGUF_FUSED)),
+    hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS, HF_NORMS), ignored=HF_IGNORED, ties=False),  # SGLang wants both
+    claims=lambda config: not has_dense_branch(config),
+    notes=llama_cpp_notes,
 )

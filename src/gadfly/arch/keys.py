@@ -10,6 +10,7 @@ from collections.abc import Mapping
 __all__ = ["GGUF_KEYS"]
 
 GGUF_KEYS: Mapping[str, str] = {
+    "attention_multiplier": "attention.output_scale",  # in a config.json of Grok-2, where the next would mean another
     "attn_logit_softcapping": "attn_logit_softcapping",
     "attn_output_multiplier": "attention.output_scale",
     "attn_temperature_len": "attention.temperature_length",

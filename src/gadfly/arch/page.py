@@ -32,13 +32,15 @@ class Dialect:
     """How one kind of file writes the models of a page.
 
     `arrange` brings a weight as the file has it to the runtime's layout, `restore` is the way back. Names that start
-    with "spec." are tensors that belong to the spec, not to the weights; those under `ignored` mean nothing.
+    with "spec." are tensors that belong to the spec, not to the weights; those under `ignored` mean nothing. `ties`
+    says whether an output that is the embedding may be left out, which not every reader of such files understands.
     """
 
     names: NameTable
     arrange: Arrange = as_it_is
     restore: Arrange = as_it_is
     ignored: NameTable = field(default_factory=lambda: NameTable({}))
+    ties: bool = True
 
 
 @dataclass(frozen=True)

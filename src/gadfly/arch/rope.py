@@ -16,7 +16,7 @@ from gadfly.arch.page import Config
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.spec import LongRope, ModelSpec, Rope
 
-__all__ = ["describe_scaling", "read_rope", "rope_tensors", "scaling_keys"]
+__all__ = ["describe_scaling", "read_rope", "rope_tensors", "scaling_keys", "yarn"]
 
 LLAMA3 = {"low": 1.0, "high": 4.0}  # in every release so far
 LENGTHS = [2**power for power in range(6, 18)]  # of a first training; Llama 3's is 8192
@@ -56,6 +56,19 @@ def rope_tensors(spec: ModelSpec) -> dict[str, NDArray[np.float32]]:
     if rope.long is not None:
         return {"spec.rope_short": float32(rope.scaling), "spec.rope_long": float32(rope.long.scaling)}
     return {} if not rope.scaling or _stretched(rope) else {"spec.rope_scaling": float32(rope.scaling)}
+
+
+def yarn(rope: Rope, factor: float, original: int, fast: float = 32.0, slow: float = 1.0) -> Rope:
+    """Plain rope stretched from `original` positions to `factor` times as many, as llama.cpp does it.
+
+    Pairs that turn `fast` times and more within the original context stay, those that turn less than `slow` times are
+    slowed down by `factor`, and what lies between is mixed; everything that was turned grows with log factor.
+    """
+    first, last = (rope.dim * math.log(original / (2 * math.pi * n)) / (2 * math.log(rope.theta)) for n in (fast, slow))
+    low, high = max(0, math.floor(first)), min(rope.dim - 1, math.ceil(last))
+    ramp = np.clip((np.arange(rope.dim // 2) - low) / max(0.001, high - low), 0, 1)
+    divisors = 1 / (ramp / factor + 1 - ramp)
+    return Rope(rope.dim, rope.theta, tuple(divisors.tolist()), 1 + 0.1 * math.log(factor))
 
 
 def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:

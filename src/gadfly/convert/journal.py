@@ -35,7 +35,10 @@ class Journal:
         self.resumed = first.get("plan") == plan
         if self.resumed:
             for line in lines:
-                mark = Mark(*(int(line[key]) for key in ("file", "piece", "rows", "crc")))
+                numbers = [n for key in ("file", "piece", "rows", "crc") if type(n := line.get(key)) is int and n >= 0]
+                if len(numbers) != 4:
+                    break
+                mark = Mark(*numbers)
                 self.marks[mark.file, mark.piece] = mark
         self._file = path.open("wb")  # what counts of the old lines is written again, without any that was cut short
         self._append({"plan": plan}, *map(asdict, self.marks.values()))
@@ -62,7 +65,10 @@ def _lines(path: Path) -> list[dict[str, Any]]:
     lines = []
     for line in text.split("\n")[:-1]:
         try:
-            lines.append(json.loads(line))
-        except ValueError:
+            found = json.loads(line)
+        except (ValueError, RecursionError):
             break
+        if not isinstance(found, dict):
+            break
+        lines.append(found)
     return lines

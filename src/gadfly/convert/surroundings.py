@@ -67,6 +67,7 @@ def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
     if isinstance(model.metadata, Metadata):
         return {**{key: model.metadata[key] for key in model.metadata if key not in OF_THE_FILE}, **stated}
     described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
+    described["tokenizer.ggml.model"] = "none"  # unless there is one: llama.cpp wants to be told
     described["general.name"] = model.path.resolve().name
     if isinstance(licence := model.metadata.get("general.license"), str):
         described["general.license"] = licence

@@ -73,15 +73,15 @@ class _Reader:
                     f"{tensors.source}: Gadfly does not know what the tensor {name[:60]!r} is for, so it cannot run "
                     "the model faithfully"
                 )
+        self.held = {path: entry for entry in self.entries.values() for path in entry.paths}
         self.written = {entry.name: name for name, entry in self.entries.items() if not entry.per_expert}
         self.read_names: set[str] = set()
 
     def has(self, path: str) -> bool:
-        entry = self.dialect.names.entry(path)
-        return entry is not None and entry.name in self.written
+        return path in self.held
 
     def read(self, path: str, shapes: dict[str, tuple[int, ...]], shape: tuple[int, ...]) -> Weight:
-        entry = self.dialect.names.entry(path)
+        entry = self.held.get(path) or self.dialect.names.entry(path)
         assert entry is not None, path
         if entry.per_expert:
             return Stack(tuple(self.take(name, shape[1:]) for name in entry.names(shape[0])))

@@ -50,11 +50,11 @@ class OutTensor:
 
 
 def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[OutTensor]:
-    """All tensors of a model, in the order of its paths. An output that is the embedding is left out."""
+    """All tensors of a model, in the order of its paths; without an output that is the embedding, if it may be."""
     tensors: list[OutTensor] = []
     done: set[str] = set()
     for path, shape in spec.shapes():
-        if path in done or (path == "output" and weights["output"] is weights["embedding"]):
+        if path in done or (path == "output" and dialect.ties and weights["output"] is weights["embedding"]):
             continue
         entry = dialect.names.entry(path)
         assert entry is not None, path

@@ -22,7 +22,7 @@ def open_gguf(path: Path) -> ModelFile:
     tensors = GGUFTensors(GGUF.open(path))
     gguf = tensors.gguf
     name = str(gguf.metadata.get("general.architecture", ""))
-    config = Config(tensors.source, vocabulary(gguf, name), gguf=name)
+    config = Config(tensors.source, hyperparameters(gguf, name), gguf=name)
     page = page_for(config, name)
     spec = page.spec(Config(tensors.source, config.values, spec_tensors(gguf, page), gguf=name))
     return ModelFile(
@@ -50,12 +50,15 @@ class GGUFTensors:
         return self.gguf.weight(name)
 
 
-def vocabulary(gguf: GGUF, architecture: str) -> Mapping[str, object]:
-    """The metadata; where it does not say how large the vocabulary is, the embedding does."""
-    key, table = f"{architecture}.vocab_size", gguf.tensors.get("token_embd.weight")
-    if key in gguf.metadata or table is None:
-        return gguf.metadata
-    return {**gguf.metadata, key: table.shape[0]}
+def hyperparameters(gguf: GGUF, architecture: str) -> Mapping[str, object]:
+    """The architecture's keys, and what they leave to the tensors to say: how large the vocabulary is (the embedding
+    knows), and whether a dense feed-forward stands beside the experts."""
+    said: dict[str, object] = {
+        f"{architecture}.residual_moe": {"blk.0.ffn_up.weight", "blk.0.ffn_up_exps.weight"} <= gguf.tensors.keys()
+    }
+    if table := gguf.tensors.get("token_embd.weight"):
+        said[f"{architecture}.vocab_size"] = table.shape[0]
+    return said | {key: gguf.metadata[key] for key in gguf.metadata if key.startswith(f"{architecture}.")}
 
 
 def spec_tensors(gguf: GGUF, page: Page) -> dict[str, NDArray[np.float32]]:

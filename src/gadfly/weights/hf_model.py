@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from gadfly.arch import Config, page_for
+from gadfly.arch import Config, Page, page_for
 from gadfly.errors import ModelFileError
 from gadfly.weight import Int8, Joined, Plain, Quantised, Stored
 from gadfly.weights.assemble import assemble
@@ -24,7 +24,7 @@ from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_folder import SafetensorsFolder
 from gadfly.weights.tokenizer_files import find_tokenizer
 
-__all__ = ["SCALE", "FolderTensors", "open_folder", "read_config"]
+__all__ = ["SCALE", "FolderTensors", "named_page", "open_folder", "read_config"]
 
 LARGEST_CONFIG = 2**24  # bytes
 SCALE = "_scale"  # behind the name of an int8 matrix
@@ -34,10 +34,7 @@ def open_folder(folder: Path) -> ModelFile:
     """Open a folder with a config.json. Raises ModelFileError or UnsupportedError, naming what is wrong."""
     values = read_config(folder / "config.json", folder)
     config = Config(str(folder / "config.json"), values)
-    names = values.get("architectures")
-    if not isinstance(names, list) or not names or not isinstance(names[0], str):
-        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
-    page = page_for(config, names[0])
+    page = named_page(config)
     spec = page.spec(config)
     tensors = FolderTensors(SafetensorsFolder.open(folder))
     found = find_tokenizer(folder)
@@ -50,6 +47,14 @@ def open_folder(folder: Path) -> ModelFile:
         tokenizer=found.tokenizer,
         release=tensors.files.release,
     )
+
+
+def named_page(config: Config) -> Page:
+    """The page that a config.json names."""
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
+    return page_for(config, names[0])
 
 
 def read_config(path: Path, folder: Path) -> Mapping[str, Any]:
