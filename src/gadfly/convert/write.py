@@ -56,7 +56,10 @@ def write(
 
 
 def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Progress) -> dict[str, str]:
-    """Read everything back: the sha256 of every file. Raises ModelFileError if it is not what was written."""
+    """Read everything back: the sha256 of every file.
+
+    Raises ModelFileError if it is not what was written; then the next attempt writes that tensor once more.
+    """
     progress.note("reading it back")
     done, total = 0, sum(piece.size for file in files for piece in file.pieces)
     digests = {}
@@ -76,6 +79,7 @@ def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: 
                     done += len(block)
                     progress.advance(done, total)
                 if crc != journal.marks[f, p].crc:
+                    journal.note(Mark(f, p, 0, 0))
                     raise ModelFileError(
                         f"{path}: the tensor {piece.tensor.name!r} does not read back as it was written; is the disk "
                         "sound? Convert again"
