@@ -65,7 +65,7 @@ def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
         scaling = (config.number("rope.scaling.factor", 1.0),) * (dim // 2)
     elif kind != "none":
         raise UnsupportedError(f"{config.source}: rope scaling {kind!r} is not supported yet")
-    return Rope(dim, config.number("rope_theta", theta), scaling)
+    return Rope(dim, config.number("rope_theta", theta, low=1.0), scaling)
 
 
 def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
@@ -73,9 +73,9 @@ def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
     scaled = stated if stated.values else config.within("rope_scaling")
     share = config.number("partial_rotary_factor", 1.0, high=1.0)
     dim = int(head_dim * share)
-    if dim % 2:
-        raise ModelFileError(f"{config.source}: rope turns pairs, so {dim} components are one too many")
-    base = stated.number("rope_theta", config.number("rope_theta", theta))
+    if dim % 2 or not dim:
+        raise ModelFileError(f"{config.source}: rope turns pairs of components, so {dim} of each head cannot be turned")
+    base = stated.number("rope_theta", config.number("rope_theta", theta, low=1.0), low=1.0)
     kind = scaled.text("rope_type", scaled.text("type", "default"))
     plain = np.array(Rope(dim, base).frequencies())
     if kind == "default":
@@ -84,7 +84,8 @@ def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
         return Rope(dim, base, (scaled.number("factor"),) * (dim // 2))
     if kind == "llama3":
         length = scaled.number("original_max_position_embeddings")
-        low, high = (scaled.number(f"{name}_freq_factor", default) for name, default in LLAMA3.items())
+        low = scaled.number("low_freq_factor", LLAMA3["low"])
+        high = scaled.number("high_freq_factor", LLAMA3["high"], low=low)
         return Rope(dim, base, _llama3(plain, scaled.number("factor"), low, high, length))
     raise UnsupportedError(f"{config.source}: rope scaling {kind!r} is not supported yet")
 

@@ -90,8 +90,8 @@ class _Reader:
             return self.take(name, shape)
         rows = [shapes[part][0] for part in entry.paths]
         first = sum(rows[: entry.paths.index(path)])
-        fused = self.take(name, (sum(rows), *shape[1:]))
-        return fused.rows(slice(first, first + shape[0]))
+        fused, cut = self.take(name, (sum(rows), *shape[1:])), slice(first, first + shape[0])
+        return Deferred(shape, lambda: fused.rows(cut)) if isinstance(fused, Deferred) else fused.rows(cut)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Matrix:
         """A tensor of this shape; vectors as float32."""
