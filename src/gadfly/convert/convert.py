@@ -27,11 +27,12 @@ from gadfly.convert.journal import Journal
 from gadfly.convert.layout import Choose, folder_plans, gguf_plan
 from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
-from gadfly.convert.surroundings import Entries, folder_files, gguf_metadata
+from gadfly.convert.surroundings import FILE_TYPE, Entries, file_type, folder_files, gguf_metadata
 from gadfly.convert.write import verify, write
 from gadfly.errors import CapacityError, RequestError
 from gadfly.hub.disk import lock
 from gadfly.hub.progress import Progress, size_text
+from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
 from gadfly.weights.disk import new_file, sync_folder, writing
@@ -173,9 +174,29 @@ def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> 
         entry = dialect.names.entry(path)
         assert entry is not None, path
         tensors.append(OutTensor(entry.name, path, values.shape, (Plain(values),)))
-    metadata = gguf_metadata(model, wanted.format)
+    metadata = gguf_metadata(model)
     choose = _for_gguf(wanted, model, tensors, metadata, encoding)
-    return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, model.page.notes(model.spec))
+    weights: Counter[str] = Counter()
+    for tensor in tensors:
+        weights[choose(tensor)] += tensor.parameters
+    metadata[FILE_TYPE] = file_type(max(weights, key=lambda name: weights[name]))
+    notes = (*model.page.notes(model.spec), *_lost_before(tensors, choose))
+    return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, notes)
+
+
+def _lost_before(tensors: Sequence[OutTensor], choose: Choose) -> tuple[str, ...]:
+    """What is not to be expected of a source that was quantised already."""
+    had = {
+        part.format
+        for tensor in tensors
+        for part in tensor.parts
+        if isinstance(part, Quantised) and FORMATS[part.format].block_size > 1 and part.format != choose(tensor)
+    }
+    if not had:
+        return ()
+    return (
+        f"The source is in {', '.join(sorted(had))}: what was lost there stays lost; the original gives better files.",
+    )
 
 
 def _for_gguf(

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.convert.plan import CODES, SCALES, Piece
+from gadfly.errors import ModelFileError
 from gadfly.quant.native import Encoder
 from gadfly.weight import Deferred, Int8, Stored, Weight
 
@@ -42,5 +43,12 @@ class Encoding:
         found = self._importance.get(piece.tensor.path)
         if found is None:
             return None
+        if len(found) == 1:
+            return found[0]
         matrix = part if piece.tensor.expert is None else piece.tensor.expert
-        return np.asarray(found[matrix if len(found) > 1 else 0], np.float32)
+        if matrix >= len(found):
+            raise ModelFileError(
+                f"the importance matrix has {len(found)} experts for {piece.tensor.name!r}, the model more; measure it "
+                "with this model"
+            )
+        return found[matrix]
