@@ -43,12 +43,10 @@ class Encoding:
         found = self._importance.get(piece.tensor.path)
         if found is None:
             return None
-        if len(found) == 1:
-            return found[0]
         matrix = part if piece.tensor.expert is None else piece.tensor.expert
-        if matrix >= len(found):
+        if 1 < len(found) <= matrix:
             raise ModelFileError(
                 f"the importance matrix has {len(found)} experts for {piece.tensor.name!r}, the model more; measure it "
                 "with this model"
             )
-        return found[matrix]
+        return np.asarray(found[matrix if len(found) > 1 else 0], np.float32)
