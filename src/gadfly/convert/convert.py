@@ -150,6 +150,10 @@ def convert_model(
                 with new_file(files / name) as file:
                     file.write(content)
             digests = verify(files, planned.tensors, journal, progress)
+        except BaseException:
+            if journal.marks:
+                progress.note(f"what is done is kept: the same command goes on; to give up, delete {aside}")
+            raise
         finally:
             journal.close()
         written = files / target.name if _is_gguf(target) else files

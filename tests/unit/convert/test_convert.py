@@ -256,6 +256,29 @@ def test_nothing_of_another_plan_is_left_in_the_target(
     assert target.read_bytes() == convert_to(source, tmp_path / "other.gguf", format="q8_0").read_bytes()
 
 
+def test_ctrl_c_loses_nothing(
+    write_model: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, watched: Watched
+) -> None:
+    source, target = write_model(), tmp_path / "model.gguf"
+    whole = convert_to(source, tmp_path / "whole.gguf", format="q8_0").read_bytes()
+
+    class Stopped(Watched):
+        def advance(self, done: int, total: int | None) -> None:
+            super().advance(done, total)
+            if len(self.calls) == 30:
+                raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched:
+        patched.setattr("gadfly.convert.write.STRETCH", 2_000)
+        stopped = Stopped()
+        with pytest.raises(KeyboardInterrupt):
+            convert(source, target, Wanted("q8_0"), 2, stopped)
+        convert(source, target, Wanted("q8_0"), 2, watched)
+    assert stopped.notes[-1].endswith(str(tmp_path / ".model.gguf.converting"))
+    assert watched.calls[0][0] > stopped.calls[-1][0]
+    assert target.read_bytes() == whole
+
+
 def small_parts(sizes):
     from gadfly.weights.safetensors_writer import safetensors_parts
 
