@@ -42,8 +42,8 @@ def write(
 ) -> None:
     """Write all files of a plan into `folder`; `finished` is told of pieces once all their bytes are on disk.
 
-    Raises CapacityError if the disk is full, and what `encode` raises; the next call with the same plan and journal goes
-    on there, or if the process died from the last checkpoint.
+    Raises CapacityError if the disk is full, and what `encode` raises; the next call with the same plan and journal
+    goes on there, or from the last checkpoint if the process died.
     """
     with writing(folder), ThreadPoolExecutor(1) as writer:
         output = _Output(folder, files, journal, progress, writer, finished)
