@@ -32,7 +32,7 @@ from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reor
 __all__ = ["Buffer", "Native", "Recording", "kernel_names"]
 
 FLOATS = frozenset({"F16", "BF16"})
-DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
+DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_NL", "IQ4_XS"}
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
