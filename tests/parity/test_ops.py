@@ -11,6 +11,7 @@ from gadfly.batch import Batch, Span
 from gadfly.ops.native import Native
 from gadfly.ops.reference import Reference
 from gadfly.quant import FORMATS, encode
+from gadfly.quant.native import Encoder
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.testing import tiny_spec
 from gadfly.weight import Int8, Plain, Quantised
@@ -238,10 +239,11 @@ def test_instruction_sets_agree_to_the_bit(name: str, narrow: bool) -> None:
         np.testing.assert_array_equal(result, results[0])
 
 
-@pytest.mark.parametrize("name", ["F32", "F16", "Q4_0", "Q8_0", "I8"])
+@pytest.mark.parametrize("name", ["F32", "F16", "Q4_0", "Q8_0", "I8", "Q5_0", "Q4_K", "Q6_K"])
 def test_experts(native: Native, reference: Reference, name: str) -> None:
     """A router and its experts together: the choice has to be the same, the sum in the same order."""
-    moe, dim, tokens = MoE(experts=5, selected=2, hidden=64, activation="gelu"), 96, 33
+    hidden, dim = (512, 256) if name.endswith("K") else (64, 96)
+    moe, tokens = MoE(experts=5, selected=2, hidden=hidden, activation="gelu"), 33
     x, router = normal(tokens, dim), Plain(normal(moe.experts, dim, seed=1) / 4)
     shapes = [(moe.experts, moe.hidden, dim)] * 2 + [(moe.experts, dim, moe.hidden)]
     stacks = [stack(name, shape, seed) for seed, shape in enumerate(shapes, 2)]
@@ -282,7 +284,7 @@ def stack(name: str, shape: tuple[int, ...], seed: int) -> Plain | Quantised | I
         codes = np.random.default_rng(seed).integers(-127, 128, (count, columns, rows), dtype=np.int8)
         scales = (normal(count, 2, rows, seed=seed) * 0.002).view(np.uint32) >> 16
         return Int8(codes, scales.astype(np.uint16))
-    return Quantised(name, shape, encode(name, values.reshape(-1, columns)))
+    return Quantised(name, shape, Encoder(2).encode(name, Plain(values.reshape(-1, columns))))
 
 
 def test_routing_ties_go_to_the_lower_index(native: Native, reference: Reference) -> None:
