@@ -74,14 +74,6 @@ void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
     matrix.fill(first, blocks.shape(0), blocks.data());
 }
 
-void fill_rounded(PackedMatrix& matrix, size_t first, const FloatMatrix& values) {
-    require(matrix.layout() == Layout::kQ8_0, "only Q8_0 matrices are filled by rounding");
-    require_rows(matrix, first, values.shape(0));
-    require(values.shape(1) == matrix.columns(), "rows of the wrong length");
-    const nb::gil_scoped_release release;
-    matrix.fill_rounded(first, values.shape(0), values.data());
-}
-
 void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatScales& scales) {
     require(matrix.layout() == Layout::kI8, "only I8 matrices are filled from transposed codes");
     require(codes.shape(0) == matrix.columns() && codes.shape(1) == matrix.rows(), "codes are (columns, rows)");
@@ -230,7 +222,6 @@ NB_MODULE(_native, m) {
     nb::class_<PackedMatrix>(m, "PackedMatrix")
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))
         .def("fill", &fill, nb::arg("first"), nb::arg("blocks").noconvert())
-        .def("fill_rounded", &fill_rounded, nb::arg("first"), nb::arg("values").noconvert())
         .def("fill_transposed", &fill_transposed, nb::arg("codes").noconvert(), nb::arg("scales").noconvert())
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)

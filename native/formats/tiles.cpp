@@ -1,8 +1,5 @@
 #include "formats/tiles.h"
 
-#include <algorithm>
-#include <bit>
-#include <cmath>
 #include <cstdlib>
 #include <cstring>
 #include <new>
@@ -19,24 +16,6 @@ template <class FileBlock>
 FileBlock read_block(const uint8_t* p) {  // blocks are packed, hence unaligned
     FileBlock block;
     std::memcpy(&block, p, sizeof block);
-    return block;
-}
-
-// A block with a weight that is infinite or no number becomes NaN throughout, as its products would be.
-FileQ8_0 round_block(const float* x) {
-    float largest = 0;
-    bool finite = true;
-    for (size_t k = 0; k < kTile; k++) {
-        largest = std::max(largest, std::fabs(x[k]));
-        finite = finite && std::isfinite(x[k]);
-    }
-    FileQ8_0 block{};
-    block.d = float_to_half(finite ? largest / 127.0F : NAN);
-    const float d = half_to_float(block.d);
-    if (!(d > 0 && std::isfinite(d))) return block;
-    for (size_t k = 0; k < kTile; k++) {
-        block.codes[k] = static_cast<int8_t>(std::clamp(std::nearbyint(x[k] / d), -127.0F, 127.0F));
-    }
     return block;
 }
 
@@ -91,13 +70,6 @@ void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
     const size_t row_bytes = file_row_bytes(layout_, columns_);
     for (size_t row = first; row < first + count; row++, blocks += row_bytes) {
         put_row(layout_, strip_of(row), row % kStrip, blocks, columns_);
-    }
-}
-
-void PackedMatrix::fill_rounded(size_t first, size_t count, const float* values) {
-    for (size_t row = first; row < first + count; row++, values += columns_) {
-        auto* tiles = reinterpret_cast<ScaledTile<EightBits, Half>*>(strip_of(row));
-        for (size_t b = 0; b < columns_ / kTile; b++) put(tiles[b], row % kStrip, round_block(values + b * kTile));
     }
 }
 

@@ -187,9 +187,6 @@ class PackedMatrix {
     // by different threads unless they share a strip.
     void fill(size_t first, size_t count, const uint8_t* blocks);
 
-    // Rounds float rows to a Q8_0 matrix: one scale per 32 weights.
-    void fill_rounded(size_t first, size_t count, const float* values);
-
     // All of an I8 matrix from codes (columns, rows) and bfloat16 scales (groups, rows), as Grok-1 was released: a
     // group is columns / groups rows of codes, a multiple of kTile.
     void fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups);
