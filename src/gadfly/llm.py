@@ -109,15 +109,6 @@ class LLM:
         self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
 
     @property
-    def notes(self) -> tuple[str, ...]:
-        """What a user should know about how this model is run here."""
-        rounded: dict[str, int] = getattr(self._backend, "rounded", {})
-        return tuple(
-            f"{count} {name} matrices were rounded to 8-bit blocks, as there is no kernel for that format yet"
-            for name, count in sorted(rounded.items())
-        )
-
-    @property
     def kernels(self) -> str:
         """What computes: the instruction set of the native backend, or the name of another one."""
         return str(getattr(self._backend, "kernels", "reference"))

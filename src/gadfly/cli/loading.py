@@ -2,8 +2,6 @@
 
 from typing import TYPE_CHECKING
 
-import click
-
 from gadfly.cli.progress import showing_progress
 from gadfly.hub.library import Library
 from gadfly.hub.pull import ensure
@@ -21,7 +19,4 @@ def load_model(name: str, settings: Settings, context: int | None = None) -> "LL
         path = ensure(name, Library(home()), progress, settings.offline)
     from gadfly.llm import load  # numpy and the native code: not before a download that may fail
 
-    llm = load(path, threads=settings.threads, context=context)
-    for note in llm.notes:
-        click.echo(note, err=True)
-    return llm
+    return load(path, threads=settings.threads, context=context)
