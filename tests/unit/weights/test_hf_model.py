@@ -248,3 +248,9 @@ def test_pieces_of_a_matrix_are_joined(tmp_path: Path) -> None:
     rows = joined.rows(slice(None))
     assert isinstance(rows, Plain)
     np.testing.assert_array_equal(rows.array, np.concatenate(pieces))
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "/dev/zero", "missing", ""])
+def test_paths_that_lead_to_no_model(name: str, tmp_path: Path) -> None:
+    with pytest.raises(GadflyError, match=r"give the path|check the path|is a folder without"):
+        open_model(tmp_path / name)
