@@ -89,12 +89,12 @@ class LLM:
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
-        self.spec = spec
         self.path = file.path
         self.metadata = file.metadata
         self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
         self.template = self._read_template()
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
+        self.spec = spec = spec.within(self.context)
         self._backend = backend
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:

@@ -59,6 +59,7 @@ class Page:
     gguf: Dialect
     hf: Dialect
     claims: Callable[["Config"], bool] = lambda _: True
+    hf_also: tuple[str, ...] = ()  # classes that are read as this one, though never written
     notes: Callable[[ModelSpec], tuple[str, ...]] = lambda _: ()  # what whoever writes a GGUF file should know
     tensors: Callable[[ModelSpec], Mapping[str, NDArray[np.float32]]] = lambda _: {}  # "spec." ones, for GGUF files
 
@@ -104,6 +105,11 @@ class Config:
     def get(self, name: str) -> Any:
         """Whatever the file says; None if it says nothing. Names without a counterpart in GGUF stay as they are."""
         return self.values.get(self.key(name))
+
+    def has(self, name: str) -> bool:
+        """Whether the file says more than null, false, zero or nothing."""
+        value = self.get(name)
+        return bool(value.size if isinstance(value, np.ndarray) else value)
 
     def within(self, name: str) -> "Config":
         """The object under a name of config.json; empty if there is none."""

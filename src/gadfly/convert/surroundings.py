@@ -11,8 +11,9 @@ from typing import Any
 
 import numpy as np
 
+from gadfly.arch.decoder import typical
+from gadfly.arch.describe import describe_gguf
 from gadfly.arch.rope import describe_scaling
-from gadfly.convert.layout import hyperparameters
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.disk import optional_file
@@ -70,7 +71,9 @@ def gguf_metadata(model: ModelFile) -> Entries:
     stated: Entries = {"general.quantization_version": np.uint32(2), FILE_TYPE: np.uint32(0)}
     if isinstance(model.metadata, Metadata):
         # A stretched rope goes along as a tensor; with these keys llama.cpp would stretch it twice.
-        twice = f"{model.page.gguf_name}.rope.scaling." if model.page.tensors(model.spec) else None
+        twice = (
+            f"{model.page.gguf_name}.rope.scaling." if "spec.rope_scaling" in model.page.tensors(model.spec) else None
+        )
         kept = [key for key in model.metadata if key not in OF_THE_FILE and not (twice and key.startswith(twice))]
         return {**{key: model.metadata[key] for key in kept}, **stated}
     described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
@@ -78,18 +81,19 @@ def gguf_metadata(model: ModelFile) -> Entries:
     described["general.name"] = model.path.resolve().name
     if isinstance(licence := model.metadata.get("general.license"), str):
         described["general.license"] = licence
-    return {**described, **stated, **hyperparameters(model.page, model.spec), **tokenizer(model)}
+    return {**described, **stated, **describe_gguf(model.page, model.spec), **tokenizer(model)}
 
 
 def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     """By name. `dtype` is what config.json calls that of most weights."""
     tied = model.weights["output"] is model.weights["embedding"]
-    said: Mapping[str, Any] = model.metadata.get("config", {})
+    config = model.metadata.get("config", {})
+    said: Mapping[str, Any] = config if config.get("architectures") == [model.page.hf_name] else {}
     described = {
         "architectures": [model.page.hf_name],
         "model_type": model.page.model_type,
         **model.page.describe(model.spec),
-        **({} if said else describe_scaling(model.spec.blocks[0].mixer.rope)),
+        **({} if said else describe_scaling(typical(model.spec).rope)),
     }
     config = {**described, **said, "tie_word_embeddings": tied, "torch_dtype": dtype}
     config.pop("dtype", None)

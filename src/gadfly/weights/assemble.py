@@ -89,8 +89,8 @@ class _Reader:
             return self.take(name, shape)
         rows = [shapes[part][0] for part in entry.paths]
         first = sum(rows[: entry.paths.index(path)])
-        fused, cut = self.take(name, (sum(rows), *shape[1:])), slice(first, first + shape[0])
-        return Deferred(shape, lambda: fused.rows(cut)) if isinstance(fused, Deferred) else fused.rows(cut)
+        fused, own = self.take(name, (sum(rows), *shape[1:])), slice(first, first + shape[0])
+        return Deferred(shape, lambda: fused.rows(own)) if isinstance(fused, Deferred) else fused.rows(own)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Matrix:
         """A tensor of this shape; vectors as float32."""

@@ -13,16 +13,16 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from gadfly.arch import Config, page_for
+from gadfly.arch import Config, Page, page_for
 from gadfly.errors import ModelFileError
-from gadfly.weight import Int8, Joined, Plain, Quantised, Stored
+from gadfly.weight import Int8, Joined, Plain, Quantised, Stored, Weights
 from gadfly.weights.assemble import Tensors, assemble
 from gadfly.weights.disk import inside, map_file
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_folder import SafetensorsFolder
 from gadfly.weights.tokenizer_files import find_tokenizer
 
-__all__ = ["SCALE", "FolderTensors", "model_in", "open_folder", "read_config"]
+__all__ = ["SCALE", "FolderTensors", "model_in", "named_page", "open_folder", "read_config"]
 
 LARGEST_CONFIG = 2**24  # bytes
 SCALE = "_scale"  # behind the name of an int8 matrix
@@ -38,21 +38,29 @@ def model_in(folder: Path, tensors: Tensors, release: Callable[[], None]) -> Mod
     """What `folder` says of a model whose tensors may lie elsewhere. Raises as `open_folder`."""
     values = read_config(folder / "config.json", folder)
     config = Config(str(folder / "config.json"), values)
-    names = values.get("architectures")
-    if not isinstance(names, list) or not names or not isinstance(names[0], str):
-        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
-    page = page_for(config, names[0])
+    page = named_page(config)
     spec = page.spec(config)
     found = find_tokenizer(folder)
+    weights = assemble(tensors, page.hf, spec)
+    if config.flag("tie_word_embeddings", False):  # then the files may hold the same table twice
+        weights = Weights({**{path: weights[path] for path in weights}, "output": weights["embedding"]})
     return ModelFile(
         path=folder,
         page=page,
         spec=spec,
-        weights=assemble(tensors, page.hf, spec),
+        weights=weights,
         metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
         tokenizer=found.tokenizer,
         release=release,
     )
+
+
+def named_page(config: Config) -> Page:
+    """The page that a config.json names."""
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
+    return page_for(config, names[0])
 
 
 def read_config(path: Path, folder: Path) -> Mapping[str, Any]:

@@ -112,7 +112,7 @@ def test_whatever_config_json_says(
         ({"head_dim": 2**24}, "head_dim"),
         ({"num_attention_heads": 1, "hidden_size": 2**24, "head_dim": None}, "head_dim"),
         ({"rope_theta": 5e-324}, "rope_theta"),
-        ({"partial_rotary_factor": 1e-9}, "cannot be turned"),
+        ({"partial_rotary_factor": 1e-9}, "cannot turn 0"),
         ({"vocab_size": 0}, "vocab_size"),
         ({"rope_scaling": ["linear"]}, "expected an object"),
         ({"rope_scaling": {"type": 5}}, "expected text"),
