@@ -13,7 +13,7 @@ import numpy as np
 
 from gadfly.arch.decoder import typical
 from gadfly.arch.describe import describe_gguf
-from gadfly.arch.rope import describe_scaling
+from gadfly.arch.rope import describe_scaling, scaling_keys
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.disk import optional_file
@@ -70,10 +70,12 @@ def gguf_metadata(model: ModelFile) -> Entries:
     """All keys of a GGUF file; FILE_TYPE is open until the formats of its tensors are chosen."""
     stated: Entries = {"general.quantization_version": np.uint32(2), FILE_TYPE: np.uint32(0)}
     if isinstance(model.metadata, Metadata):
-        # A stretched rope goes along as a tensor; with these keys llama.cpp would stretch it twice.
-        twice = f"{model.page.gguf_name}.rope.scaling." if model.page.tensors(model.spec) else None
-        kept = [key for key in model.metadata if key not in OF_THE_FILE and not (twice and key.startswith(twice))]
-        return {**{key: model.metadata[key] for key in kept}, **stated}
+        # A rope is stretched by keys or by a tensor; by both, llama.cpp would do it twice.
+        keys, tensors = scaling_keys(typical(model.spec).rope), model.page.tensors(model.spec)
+        dropped = f"{model.page.gguf_name}.rope.scaling." if "spec.rope_scaling" in tensors else None
+        kept = [key for key in model.metadata if key not in OF_THE_FILE and not (dropped and key.startswith(dropped))]
+        stretched = {f"{model.page.gguf_name}.{key}": value for key, value in keys.items()}
+        return {**{key: model.metadata[key] for key in kept}, **stretched, **stated}
     described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
     described["tokenizer.ggml.model"] = "none"  # unless there is one: llama.cpp wants to be told
     described["general.name"] = model.path.resolve().name

@@ -33,7 +33,7 @@ def test_what_is_no_size(text: str) -> None:
 def model(tmp_path: Path) -> Path:
 
     from gadfly.arch import PAGES
-    from gadfly.convert.layout import hyperparameters
+    from gadfly.arch.describe import describe_gguf
     from gadfly.weights.export import export
 
     page, spec = PAGES[0], tiny_spec()
@@ -45,7 +45,7 @@ def model(tmp_path: Path) -> Path:
         )
         for t in export(random_weights(spec), spec, page.gguf)
     }
-    write_gguf(tmp_path / "model.gguf", {"general.architecture": "llama", **hyperparameters(page, spec)}, tensors)
+    write_gguf(tmp_path / "model.gguf", {"general.architecture": "llama", **describe_gguf(page, spec)}, tensors)
     return tmp_path / "model.gguf"
 
 

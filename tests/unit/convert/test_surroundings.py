@@ -16,6 +16,7 @@ from gadfly.weights.gguf_writer import write_gguf
 from gadfly.weights.load import open_model
 
 IDS = [5, 9, 200, 31, 7]
+LINEAR, UNEVEN = [4.0] * 8, [1.0] * 4 + [8.0] * 4
 
 
 def converted(source: Path, target: Path, **wanted: object) -> Converted:
@@ -60,22 +61,28 @@ def test_everything_that_a_gguf_says_goes_along(write_model: Callable[..., Path]
         np.testing.assert_array_equal(found[name], said[name])
 
 
-def test_a_stretched_rope_is_stretched_once(write_model: Callable[..., Path], tmp_path: Path) -> None:
-    """By keys or by a tensor: llama.cpp would apply both."""
+@pytest.mark.parametrize(
+    ("by", "divisors"),
+    [("keys", LINEAR), ("tensor", LINEAR), ("both", LINEAR), ("tensor", UNEVEN), ("both", UNEVEN)],
+)
+def test_a_stretched_rope_is_stretched_once(
+    write_model: Callable[..., Path], tmp_path: Path, by: str, divisors: list[float]
+) -> None:
+    """By keys or by a tensor, whatever the source had: llama.cpp would apply both."""
     first = converted(write_model(), tmp_path / "first.gguf", format="f32").path
     with GGUF.open(first) as file:
-        said = {**file.metadata, "llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}
+        said = {**file.metadata}
         tensors = {n: ("F32", t.shape, file.weight(n).array) for n, t in file.tensors.items()}
-    write_gguf(tmp_path / "linear.gguf", said, tensors)
-    second = converted(tmp_path / "linear.gguf", tmp_path / "second.gguf", format="f32").path
+    if by != "tensor":
+        said |= {"llama.rope.scaling.type": "linear", "llama.rope.scaling.factor": 4.0}
+    if by != "keys":
+        tensors["rope_freqs.weight"] = ("F32", (8,), np.array(divisors, np.float32))
+    write_gguf(tmp_path / "stretched.gguf", said, tensors)
+    second = converted(tmp_path / "stretched.gguf", tmp_path / "second.gguf", format="f32").path
     with GGUF.open(second) as file:
-        assert file.metadata["llama.rope.scaling.factor"] == 4.0
-        assert "rope_freqs.weight" not in file.tensors
-    expected = gadfly.load(tmp_path / "linear.gguf", backend="reference").logits(IDS)
+        assert ("llama.rope.scaling.type" in file.metadata) != ("rope_freqs.weight" in file.tensors)
+    expected = gadfly.load(tmp_path / "stretched.gguf", backend="reference").logits(IDS)
     np.testing.assert_array_equal(gadfly.load(second, backend="reference").logits(IDS), expected)
-    folder = converted(second, tmp_path / "folder", format="f32").path
-    assert json.loads((folder / "config.json").read_text())["rope_scaling"] == {"rope_type": "linear", "factor": 4.0}
-    np.testing.assert_array_equal(gadfly.load(folder, backend="reference").logits(IDS), expected)
 
 
 def test_small_files_go_along_but_none_from_elsewhere(write_model: Callable[..., Path], tmp_path: Path) -> None:

@@ -112,7 +112,7 @@ def test_whatever_config_json_says(
         ({"head_dim": 2**24}, "head_dim"),
         ({"num_attention_heads": 1, "hidden_size": 2**24, "head_dim": None}, "head_dim"),
         ({"rope_theta": 5e-324}, "rope_theta"),
-        ({"partial_rotary_factor": 1e-9}, "cannot turn"),
+        ({"partial_rotary_factor": 1e-9}, "cannot turn 0"),
         ({"vocab_size": 0}, "vocab_size"),
         ({"rope_scaling": ["linear"]}, "expected an object"),
         ({"rope_scaling": {"type": 5}}, "expected text"),
@@ -248,3 +248,9 @@ def test_pieces_of_a_matrix_are_joined(tmp_path: Path) -> None:
     rows = joined.rows(slice(None))
     assert isinstance(rows, Plain)
     np.testing.assert_array_equal(rows.array, np.concatenate(pieces))
+
+
+@pytest.mark.parametrize("name", ["n" * 300, "a\0b", "/dev/zero", "missing", ""])
+def test_paths_that_lead_to_no_model(name: str, tmp_path: Path) -> None:
+    with pytest.raises(GadflyError, match=r"give the path|check the path|is a folder without"):
+        open_model(tmp_path / name)
