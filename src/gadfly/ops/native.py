@@ -27,9 +27,9 @@ from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
 
-__all__ = ["Buffer", "Native", "Recording", "kernel_names"]
+__all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
 FLOATS = frozenset({"F16", "BF16"})
 DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
@@ -57,40 +57,38 @@ class Native:
         if isinstance(weight, Deferred):
             return self.place(weight.load())
         if isinstance(weight, Reordered | Joined):
-            return self._pack(weight)
+            return self.pack(weight)
         if isinstance(weight, Stack) or len(weight.shape) == 3:
-            return [self._pack(part) for part in weight.unstack()]
+            return [self.pack(part) for part in weight.unstack()]
         if len(weight.shape) == 1:
             assert isinstance(weight, Plain)
             return np.array(weight.array, np.float32)
-        return self._pack(weight)
+        return self.pack(weight)
 
-    def _pack(self, weight: Matrix) -> PackedMatrix:
+    def pack(self, weight: Matrix) -> PackedMatrix:
+        """In `layout_of` the weight."""
         match weight:
             case Reordered() | Joined() | Deferred():
-                return self._pack(weight.rows(slice(None)))
+                return self.pack(weight.rows(slice(None)))
             case Plain(array):
                 return pack_floats(array)
             case Int8():
-                return self._pack_int8(weight)
-            case Quantised(name, shape, blocks) if name in DIRECT:
-                self._lossless &= name in FLOATS
-                return pack(name, shape, blocks)
-            case Quantised():
-                self._lossless = False
-                self.rounded[weight.format] += 1
-                return round_to_int8(weight)
+                return pack_int8(weight)
+            case Quantised(name, shape, blocks):
+                self._note(name)
+                return pack(name, shape, blocks) if name in DIRECT else round_to_int8(weight)
 
-    def _pack_int8(self, weight: Int8) -> PackedMatrix:
-        """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
-        columns, rows = weight.codes.shape
-        if columns // len(weight.scales) % TILE:
-            return pack_floats(weight.decode())
-        matrix = PackedMatrix("I8", rows, columns)
-        matrix.fill_transposed(
-            np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
-        )
-        return matrix
+    def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
+        """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
+        if isinstance(stored := stored_kind(weight), Quantised):
+            self._note(stored.format)
+        rows, columns = weight.shape
+        return PackedMatrix.over(layout_of(weight), rows, columns, packed)
+
+    def _note(self, format_name: str) -> None:
+        self._lossless &= format_name in FLOATS
+        if format_name not in DIRECT:
+            self.rounded[format_name] += 1
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -134,6 +132,30 @@ class Replay:
         return [list(deal.used) for deal in self.deals]
 
 
+def stored_kind(weight: Matrix) -> Stored:
+    """A weight of the kind that its rows are of."""
+    match weight:
+        case Reordered(inner):
+            return stored_kind(inner)
+        case Joined(parts):
+            return parts[0]
+        case Deferred():
+            return stored_kind(weight.rows(slice(None)))
+        case _:
+            return weight
+
+
+def layout_of(weight: Matrix) -> str:
+    """The layout that a matrix is packed in."""
+    match stored := stored_kind(weight):
+        case Plain():
+            return "F32"
+        case Int8(codes, scales):
+            return "F32" if codes.shape[0] // len(scales) % TILE else "I8"
+        case Quantised():
+            return stored.format if stored.format in DIRECT else "Q8_0"
+
+
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
     rows, columns = shape
     matrix = PackedMatrix(layout, rows, columns)
@@ -143,6 +165,18 @@ def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> Pack
 
 def pack_floats(array: Floats) -> PackedMatrix:
     return pack("F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
+
+
+def pack_int8(weight: Int8) -> PackedMatrix:
+    """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
+    columns, rows = weight.codes.shape
+    if layout_of(weight) == "F32":
+        return pack_floats(weight.decode())
+    matrix = PackedMatrix("I8", rows, columns)
+    matrix.fill_transposed(
+        np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
+    )
+    return matrix
 
 
 def round_to_int8(weight: Quantised) -> PackedMatrix:

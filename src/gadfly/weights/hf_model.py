@@ -49,6 +49,7 @@ def open_folder(folder: Path) -> ModelFile:
         metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
         tokenizer=found.tokenizer,
         release=tensors.files.release,
+        files=tensors.files.paths,
     )
 
 
