@@ -21,6 +21,7 @@ from gadfly.weight import Weights, unstack
 from gadfly.weights import experts
 from gadfly.weights.experts import Mapped, Resident, Unpacked, expert_store, is_stack
 from gadfly.weights.load import ModelFile, open_model
+from memory_group import limited
 
 GROK = Path(__file__).parents[2] / "data" / "tiny-grok-1"
 IDS = list(range(3, 40))
@@ -215,6 +216,33 @@ def test_mapped_where_memory_has_no_room() -> None:
     assert isinstance(expert_store(replace(file, weights=dense), Native(1), "mapped", 0, folder), Resident)
     with pytest.raises(UnsupportedError, match="these weights lie in no file"):
         Mapped(replace(file, files=()), Native(1), folder)
+
+
+RUN_IN_LITTLE_MEMORY = """
+import sys, gadfly
+llm = gadfly.load(sys.argv[1], experts=None if sys.argv[2] == "chosen" else sys.argv[2], threads=2)
+print(llm.generate([1, 2, 3], max_tokens=8, temperature=1.0, seed=0).ids)
+"""
+
+
+@pytest.mark.slow
+def test_a_mixture_larger_than_memory_runs(tmp_path: Path) -> None:
+    experts_bytes = 2 * 4 * 16 * 3 * 512 * 2048
+    model, new = tmp_path / "model", [Path(sys.executable).with_name("gadfly"), "new", "--arch", "mixtral"]
+    sizes = {"layers": 4, "experts": 16, "dim": 512, "hidden": 2048, "vocab": 512}
+    subprocess.run([*new, model, *(f"--{name}={value}" for name, value in sizes.items())], check=True)
+    command = [sys.executable, "-c", RUN_IN_LITTLE_MEMORY, model]
+    expected = subprocess.run([*command, "resident"], capture_output=True, text=True, check=True).stdout
+    limit = 120_000_000 + experts_bytes // 2  # Python, libraries and all other weights; half of the experts
+    for place in ("mapped", "mapped", "chosen"):
+        with limited(limit) as group:
+            if group is None:
+                pytest.skip("no control group can be made here")
+            ended = group.run([*command, place])
+            assert (ended.returncode, ended.stdout) == (0, expected), ended.stderr
+            assert group.peak <= limit
+    with limited(limit) as group:
+        assert group.run([*command, "resident"]).returncode == -9
 
 
 def test_it_says_so(home: Path) -> None:
