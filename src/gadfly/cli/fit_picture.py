@@ -87,7 +87,7 @@ def speed_sentence(told: Report) -> str:
         return (
             f"Read from disk as fast as that goes, it would write {rate(flow.decode)} tokens per second: "
             f"{flow.resident:.0%} of its experts have room in memory, so each token waits for "
-            f"{size_text(round(flow.read_per_token))} from a disk that gives {size_text(round(disk(told)))} per second. "
+            f"{size_text(round(flow.read_per_token))} from a disk that gives {size_text(round(disk(told)))} a second; "
             f"{flow.many} conversations at once would share the reading and write {rate(flow.decode_many)} together. "
             "Gadfly does not read like that yet: it maps experts and leaves the reading to the system. That takes "
             f"another {size_text(round(told.four_bits.needs.experts))} of disk and was ten times as slow where it was "

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import gadfly
 from gadfly._native import PackedMatrix, kernel_names, packed_bytes
+from gadfly.cli.main import gadfly as command
 from gadfly.errors import CapacityError, ModelFileError, RequestError, UnsupportedError
 from gadfly.ops.native import Native, layout_of
 from gadfly.ops.reference import Reference
@@ -249,6 +251,14 @@ def test_it_says_so(home: Path) -> None:
     (note,) = load().notes
     assert str(packed_file(home)) in note
     assert load("resident").notes == ()
+
+
+def test_the_flag(home: Path) -> None:
+    arguments = ["run", str(GROK), "Hello", "--experts"]
+    assert "experts (" not in CliRunner().invoke(command, [*arguments, "resident"]).stderr
+    assert not (home / "cache").exists()
+    assert str(home / "cache") in CliRunner().invoke(command, [*arguments, "mapped"]).stderr
+    assert packed_file(home).exists()
 
 
 def test_the_reference_decodes_what_it_uses() -> None:
