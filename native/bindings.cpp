@@ -36,14 +36,11 @@ using ByteMatrix = nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::dev
 std::vector<int32_t> copy(const Ints& a) { return {a.data(), a.data() + a.size()}; }
 
 Layout layout_named(const std::string& name) {
-    if (name == "F32") return Layout::kFloat32;
-    if (name == "F16") return Layout::kFloat16;
-    if (name == "BF16") return Layout::kBFloat16;
-    if (name == "Q4_0") return Layout::kInt4Symmetric;
-    if (name == "Q4_1") return Layout::kInt4;
-    if (name == "I8") return Layout::kInt8BFloat;
-    require(name == "Q8_0", "no native layout of that name");
-    return Layout::kInt8;
+    constexpr std::string_view kNames[] = {"F32", "F16",    "BF16", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0",
+                                           "I8",  "IQ4_NL", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K", "IQ4_XS"};
+    const auto* const found = std::find(std::begin(kNames), std::end(kNames), name);  // in the order of Layout
+    require(found != std::end(kNames), "no native layout of that name");
+    return static_cast<Layout>(found - std::begin(kNames));
 }
 
 const Kernels& kernels_named(const std::string& name) {
@@ -62,7 +59,7 @@ std::vector<std::string> kernel_names() {
 Layout checked_layout(const std::string& layout, size_t rows, size_t columns) {
     const Layout kind = layout_named(layout);
     require(rows > 0 && columns > 0, "a matrix needs rows and columns");
-    require(is_float(kind) || columns % kTile == 0, "columns of an integer layout are a multiple of 32");
+    require(columns % columns_unit(kind) == 0, "columns that are not whole blocks of the layout");
     return kind;
 }
 
@@ -93,7 +90,7 @@ void require_rows(const PackedMatrix& matrix, size_t first, size_t count) {
 }
 
 void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
-    require(matrix.layout() != Layout::kInt8BFloat, "I8 matrices are filled from transposed codes");
+    require(matrix.layout() != Layout::kI8, "I8 matrices are filled from transposed codes");
     require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require_rows(matrix, first, blocks.shape(0));
     require(blocks.shape(1) == file_row_bytes(matrix.layout(), matrix.columns()), "rows of the wrong length");
@@ -101,17 +98,8 @@ void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
     matrix.fill(first, blocks.shape(0), blocks.data());
 }
 
-void fill_rounded(PackedMatrix& matrix, size_t first, const FloatMatrix& values) {
-    require(matrix.layout() == Layout::kInt8, "only Q8_0 matrices are filled by rounding");
-    require(matrix.can_be_filled(), "a matrix over borrowed bytes");
-    require_rows(matrix, first, values.shape(0));
-    require(values.shape(1) == matrix.columns(), "rows of the wrong length");
-    const nb::gil_scoped_release release;
-    matrix.fill_rounded(first, values.shape(0), values.data());
-}
-
 void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatScales& scales) {
-    require(matrix.layout() == Layout::kInt8BFloat, "only I8 matrices are filled from transposed codes");
+    require(matrix.layout() == Layout::kI8, "only I8 matrices are filled from transposed codes");
     require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require(codes.shape(0) == matrix.columns() && codes.shape(1) == matrix.rows(), "codes are (columns, rows)");
     const size_t groups = scales.shape(0);
@@ -264,13 +252,12 @@ NB_MODULE(_native, m) {
         .def_static("over", &matrix_over, nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
                     nb::arg("packed").noconvert(), "A matrix that lies packed in read-only bytes. It cannot be filled.")
         .def("fill", &fill, nb::arg("first"), nb::arg("blocks").noconvert())
-        .def("fill_rounded", &fill_rounded, nb::arg("first"), nb::arg("values").noconvert())
         .def("fill_transposed", &fill_transposed, nb::arg("codes").noconvert(), nb::arg("scales").noconvert())
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
         .def_prop_ro("packed", &packed)
-        .def_prop_ro("is_exact", [](const PackedMatrix& matrix) { return matrix.layout() == Layout::kInt8BFloat; })
+        .def_prop_ro("is_exact", [](const PackedMatrix& matrix) { return matrix.layout() == Layout::kI8; })
         .def_prop_ro("is_float", [](const PackedMatrix& matrix) { return is_float(matrix.layout()); });
 
     nb::class_<PagedCache>(m, "PagedCache")

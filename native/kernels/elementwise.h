@@ -86,10 +86,12 @@ void quantise(const float* x, size_t width, Int8Row out) {
         store_int8(codes, code_a);
         store_int8(codes + kLanes, code_b);
         const bool finite = !any_nan(add(sub(a, a), sub(b, b)));
-        const int32_t total = finite ? sum(add(code_a, code_b)) : 0;
+        const auto [even, odd] = finite ? pair_sums(add(code_a, code_b)) : PairSums{0, 0};
         out.scale[group] = finite ? largest / 127.0F : NAN;
-        out.bias[group] = -128 * total;
-        const float scaled = out.scale[group] * static_cast<float>(total);
+        out.bias[group] = -128 * (even + odd);
+        out.pairs[group][0] = static_cast<int16_t>(-32 * even);
+        out.pairs[group][1] = static_cast<int16_t>(-32 * odd);
+        const float scaled = out.scale[group] * static_cast<float>(even + odd);
         if (group % 2 == 0) {
             out.sum[group / 2] = scaled;
         } else {

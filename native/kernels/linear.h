@@ -25,33 +25,116 @@ inline void scale_and_add(i32x8 (&sums)[C * P][2], f32x8 scale, const Int8Row (&
     }
 }
 
+// The same where the halves of the tile have scales of their own.
+template <size_t C, size_t P>
+inline void scale_halves_and_add(i32x8 (&sums)[C * P][2], f32x8 first, f32x8 second, const Int8Row (&x)[C * P],
+                                 size_t block, f32x8 (&acc)[C]) {
+#pragma GCC unroll 8
+    for (size_t c = 0; c < C; c++) {
+        f32x8 t = mul(to_float(sums[c * P][0]), splat(x[c * P].scale[2 * block]));
+        f32x8 u = mul(to_float(sums[c * P][1]), splat(x[c * P].scale[2 * block + 1]));
+        if constexpr (P == 2) {
+            t = fma(to_float(sums[c * P + 1][0]), splat(x[c * P + 1].scale[2 * block]), t);
+            u = fma(to_float(sums[c * P + 1][1]), splat(x[c * P + 1].scale[2 * block + 1]), u);
+        }
+        acc[c] = fma(u, second, fma(t, first, acc[c]));
+    }
+}
+
 template <size_t C, size_t P>
 inline void add_minimum(f32x8 minimum, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
 #pragma GCC unroll 8
     for (size_t i = 0; i < C * P; i++) acc[i / P] = fma(minimum, splat(x[i].sum[block]), acc[i / P]);
 }
 
-template <size_t C, size_t P>
-inline void add_tile(const Int4Tile& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+// acc[c] += tile · x, or block · x: in the order of its tiles, each by itself.
+template <size_t C, size_t P, class Codes>
+inline void add_products(const MinimumTile<Codes>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
     i32x8 sums[C * P][2];
-    dot4<C * P>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C, P>(sums, load(tile.d, Half{}), x, block, acc);
-    add_minimum<C, P>(load(tile.m, Half{}), x, block, acc);
+    dot(w.codes, x, tile * kTile, sums);
+    scale_and_add<C, P>(sums, load(w.d, Half{}), x, tile, acc);
+    add_minimum<C, P>(load(w.m, Half{}), x, tile, acc);
+}
+
+template <size_t C, size_t P, class Codes, int offset>
+inline void add_products(const OffsetTile<Codes, offset>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
+    i32x8 sums[C * P][2];
+    dot(w.codes, x, tile * kTile, sums);
+    scale_and_add<C, P>(sums, load(w.d, Half{}), x, tile, acc);
+    add_minimum<C, P>(mul(load(w.d, Half{}), splat(-offset)), x, tile, acc);
+}
+
+template <size_t C, size_t P, class Codes, class Scale>
+inline void add_products(const ScaledTile<Codes, Scale>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
+    i32x8 sums[C * P][2];
+    dot(w.codes, x, tile * kTile, sums);
+    scale_and_add<C, P>(sums, load(w.d, Scale{}), x, tile, acc);
+}
+
+template <size_t C, size_t P, class Codes>
+inline void add_products(const MinimumBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    const f32x8 d = load(w.d, Half{}), less = mul(load(w.dmin, Half{}), splat(-1.0F));
+#pragma GCC unroll 1
+    for (size_t t = 0; t < kBlockTiles; t++) {
+        const size_t tile = block * kBlockTiles + t;
+        i32x8 sums[C * P][2];
+        dot(w.codes[t], x, tile * kTile, sums);
+        scale_and_add<C, P>(sums, mul(d, load(w.scale[t])), x, tile, acc);
+        add_minimum<C, P>(mul(less, load(w.minimum[t])), x, tile, acc);
+    }
 }
 
 template <size_t C, size_t P>
-inline void add_tile(const Int4SymmetricTile& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    i32x8 sums[C * P][2];
-    dot4<C * P>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C, P>(sums, load(tile.d, Half{}), x, block, acc);
-    add_minimum<C, P>(mul(load(tile.d, Half{}), splat(-8.0F)), x, block, acc);
+inline void add_products(const ScaledBlock& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    const f32x8 d = load(w.d);
+#pragma GCC unroll 1
+    for (size_t t = 0; t < kBlockTiles; t++) {
+        const size_t tile = block * kBlockTiles + t;
+        i32x8 sums[C * P][2];
+        dot(w.codes[t], x, tile * kTile, sums);
+        scale_and_add<C, P>(sums, mul(d, load(w.scale[t])), x, tile, acc);
+    }
 }
 
-template <size_t C, size_t P, class Scale>
-inline void add_tile(const Int8TileOf<Scale>& tile, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    i32x8 sums[C * P][2];
-    dot8<C * P>(tile.codes, x, block * kTile, sums);
-    scale_and_add<C, P>(sums, load(tile.d, Scale{}), x, block, acc);
+template <size_t C, size_t P, class Codes>
+inline void add_products(const HalvesBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    const f32x8 d = load(w.d);
+#pragma GCC unroll 1
+    for (size_t t = 0; t < kBlockTiles; t++) {
+        const size_t tile = block * kBlockTiles + t;
+        i32x8 sums[C * P][2];
+        dot(w.codes[t], x, tile * kTile, sums);
+        scale_halves_and_add<C, P>(sums, mul(d, load(w.scale[t][0])), mul(d, load(w.scale[t][1])), x, tile, acc);
+    }
+}
+
+template <size_t C, size_t P>
+inline void add_products(const HalvesMinimumBlock& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+    const f32x8 d = load(w.d, Half{}), dmin = mul(load(w.dmin, Half{}), splat(1.0F / 128.0F));
+#pragma GCC unroll 1
+    for (size_t t = 0; t < kBlockTiles; t++) {
+        const size_t tile = block * kBlockTiles + t;
+        i32x8 sums[C * P][2];
+        dot(w.codes[t], x, tile * kTile, sums);
+        f32x8 scale[2], minimum[2];
+        for (size_t h = 0; h < 2; h++) {
+            uint8_t scales[kStrip], minima[kStrip];
+            for (size_t row = 0; row < kStrip; row++) {
+                scales[row] = w.scale[t][h][row] & 15;
+                minima[row] = w.scale[t][h][row] >> 4;
+            }
+            scale[h] = mul(d, load(scales));
+            minimum[h] = mul(dmin, load(minima));
+        }
+        scale_halves_and_add<C, P>(sums, scale[0], scale[1], x, tile, acc);
+        for (size_t i = 0; i < C * P; i++) {
+            for (size_t h = 0; h < 2; h++) {  // bias is -128 times the sum of codes
+                const size_t group = 2 * tile + h;
+                const float sum = x[i].scale[group] * static_cast<float>(x[i].bias[group]);
+                acc[i / P] = fma(minimum[h], splat(sum), acc[i / P]);
+            }
+        }
+    }
 }
 
 inline void store_strip(f32x8 acc, float* out, size_t rows) {
@@ -71,15 +154,15 @@ void integer_strip(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size
     for (size_t i = 0; i < C * P; i++) rows[i] = x[i % P].int8s(token + i / P, w.columns());
     f32x8 acc[C];
     for (f32x8& a : acc) a = splat(0);
-    for (size_t b = 0; b < w.columns() / kTile; b++) {
+    for (size_t b = 0; b < w.columns() / Tile::kColumns; b++) {
 #ifdef GADFLY_AVX2
-        if constexpr (C == 1) {  // a lone token streams the weights: fetch a few tiles ahead
+        if constexpr (C == 1) {  // a lone token streams the weights: fetch what is a block ahead
             for (size_t line = 0; line < sizeof(Tile); line += 64) {
-                _mm_prefetch(reinterpret_cast<const char*>(tiles + b + 8) + line, _MM_HINT_T0);
+                _mm_prefetch(reinterpret_cast<const char*>(tiles + b + kBlock / Tile::kColumns) + line, _MM_HINT_T0);
             }
         }
 #endif
-        add_tile<C, P>(tiles[b], rows, b, acc);
+        add_products<C, P>(tiles[b], rows, b, acc);
     }
     const size_t first = strip * kStrip;
     const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
@@ -160,13 +243,13 @@ void float_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_
 
 void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last, Rows out) {
     switch (w.layout()) {
-        case Layout::kFloat32: return float_linear<float>(w, x, begin, end, first, last, out);
-        case Layout::kFloat16: return float_linear<HalfBits>(w, x, begin, end, first, last, out);
-        case Layout::kBFloat16: return float_linear<BFloatBits>(w, x, begin, end, first, last, out);
-        case Layout::kInt4: return integer_linear<Int4Tile>(w, x, rest, begin, end, first, last, out);
-        case Layout::kInt4Symmetric: return integer_linear<Int4SymmetricTile>(w, x, rest, begin, end, first, last, out);
-        case Layout::kInt8: return integer_linear<Int8Tile>(w, x, rest, begin, end, first, last, out);
-        case Layout::kInt8BFloat: return integer_linear<Int8BFloatTile>(w, x, rest, begin, end, first, last, out);
+        case Layout::kF32: return float_linear<float>(w, x, begin, end, first, last, out);
+        case Layout::kF16: return float_linear<HalfBits>(w, x, begin, end, first, last, out);
+        case Layout::kBF16: return float_linear<BFloatBits>(w, x, begin, end, first, last, out);
+        default:
+            return with_tile(w.layout(), [&]<class Tile, class FileBlock>() {
+                integer_linear<Tile>(w, x, rest, begin, end, first, last, out);
+            });
     }
 }
 

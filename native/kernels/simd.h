@@ -41,6 +41,9 @@ inline f32x8 load(const uint16_t* p, BFloat) {
 inline f32x8 load(const int8_t* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
+inline f32x8 load(const uint8_t* p) {
+    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+}
 inline void store(float* p, f32x8 x) { _mm256_storeu_ps(p, x); }
 inline void store_half(uint16_t* p, f32x8 x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -85,10 +88,13 @@ inline void store_int8(int8_t* p, i32x8 a) {
     const __m128i words = _mm_packs_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
     _mm_storel_epi64(reinterpret_cast<__m128i*>(p), _mm_packs_epi16(words, words));
 }
-inline int32_t sum(i32x8 a) {  // exact, hence in any order
+struct PairSums {  // of lanes 0, 1, 4, 5 and of lanes 2, 3, 6, 7
+    int32_t even, odd;
+};
+inline PairSums pair_sums(i32x8 a) {  // exact, hence in any order
     __m128i four = _mm_add_epi32(_mm256_castsi256_si128(a), _mm256_extracti128_si256(a, 1));
-    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0x4E));
-    return _mm_cvtsi128_si32(_mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1)));
+    four = _mm_add_epi32(four, _mm_shuffle_epi32(four, 0xB1));
+    return {_mm_cvtsi128_si32(four), _mm_extract_epi32(four, 2)};
 }
 inline i32x8 add(i32x8 a, i32x8 b) { return _mm256_add_epi32(a, b); }
 inline bool any_nan(f32x8 a) { return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)) != 0; }
@@ -121,6 +127,9 @@ inline f32x8 load(const uint16_t* p, BFloat) {
     return each([&](size_t i) { return std::bit_cast<float>(uint32_t{p[i]} << 16); });
 }
 inline f32x8 load(const int8_t* p) {
+    return each([&](size_t i) { return static_cast<float>(p[i]); });
+}
+inline f32x8 load(const uint8_t* p) {
     return each([&](size_t i) { return static_cast<float>(p[i]); });
 }
 inline void store(float* p, f32x8 x) { std::memcpy(p, x.lane, sizeof x.lane); }
@@ -195,10 +204,11 @@ inline i32x8 add(i32x8 a, i32x8 b) {
     for (size_t i = 0; i < kLanes; i++) r.lane[i] = a.lane[i] + b.lane[i];
     return r;
 }
-inline int32_t sum(i32x8 a) {
-    int32_t total = 0;
-    for (const int32_t lane : a.lane) total += lane;
-    return total;
+struct PairSums {
+    int32_t even, odd;
+};
+inline PairSums pair_sums(i32x8 a) {
+    return {a.lane[0] + a.lane[1] + a.lane[4] + a.lane[5], a.lane[2] + a.lane[3] + a.lane[6] + a.lane[7]};
 }
 inline bool any_nan(f32x8 a) {
     bool any = false;

@@ -54,11 +54,6 @@ class PackedMatrix:
         first: int,
         blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...
-    def fill_rounded(
-        self,
-        first: int,
-        values: Annotated[NDArray[numpy.float32], dict(shape=(None, None), order="C", device="cpu", writable=False)],
-    ) -> None: ...
     def fill_transposed(
         self,
         codes: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order="C", device="cpu", writable=False)],

@@ -123,13 +123,7 @@ class LLM:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how this model is run here."""
-        rounded: dict[str, int] = getattr(self._backend, "rounded", {})
-        notes = [self._experts.note] if self._experts.note else []
-        notes += [
-            f"{count} {name} matrices were rounded to 8-bit blocks, as there is no kernel for that format yet"
-            for name, count in sorted(rounded.items())
-        ]
-        return tuple(notes)
+        return (self._experts.note,) if self._experts.note else ()
 
     @property
     def kernels(self) -> str:

@@ -38,6 +38,8 @@ __all__ = [
     "windowed",
 ]
 
+LARGEST_HEAD = 2**14  # components; a rope may have to be computed for so many before a tensor is looked at
+
 GGUF_NAMES: Mapping[str, str] = {
     "embedding": "token_embd.weight",
     "norm": "output_norm.weight",
@@ -118,7 +120,7 @@ def read_attention(config: Config, theta: float = 10000.0) -> Attention:
     """`theta` is rope's base if the file does not say."""
     dim = config.integer("hidden_size")
     heads = config.integer("num_attention_heads", high=dim)
-    head_dim = config.integer("head_dim", dim // heads)
+    head_dim = config.integer("head_dim", dim // heads, high=LARGEST_HEAD)
     if config.integer("attention.value_length", head_dim) != head_dim:
         raise UnsupportedError(f"{config.source}: keys and values differ in length, which Gadfly does not run yet")
     kv_heads = config.integer("num_key_value_heads", heads, high=heads)

@@ -124,7 +124,8 @@ class Config:
 
     def error(self, name: str, expected: str) -> ModelFileError:
         value = self.get(name)
-        shown = repr(value) if len(repr(value)) < 40 else f"a {type(value).__name__}"
+        short = value is None or (isinstance(value, str | int | float) and len(repr(value)) < 40)
+        shown = repr(value) if short else f"a {type(value).__name__}"
         return ModelFileError(f"{self.source}: {self.key(name)} is {shown}; expected {expected}")
 
     def _required(self, name: str, default: float | None) -> Any:

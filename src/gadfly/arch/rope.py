@@ -18,6 +18,7 @@ from gadfly.spec import LongRope, ModelSpec, Rope
 
 __all__ = ["describe_scaling", "read_rope", "rope_tensors", "scaling_keys", "yarn"]
 
+LEAST_BASE = 1.0  # of frequencies that fall
 LLAMA3 = {"low": 1.0, "high": 4.0}  # in every release so far
 LENGTHS = [2**power for power in range(6, 18)]  # of a first training; Llama 3's is 8192
 
@@ -75,7 +76,7 @@ def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
     dim = config.integer("rope.dimension_count", head_dim, low=2, high=head_dim)
     if dim % 2:
         raise ModelFileError(f"{config.source}: rope turns pairs, so {dim} components are one too many")
-    base = config.number("rope_theta", theta)
+    base = config.number("rope_theta", theta, low=LEAST_BASE)
     if "spec.rope_long" in config.tensors:
         long = LongRope(config.integer("rope.scaling.original_context_length"), _tensor(config, "rope_long", dim))
         return Rope(dim, base, _tensor(config, "rope_short", dim), config.number("rope.scaling.attn_factor", 1.0), long)
@@ -113,7 +114,7 @@ def _from_json(config: Config, head_dim: int, theta: float, layers: str | None) 
     dim = int(head_dim * share)
     if dim % 2 or not dim:
         raise ModelFileError(f"{config.source}: rope turns pairs, so it cannot turn {dim} components")
-    base = stated.number("rope_theta", config.number("rope_theta", theta))
+    base = stated.number("rope_theta", config.number("rope_theta", theta, low=LEAST_BASE), low=LEAST_BASE)
     kind = scaled.text("rope_type", scaled.text("type", "default"))
     if kind == "default":
         return Rope(dim, base)

@@ -16,10 +16,11 @@ from gadfly.arch.describe import describe_gguf
 from gadfly.arch.rope import describe_scaling
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
+from gadfly.weights.disk import optional_file
 from gadfly.weights.gguf_metadata import Metadata, Value
 from gadfly.weights.load import ModelFile
 
-__all__ = ["KEPT_FILES", "Entries", "folder_files", "gguf_metadata"]
+__all__ = ["FILE_TYPE", "KEPT_FILES", "Entries", "file_type", "folder_files", "gguf_metadata"]
 
 Entries = dict[str, Value | np.generic]
 
@@ -41,7 +42,8 @@ FILE_TYPES = {
     "IQ4_XS": 30,
     "BF16": 32,
 }
-OF_THE_FILE = ("general.file_type", "general.quantization_version", "general.alignment")  # not of the model
+FILE_TYPE = "general.file_type"
+OF_THE_FILE = (FILE_TYPE, "general.quantization_version", "general.alignment")  # not of the model
 KEPT_FILES = (
     "LICENSE",
     "LICENSE.txt",
@@ -59,13 +61,19 @@ KEPT_FILES = (
 LARGEST_KEPT = 2**28  # bytes
 
 
-def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
-    """`format_name` is that of most weights, None if there is no such."""
-    stated: Entries = {"general.quantization_version": np.uint32(2)}
-    if format_name and format_name.upper() in FILE_TYPES:
-        stated["general.file_type"] = np.uint32(FILE_TYPES[format_name.upper()])
+def file_type(format_name: str) -> np.uint32:
+    """The value of FILE_TYPE for a file whose weights are mostly in this format."""
+    return np.uint32(FILE_TYPES[format_name])
+
+
+def gguf_metadata(model: ModelFile) -> Entries:
+    """All keys of a GGUF file; FILE_TYPE is open until the formats of its tensors are chosen."""
+    stated: Entries = {"general.quantization_version": np.uint32(2), FILE_TYPE: np.uint32(0)}
     if isinstance(model.metadata, Metadata):
-        return {**{key: model.metadata[key] for key in model.metadata if key not in OF_THE_FILE}, **stated}
+        # A stretched rope goes along as a tensor; with these keys llama.cpp would stretch it twice.
+        twice = f"{model.page.gguf_name}.rope.scaling." if model.page.tensors(model.spec) else None
+        kept = [key for key in model.metadata if key not in OF_THE_FILE and not (twice and key.startswith(twice))]
+        return {**{key: model.metadata[key] for key in kept}, **stated}
     described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
     described["tokenizer.ggml.model"] = "none"  # unless there is one: llama.cpp wants to be told
     described["general.name"] = model.path.resolve().name
@@ -84,17 +92,17 @@ def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
         "model_type": model.page.model_type,
         **model.page.describe(model.spec),
         **({} if said else describe_scaling(typical(model.spec).rope)),
-        "tie_word_embeddings": tied,
     }
-    config = {**described, **said, "torch_dtype": dtype}
+    config = {**described, **said, "tie_word_embeddings": tied, "torch_dtype": dtype}
     config.pop("dtype", None)
     files = {"config.json": (json.dumps(config, indent=2) + "\n").encode()}
     return {**files, **(_kept(model.path) if model.path.is_dir() else tokenizer_files(model))}
 
 
 def _kept(folder: Path) -> dict[str, bytes]:
-    paths = [folder / name for name in KEPT_FILES]
-    return {path.name: path.read_bytes() for path in paths if path.is_file() and path.stat().st_size <= LARGEST_KEPT}
+    """Raises ModelFileError for links that lead out of the folder: what is theirs is not to be published."""
+    paths = [path for name in KEPT_FILES if (path := optional_file(folder, name))]
+    return {path.name: path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_KEPT}
 
 
 def tokenizer(model: ModelFile) -> Entries:

@@ -43,9 +43,8 @@ def held_formats() -> Mapping[str, Held]:
     """How this Gadfly holds each format in memory, found out by placing a matrix in it."""
     found = {}
     for name in (*FORMATS, INT8):
-        native = Native(1)
-        placed: Any = native.place(zeros(name, 8, 256))
-        found[name] = Held("Q8_0" if native.rounded else name, placed.bytes / (8 * 256))
+        placed: Any = Native(1).place(zeros(name, 8, 256))
+        found[name] = Held(name, placed.bytes / (8 * 256))
     return found
 
 

@@ -4,16 +4,14 @@ Tensors are symbolic while recording: a `Buffer` says how wide a row is and whet
 wanted token. When the recording ends, buffers whose values are no longer needed lend their memory to later ones, and
 the program is fixed; a step is then one call without Python in it. The kernels and the runtime are in native/.
 
-Weights in F32, F16, BF16, Q4_0, Q4_1 and Q8_0 are multiplied as they are, rearranged for the vector unit. Every other
-format is rounded to 8-bit blocks of 32 when placed (`Native.rounded` counts them): its error is below 0.4 % of the
-block's largest weight. Activations meet integer weights as int8 with one scale per 16. Narrow matrices are given the
-rounding error too, as a second int8: what they compute costs little and weighs much, as every later token reads it.
+Weights of every format are multiplied as they are, rearranged for the vector unit. Activations meet integer weights as
+int8 with one scale per 16. Narrow matrices are given the rounding error too, as a second int8: what they compute costs
+little and weighs much, as every later token reads it.
 
 Int8 rows as Grok-1 was released are exact, and so is what they meet: all of them get that second int8, and as long as
 no weight is in a format of blocks, the cache keeps values as half floats instead of int8. Either alone gains little.
 """
 
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -25,19 +23,16 @@ from gadfly._native import Deal, PackedMatrix, PagedCache, Program, ThreadPool, 
 from gadfly.batch import Batch
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
-from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
-FLOATS = frozenset({"F16", "BF16"})
-DIRECT = FLOATS | {"Q4_0", "Q4_1", "Q8_0"}
+FLOATS = frozenset({"F32", "F16", "BF16"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
 )  # element by element: they may replace what they read
-ROWS_AT_ONCE = 1024  # of a weight that has to be decoded: bounds the memory that placing it takes
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
 TILE = 32  # columns of a tile of integer weights
@@ -48,7 +43,6 @@ class Native:
 
     def __init__(self, threads: int, kernels: str | None = None) -> None:
         self.kernels = kernels or kernel_names()[0]
-        self.rounded: Counter[str] = Counter()
         self._lossless = True  # so far
         self._pool = ThreadPool(threads)
 
@@ -75,20 +69,15 @@ class Native:
             case Int8():
                 return pack_int8(weight)
             case Quantised(name, shape, blocks):
-                self._note(name)
-                return pack(name, shape, blocks) if name in DIRECT else round_to_int8(weight)
+                self._lossless &= name in FLOATS
+                return pack(name, shape, blocks)
 
     def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
         """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
         if isinstance(stored := stored_kind(weight), Quantised):
-            self._note(stored.format)
+            self._lossless &= stored.format in FLOATS
         rows, columns = weight.shape
         return PackedMatrix.over(layout_of(weight), rows, columns, packed)
-
-    def _note(self, format_name: str) -> None:
-        self._lossless &= format_name in FLOATS
-        if format_name not in DIRECT:
-            self.rounded[format_name] += 1
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -147,13 +136,13 @@ def stored_kind(weight: Matrix) -> Stored:
 
 def layout_of(weight: Matrix) -> str:
     """The layout that a matrix is packed in."""
-    match stored := stored_kind(weight):
+    match stored_kind(weight):
         case Plain():
             return "F32"
         case Int8(codes, scales):
             return "F32" if codes.shape[0] // len(scales) % TILE else "I8"
-        case Quantised():
-            return stored.format if stored.format in DIRECT else "Q8_0"
+        case Quantised(name):
+            return name
 
 
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
@@ -176,14 +165,6 @@ def pack_int8(weight: Int8) -> PackedMatrix:
     matrix.fill_transposed(
         np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
     )
-    return matrix
-
-
-def round_to_int8(weight: Quantised) -> PackedMatrix:
-    rows, columns = weight.shape
-    matrix = PackedMatrix("Q8_0", rows, columns)
-    for first in range(0, rows, ROWS_AT_ONCE):
-        matrix.fill_rounded(first, decode(weight.format, weight.blocks[first : first + ROWS_AT_ONCE]))
     return matrix
 
 

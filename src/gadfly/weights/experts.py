@@ -128,8 +128,8 @@ class Mapped:
         if mapped is None:
             with writing(self.path):
                 self.path.parent.mkdir(parents=True, exist_ok=True)
-            with _locked(self.path.parent):
-                mapped = _open(self.path, header, size) or self._make(file, header, size)
+                with _locked(self.path.parent):
+                    mapped = _open(self.path, header, size) or self._make(file, header, size)
         self._bytes = np.frombuffer(mapped, np.uint8)
 
     @property
@@ -148,16 +148,15 @@ class Mapped:
         return placed
 
     def _make(self, file: ModelFile, header: bytes, size: int) -> mmap.mmap:
-        with writing(self.path):
-            self.path.unlink(missing_ok=True)  # of no use, but perhaps of the size that is needed now
-            for left in self.path.parent.glob(f".{self.path.name}.*"):  # by who was killed
-                left.unlink()
-            if size > (free := shutil.disk_usage(self.path.parent).free):
-                raise CapacityError(
-                    f"{self.path.parent} has {free / 1e9:.1f} GB free and packed experts take {size / 1e9:.1f} GB; "
-                    "make room, set GADFLY_HOME to a larger disk, or keep experts resident in memory"
-                )
-        packer = Native(1)  # whose notes of what it packs are not the backend's
+        self.path.unlink(missing_ok=True)  # of no use, but perhaps of the size that is needed now
+        for left in self.path.parent.glob(f".{self.path.name}.*"):  # by who was killed
+            left.unlink()
+        if size > (free := shutil.disk_usage(self.path.parent).free):
+            raise CapacityError(
+                f"{self.path.parent} has {free / 1e9:.1f} GB free and packed experts take {size / 1e9:.1f} GB; make "
+                "room, set GADFLY_HOME to a larger disk, or keep experts resident in memory"
+            )
+        packer = Native(1)
         with replacing(self.path) as out:
             out.write(header.ljust(PAGE, b"\0"))
             for stack in self._stacks:
