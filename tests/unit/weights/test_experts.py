@@ -18,6 +18,7 @@ from gadfly.cli.main import gadfly as command
 from gadfly.errors import CapacityError, ModelFileError, RequestError, UnsupportedError
 from gadfly.ops.native import Native, layout_of
 from gadfly.ops.reference import Reference
+from gadfly.quant import FORMATS as BLOCKS
 from gadfly.testing import random_weights, tiny_specs
 from gadfly.weight import Weights, unstack
 from gadfly.weights import experts
@@ -130,6 +131,13 @@ def test_another_model_at_the_same_path_is_packed_anew(home: Path, tmp_path: Pat
     os.utime(next(model.glob("ckpt-0/*")))
     load(model=model)
     assert len({before, changed, made(home)}) == 3
+
+
+def test_how_layouts_are_packed_can_be_told() -> None:
+    samples = {layout: experts._sample(layout) for layout in (*BLOCKS, "I8")}
+    assert samples == {layout: experts._sample(layout) for layout in samples}
+    assert samples["F16"] == samples["BF16"] and samples["Q4_0"] == samples["IQ4_NL"]  # which mean other numbers
+    assert len(set(samples.values())) == len(samples) - 2
 
 
 def test_a_gadfly_that_packs_otherwise_packs_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
