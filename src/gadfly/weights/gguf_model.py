@@ -33,6 +33,7 @@ def open_gguf(path: Path) -> ModelFile:
         metadata=gguf.metadata,
         tokenizer=gguf.paths[0] if gguf.metadata.get("tokenizer.ggml.model", "none") not in NO_TOKENIZER else None,
         release=gguf.release,
+        files=gguf.paths,
     )
 
 

@@ -10,6 +10,7 @@ for in / groups neighbouring columns. That is how `gadfly convert --as int8` kee
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ SCALE = "_scale"  # behind the name of an int8 matrix
 def open_folder(folder: Path) -> ModelFile:
     """Open a folder with a config.json. Raises ModelFileError or UnsupportedError, naming what is wrong."""
     files = SafetensorsFolder.open(folder)
-    return model_in(folder, FolderTensors(files), files.release)
+    return replace(model_in(folder, FolderTensors(files), files.release), files=files.paths)
 
 
 def model_in(folder: Path, tensors: Tensors, release: Callable[[], None]) -> ModelFile:
