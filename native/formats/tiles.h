@@ -198,6 +198,7 @@ class PackedMatrix {
     size_t rows() const { return rows_; }
     size_t columns() const { return columns_; }
     size_t strips() const { return (rows_ - 1) / kStrip + 1; }
+    size_t strip_bytes() const { return strip_bytes_; }
     size_t bytes() const { return strips() * strip_bytes_; }
     const std::byte* strip(size_t index) const { return data_.get() + index * strip_bytes_; }
 
