@@ -4,12 +4,13 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow check format stubs sizes model bench bench-peer wheel clean
+.PHONY: help chat test test-slow oracles check format stubs sizes model bench bench-peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
 	@echo "make test        everything CI runs: style, types, layers, tests"
 	@echo "make test-slow   what takes longer"
+	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp"
 	@echo "make wheel       what others install without a compiler, in dist/"
@@ -27,6 +28,8 @@ test: check $(VENV)/dev model
 
 test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow
+
+oracles: $(VENV)/oracles
 
 check: $(VENV)/dev
 	$(BIN)/ruff format --check .
@@ -77,6 +80,10 @@ $(VENV)/gadfly: $(VENV)/python $(NATIVE)
 
 $(VENV)/dev: $(VENV)/gadfly
 	$(BIN)/python -m pip install --quiet --group dev
+	@touch $@
+
+$(VENV)/oracles: $(VENV)/python
+	$(BIN)/python -m pip install --quiet --group oracles
 	@touch $@
 
 $(VENV)/release: $(VENV)/python

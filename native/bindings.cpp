@@ -29,6 +29,7 @@ using FloatVector = nb::ndarray<const float, nb::ndim<1>, nb::c_contig, nb::devi
 using FloatMatrix = nb::ndarray<const float, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using Int8Codes = nb::ndarray<const int8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using BFloatScales = nb::ndarray<const uint16_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
+using Bytes = nb::ndarray<const uint8_t, nb::ndim<1>, nb::c_contig, nb::device::cpu>;
 using WritableBytes = nb::ndarray<uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 using ByteMatrix = nb::ndarray<const uint8_t, nb::ndim<2>, nb::c_contig, nb::device::cpu>;
 
@@ -55,11 +56,33 @@ std::vector<std::string> kernel_names() {
     return names;
 }
 
-std::shared_ptr<PackedMatrix> make_matrix(const std::string& layout, size_t rows, size_t columns) {
+Layout checked_layout(const std::string& layout, size_t rows, size_t columns) {
     const Layout kind = layout_named(layout);
     require(rows > 0 && columns > 0, "a matrix needs rows and columns");
     require(columns % columns_unit(kind) == 0, "columns that are not whole blocks of the layout");
-    return std::make_shared<PackedMatrix>(kind, rows, columns);
+    return kind;
+}
+
+std::shared_ptr<PackedMatrix> make_matrix(const std::string& layout, size_t rows, size_t columns) {
+    return std::make_shared<PackedMatrix>(checked_layout(layout, rows, columns), rows, columns);
+}
+
+size_t checked_packed_bytes(const std::string& layout, size_t rows, size_t columns) {
+    return packed_bytes(checked_layout(layout, rows, columns), rows, columns);
+}
+
+// The matrix keeps whoever owns the bytes alive.
+std::shared_ptr<PackedMatrix> matrix_over(const std::string& layout, size_t rows, size_t columns, const Bytes& packed) {
+    const Layout kind = checked_layout(layout, rows, columns);
+    require(packed.size() == packed_bytes(kind, rows, columns), "packed bytes of the wrong length");
+    require(reinterpret_cast<uintptr_t>(packed.data()) % kCacheLine == 0, "packed bytes that are not aligned");
+    const auto* const data = reinterpret_cast<const std::byte*>(packed.data());
+    return std::make_shared<PackedMatrix>(kind, rows, columns, std::make_shared<Bytes>(packed), data);
+}
+
+nb::ndarray<nb::numpy, const uint8_t, nb::ndim<1>> packed(const nb::handle_t<PackedMatrix>& self) {
+    const auto& matrix = nb::cast<const PackedMatrix&>(self);
+    return {matrix.strip(0), {matrix.bytes()}, self};
 }
 
 void require_rows(const PackedMatrix& matrix, size_t first, size_t count) {
@@ -68,6 +91,7 @@ void require_rows(const PackedMatrix& matrix, size_t first, size_t count) {
 
 void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
     require(matrix.layout() != Layout::kI8, "I8 matrices are filled from transposed codes");
+    require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require_rows(matrix, first, blocks.shape(0));
     require(blocks.shape(1) == file_row_bytes(matrix.layout(), matrix.columns()), "rows of the wrong length");
     const nb::gil_scoped_release release;
@@ -76,6 +100,7 @@ void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
 
 void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatScales& scales) {
     require(matrix.layout() == Layout::kI8, "only I8 matrices are filled from transposed codes");
+    require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require(codes.shape(0) == matrix.columns() && codes.shape(1) == matrix.rows(), "codes are (columns, rows)");
     const size_t groups = scales.shape(0);
     require(scales.shape(1) == matrix.rows() && groups > 0 && matrix.columns() % groups == 0 &&
@@ -219,13 +244,19 @@ NB_MODULE(_native, m) {
           nb::arg("importance").noconvert().none(), nb::arg("blocks").noconvert(),
           "Fill `blocks` from rows `first` on. False if a weight is no number or too large for the format.");
 
+    m.def("packed_bytes", &checked_packed_bytes, nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
+          "Bytes that a matrix packed in this layout takes.");
+
     nb::class_<PackedMatrix>(m, "PackedMatrix")
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))
+        .def_static("over", &matrix_over, nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
+                    nb::arg("packed").noconvert(), "A matrix that lies packed in read-only bytes. It cannot be filled.")
         .def("fill", &fill, nb::arg("first"), nb::arg("blocks").noconvert())
         .def("fill_transposed", &fill_transposed, nb::arg("codes").noconvert(), nb::arg("scales").noconvert())
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
+        .def_prop_ro("packed", &packed)
         .def_prop_ro("is_exact", [](const PackedMatrix& matrix) { return matrix.layout() == Layout::kI8; })
         .def_prop_ro("is_float", [](const PackedMatrix& matrix) { return is_float(matrix.layout()); });
 

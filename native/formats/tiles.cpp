@@ -3,6 +3,7 @@
 #include <cstdlib>
 #include <cstring>
 #include <new>
+#include <utility>
 
 #include "formats/blocks.h"
 #include "formats/half.h"
@@ -58,13 +59,27 @@ size_t file_row_bytes(Layout layout, size_t columns) {
 
 void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
 
+size_t packed_bytes(Layout layout, size_t rows, size_t columns) {
+    return product({(rows - 1) / kStrip + 1, strip_bytes(layout, columns)});
+}
+
 PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
     : layout_(layout), rows_(rows), columns_(columns), strip_bytes_(bytes_of_strip(layout, columns)) {
     const size_t size = whole_lines(product({strips(), strip_bytes_}));
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kCacheLine, size)));
     if (!data_) throw std::bad_alloc();
     if (rows % kStrip != 0) std::memset(data_.get() + (strips() - 1) * strip_bytes_, 0, strip_bytes_);
+    packed_ = data_.get();
 }
+
+PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns, std::shared_ptr<const void> owner,
+                           const std::byte* packed)
+    : layout_(layout),
+      rows_(rows),
+      columns_(columns),
+      strip_bytes_(strip_bytes(layout, columns)),
+      owner_(std::move(owner)),
+      packed_(packed) {}
 
 void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
     const size_t row_bytes = file_row_bytes(layout_, columns_);

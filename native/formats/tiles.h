@@ -176,12 +176,20 @@ size_t columns_unit(Layout layout);
 // Bytes of one row as files hold it.
 size_t file_row_bytes(Layout layout, size_t columns);
 
-// A matrix (rows, columns) in the layout of its kernels. It owns its memory.
+// Bytes of a packed matrix. Throws std::bad_alloc for more than there could be.
+size_t packed_bytes(Layout layout, size_t rows, size_t columns);
+
+// A matrix (rows, columns) in the layout of its kernels. It owns its memory, or reads somebody else's.
 class PackedMatrix {
   public:
     // Neither rows nor columns may be zero; columns are a multiple of columns_unit. Values are undefined until filled.
     // Throws std::bad_alloc.
     PackedMatrix(Layout layout, size_t rows, size_t columns);
+
+    // Over packed_bytes of memory, aligned to kCacheLine, that stay as they are for as long as `owner` lives. Such a
+    // matrix cannot be filled.
+    PackedMatrix(Layout layout, size_t rows, size_t columns, std::shared_ptr<const void> owner,
+                 const std::byte* packed);
 
     // Repacks rows as a file holds them, row after row, from row `first` on. Not for I8. Different rows may be filled
     // by different threads unless they share a strip.
@@ -200,7 +208,8 @@ class PackedMatrix {
     size_t strips() const { return (rows_ - 1) / kStrip + 1; }
     size_t strip_bytes() const { return strip_bytes_; }
     size_t bytes() const { return strips() * strip_bytes_; }
-    const std::byte* strip(size_t index) const { return data_.get() + index * strip_bytes_; }
+    bool can_be_filled() const { return data_ != nullptr; }
+    const std::byte* strip(size_t index) const { return packed_ + index * strip_bytes_; }
 
   private:
     std::byte* strip_of(size_t row) { return data_.get() + row / kStrip * strip_bytes_; }
@@ -210,7 +219,9 @@ class PackedMatrix {
     };
     Layout layout_;
     size_t rows_, columns_, strip_bytes_;
-    std::unique_ptr<std::byte[], Free> data_;
+    std::unique_ptr<std::byte[], Free> data_;  // null if the memory is somebody else's:
+    std::shared_ptr<const void> owner_;
+    const std::byte* packed_;
 };
 
 }  // namespace gadfly

@@ -35,8 +35,20 @@ def encode(
     Fill `blocks` from rows `first` on. False if a weight is no number or too large for the format.
     """
 
+def packed_bytes(layout: str, rows: int, columns: int) -> int:
+    """Bytes that a matrix packed in this layout takes."""
+
 class PackedMatrix:
     def __init__(self, layout: str, rows: int, columns: int) -> None: ...
+    @staticmethod
+    def over(
+        layout: str,
+        rows: int,
+        columns: int,
+        packed: Annotated[NDArray[numpy.uint8], dict(shape=(None,), order="C", device="cpu", writable=False)],
+    ) -> PackedMatrix:
+        """A matrix that lies packed in read-only bytes. It cannot be filled."""
+
     def fill(
         self,
         first: int,
@@ -53,6 +65,8 @@ class PackedMatrix:
     def columns(self) -> int: ...
     @property
     def bytes(self) -> int: ...
+    @property
+    def packed(self) -> Annotated[NDArray[numpy.uint8], dict(shape=(None,), writable=False)]: ...
     @property
     def is_exact(self) -> bool: ...
     @property

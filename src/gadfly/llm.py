@@ -22,6 +22,7 @@ from gadfly.completion import Completion, Sampling
 from gadfly.engine import Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
+from gadfly.hub.memory import memory_available
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
@@ -37,6 +38,7 @@ from gadfly.text import (
     encode_transcript,
 )
 from gadfly.weight import Weight, Weights
+from gadfly.weights.experts import ExpertStore, Resident, expert_store, is_stack
 from gadfly.weights.load import ModelFile, open_model
 
 __all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "load"]
@@ -54,19 +56,23 @@ def load(
     context: int | None = None,
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
+    experts: str | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
-    spec that the file gives. Raises GadflyError.
+    spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
+    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
         raise NotFoundError(f"there is no model {str(model)!r} here; see `gadfly list --all`, then `gadfly pull NAME`")
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
-    return LLM(file, changed, make_backend(backend, threads or available_processors(), kernels), context)
+    made = make_backend(backend, threads or available_processors(), kernels)
+    store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
+    return LLM(file, changed, made, context, store)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -85,20 +91,26 @@ class LLM:
     """See the module. `spec` says what the model is, `tokenizer` is None if its file has none."""
 
     def __init__(
-        self, file: ModelFile, spec: ModelSpec, backend: Backend[Any, Any, Any], context: int | None = None
+        self,
+        file: ModelFile,
+        spec: ModelSpec,
+        backend: Backend[Any, Any, Any],
+        context: int | None = None,
+        experts: ExpertStore | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
-        self.spec = spec
         self.path = file.path
         self.metadata = file.metadata
         self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
         self.template = self._read_template()
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
+        self.spec = spec = spec.within(self.context)
         self._backend = backend
+        self._experts = experts or Resident(backend)
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:
-            self._weights = place(file, backend)
+            self._weights = place(file, backend, self._experts)
             pages = -(-self.context // PAGE_SIZE)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
@@ -107,6 +119,11 @@ class LLM:
                 "context or model"
             ) from None
         self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What a user should know about how this model is run here."""
+        return (self._experts.note,) if self._experts.note else ()
 
     @property
     def kernels(self) -> str:
@@ -232,11 +249,11 @@ class LLM:
         return ChatTemplate(source, bos_text, eos_text)
 
 
-def place(file: ModelFile, backend: Backend[Any, Any, Any]) -> Weights[Any]:
-    """Hand every weight to the backend, and the pages of the file it was read from back to the system."""
+def place(file: ModelFile, backend: Backend[Any, Any, Any], experts: ExpertStore) -> Weights[Any]:
+    """Hand every weight to the backend, experts to their store, and pages read from the file back to the system."""
 
     def one(weight: Weight) -> Any:
-        placed = backend.place(weight)
+        placed = (experts if is_stack(weight) else backend).place(weight)
         file.release()
         return placed
 

@@ -1,8 +1,9 @@
 """Two-way tables between the names of tensors in files and paths in the weight tree.
 
 A row says which paths a file's tensor holds: one, or several whose rows lie end to end in it. `{layer}` stands for the
-same number on both sides. `{expert}` is in file names only: each matrix of a stack is a tensor of its own. Import and
-export both derive from the table, so a name that is not in it is an error in either direction.
+same number on both sides. `{expert}` is in file names only: each matrix of a stack is a tensor of its own; so is
+`{rest}`, for whatever follows in tensors that are ignored. Import and export both derive from the table, so a name that
+is not in it is an error in either direction.
 """
 
 import re
@@ -66,8 +67,8 @@ def _rows(table: Rows) -> list[tuple[tuple[str, ...], str]]:
 
 def _pattern(text: str) -> re.Pattern[str]:
     pattern = re.escape(text)
-    for placeholder in ("layer", "expert"):
-        pattern = pattern.replace(re.escape(f"{{{placeholder}}}"), f"(?P<{placeholder}>{NUMBER})", 1)
+    for placeholder, text in (("layer", NUMBER), ("expert", NUMBER), ("rest", ".+")):
+        pattern = pattern.replace(re.escape(f"{{{placeholder}}}"), f"(?P<{placeholder}>{text})", 1)
     return re.compile(pattern)
 
 
@@ -75,6 +76,6 @@ def _find(rows: list[tuple[re.Pattern[str], tuple[str, ...], str]], text: str) -
     for pattern, paths, name in rows:
         if match := pattern.fullmatch(text):
             layer = match.groupdict().get("layer")
-            filled = {"layer": layer, "expert": "{expert}"}
+            filled = {"layer": layer, "expert": "{expert}", "rest": "{rest}"}
             return Entry(tuple(path.format(layer=layer) for path in paths), name.format(**filled))
     return None

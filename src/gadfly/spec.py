@@ -6,7 +6,7 @@ Where specs come from: `gadfly.arch`. Where they are run: `gadfly.model.transfor
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 __all__ = [
@@ -15,6 +15,7 @@ __all__ = [
     "Block",
     "Dense",
     "FeedForward",
+    "LongRope",
     "MoE",
     "ModelSpec",
     "Norms",
@@ -25,6 +26,14 @@ __all__ = [
 ]
 
 Activation = Literal["silu", "gelu", "gelu_erf"]  # gelu: the tanh approximation; gelu_erf: the exact one
+
+
+@dataclass(frozen=True)
+class LongRope:
+    """What takes the place of a rope's `scaling` where more than `context` positions are to be told apart."""
+
+    context: int
+    scaling: tuple[float, ...]
 
 
 @dataclass(frozen=True)
@@ -39,6 +48,7 @@ class Rope:
     theta: float
     scaling: tuple[float, ...] = ()
     magnitude: float = 1.0
+    long: LongRope | None = None  # see ModelSpec.within
 
     def frequencies(self) -> tuple[float, ...]:
         """Radians per position of each of the dim/2 pairs."""
@@ -139,6 +149,16 @@ class ModelSpec:
     logit_scale: float = 1.0
     logit_softcap: float | None = None  # c: logits become c · tanh(logit / c), after scaling
 
+    def within(self, context: int) -> "ModelSpec":
+        """The model as it is run on texts of up to `context` positions, where that makes a difference (LongRope).
+
+        A choice, since a text may not outgrow what its first keys were turned by.
+        """
+        blocks = tuple(replace(block, mixer=_within(block.mixer, context)) for block in self.blocks)
+        limits = [block.mixer.rope.long.context for block in self.blocks if block.mixer.rope.long is not None]
+        fits = limits and context <= min(limits)
+        return replace(self, blocks=blocks, context=min(self.context, *limits) if fits else self.context)
+
     def shapes(self) -> Iterator[tuple[str, tuple[int, ...]]]:
         """Path and shape of every weight, matrices as (out, in). A model may tie "output" to "embedding"."""
         yield "embedding", (self.vocab, self.dim)
@@ -147,6 +167,15 @@ class ModelSpec:
         for layer, block in enumerate(self.blocks):
             for path, shape in _block_shapes(block, self.dim):
                 yield f"blocks.{layer}.{path}", shape
+
+
+def _within(mixer: Attention, context: int) -> Attention:
+    rope, long = mixer.rope, mixer.rope.long
+    if long is None:
+        return mixer
+    return replace(
+        mixer, rope=replace(rope, scaling=rope.scaling if context <= long.context else long.scaling, long=None)
+    )
 
 
 def _block_shapes(block: Block, dim: int) -> Iterator[tuple[str, tuple[int, ...]]]:

@@ -14,7 +14,7 @@ from gadfly.batch import Batch, Ints
 from gadfly.engine import Engine
 from gadfly.ops import Floats
 from gadfly.quant import encode
-from gadfly.spec import Attention, Block, Dense, ModelSpec, MoE, Parallel, PreNorm, Rope, SandwichNorm
+from gadfly.spec import Attention, Block, Dense, LongRope, ModelSpec, MoE, Parallel, PreNorm, Rope, SandwichNorm
 from gadfly.text.tokenizer import Tokenizer
 from gadfly.text.utf8 import decode_utf8
 from gadfly.weight import Int8, Plain, Quantised, Weight, Weights
@@ -153,7 +153,8 @@ def tiny_specs() -> dict[str, ModelSpec]:
     llama = tiny_spec()
     block, attention = llama.blocks[0], llama.blocks[0].mixer
     sandwich, turned = SandwichNorm(eps=1e-5), Rope(dim=16, theta=1e6, scaling=(8.0,) * 8)
-    yarn = Rope(dim=16, theta=10000.0, scaling=(*(1.0,) * 3, 2.0, 3.0, *(4.0,) * 3), magnitude=1.1386)
+    long = LongRope(context=64, scaling=(4.0,) * 8)
+    phi = Rope(dim=16, theta=10000.0, scaling=(*(1.0,) * 3, 2.0, 3.0, *(4.0,) * 3), magnitude=1.1386, long=long)
     local = replace(attention, window=20, head_norm=1e-6)
     gemma = Block(local, Dense(128, "gelu"), SandwichNorm(eps=1e-6))
     gemma_global = replace(gemma, mixer=replace(local, window=None, rope=turned))
@@ -162,7 +163,7 @@ def tiny_specs() -> dict[str, ModelSpec]:
     grok_2 = Block(replace(attention, softcap=1.5, temperature=16), both, sandwich)
     return {
         "llama": llama,
-        "yarn": _alike(llama, replace(block, mixer=replace(attention, rope=yarn))),
+        "phi-3": _alike(llama, replace(block, mixer=replace(attention, rope=phi))),
         "qwen-2": _alike(llama, replace(block, mixer=replace(attention, bias=True))),
         "qwen-3": _alike(llama, replace(block, mixer=replace(attention, head_dim=24, head_norm=1e-6))),
         "gemma-3": replace(llama, blocks=(gemma, gemma_global), embedding_scale=8.0),

@@ -164,6 +164,7 @@ class Joined:
         of = np.searchsorted(starts, wanted, side="right") - 1
         cuts = [0, *(np.flatnonzero(np.diff(of)) + 1).tolist(), len(wanted)]  # runs of rows from the same part
         runs = [(int(of[first]), wanted[first:last]) for first, last in pairwise(cuts) if first < last]
+        runs = runs or [(0, wanted)]
         return _joined([self.parts[part].rows(rows - starts[part]) for part, rows in runs], axis=0)
 
 

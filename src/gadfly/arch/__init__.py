@@ -1,12 +1,23 @@
 """One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
-from gadfly.arch import grok1, grok2, llama, mistral, mixtral
+from gadfly.arch import gemma3, grok1, grok2, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3moe
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
 
 __all__ = ["PAGES", "Config", "Dialect", "Page", "page_for"]
 
-PAGES: tuple[Page, ...] = (llama.PAGE, mistral.PAGE, mixtral.PAGE, grok1.PAGE, grok2.PAGE)
+PAGES: tuple[Page, ...] = (
+    llama.PAGE,
+    mistral.PAGE,
+    mixtral.PAGE,
+    qwen2.PAGE,
+    qwen3.PAGE,
+    qwen3moe.PAGE,
+    gemma3.PAGE,
+    phi3.PAGE,
+    grok1.PAGE,
+    grok2.PAGE,
+)
 
 
 def page_for(config: Config, name: str) -> Page:
@@ -14,11 +25,11 @@ def page_for(config: Config, name: str) -> Page:
 
     Raises UnsupportedError, listing what there is.
     """
-    called = {page.gguf_name if config.gguf is not None else page.hf_name for page in PAGES}
-    for page in PAGES:
-        if name == (page.gguf_name if config.gguf is not None else page.hf_name) and page.claims(config):
+    called = {page: {page.gguf_name} if config.gguf is not None else {page.hf_name, *page.hf_also} for page in PAGES}
+    for page, names in called.items():
+        if name in names and page.claims(config):
             return page
-    known = ", ".join(sorted(called))
+    known = ", ".join(sorted(set().union(*called.values())))
     raise UnsupportedError(
         f"{config.source}: the architecture is {name[:40]!r}, which Gadfly does not run yet; it runs {known}"
     )

@@ -20,10 +20,10 @@ from gadfly.arch.decoder import (
     read_activation,
     read_attention,
     read_decoder,
+    require_absent,
 )
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.arch.rope import rope_tensors
-from gadfly.errors import UnsupportedError
 from gadfly.names import NameTable
 from gadfly.spec import Attention, Dense, ModelSpec
 from gadfly.weight import Reordered, Stack, Weight
@@ -32,9 +32,7 @@ __all__ = ["PAGE", "halves", "neighbours"]
 
 
 def read_spec(config: Config) -> ModelSpec:
-    for name in ("attention_bias", "mlp_bias"):
-        if config.flag(name, False):
-            raise UnsupportedError(f"{config.source}: {name} is true, which no released Llama has; it is not supported")
+    require_absent(config, "attention_bias", "mlp_bias")
     return read_decoder(
         config, read_attention(config), Dense(config.integer("intermediate_size"), read_activation(config))
     )
@@ -81,5 +79,5 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES), halves, neighbours),
     hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
     tensors=rope_tensors,
-    claims=lambda config: not config.get("num_local_experts"),
+    claims=lambda config: config.gguf is None or not (config.has("sliding_window") or config.has("num_local_experts")),
 )

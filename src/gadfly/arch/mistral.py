@@ -2,11 +2,11 @@
 
 A query sees its own position and the `sliding_window - 1` before it, in every layer; what lies further back reaches it
 through the layers below. From version 0.2 on the window is gone (null) and the base of rope a million. Its GGUF files
-call themselves llama and do not mention the window: up to 4,096 tokens that is the same.
+call themselves llama and do not mention the window: up to 4,096 tokens that is the same. Ours mention it, which is how
+they are told from Llama's; llama.cpp reads over it.
 Source: Jiang et al., arXiv 2310.06825; transformers, modeling_mistral.py.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from gadfly.arch import llama
@@ -17,6 +17,9 @@ from gadfly.arch.decoder import (
     read_activation,
     read_attention,
     read_decoder,
+    read_windows,
+    window_notes,
+    windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.arch.rope import rope_tensors
@@ -27,9 +30,8 @@ __all__ = ["PAGE"]
 
 
 def read_spec(config: Config) -> ModelSpec:
-    window = config.integer("sliding_window") if config.get("sliding_window") is not None else None
-    mixer = replace(read_attention(config), window=window)
-    return read_decoder(config, mixer, Dense(config.integer("intermediate_size"), read_activation(config)))
+    ffn = Dense(config.integer("intermediate_size"), read_activation(config))
+    return windowed(read_decoder(config, read_attention(config), ffn), read_windows(config, lambda _: True))
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
@@ -46,5 +48,6 @@ PAGE = Page(
     gguf=llama.PAGE.gguf,
     hf=Dialect(NameTable(HF_NAMES), ignored=HF_IGNORED),
     tensors=rope_tensors,
-    claims=lambda config: config.gguf is None,
+    notes=window_notes,
+    claims=lambda config: config.gguf is None or (config.has("sliding_window") and not config.has("num_local_experts")),
 )

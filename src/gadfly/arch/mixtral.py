@@ -5,7 +5,6 @@ is a tensor of its own, called w1 (gate), w3 (up) and w2 (down); GGUF files, whi
 Source: Jiang et al., arXiv 2401.04088; transformers, modeling_mixtral.py.
 """
 
-from dataclasses import replace
 from typing import Any
 
 from gadfly.arch import llama
@@ -18,6 +17,9 @@ from gadfly.arch.decoder import (
     read_activation,
     read_attention,
     read_decoder,
+    read_windows,
+    window_notes,
+    windowed,
 )
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.arch.rope import rope_tensors
@@ -36,7 +38,6 @@ HF_EXPERTS = {
 
 
 def read_spec(config: Config) -> ModelSpec:
-    window = config.integer("sliding_window") if config.get("sliding_window") is not None else None
     experts = config.integer("num_local_experts", high=4096)
     moe = MoE(
         experts=experts,
@@ -45,7 +46,7 @@ def read_spec(config: Config) -> ModelSpec:
         activation=read_activation(config),
         renormalised=True,
     )
-    return read_decoder(config, replace(read_attention(config, theta=1e6), window=window), moe)
+    return windowed(read_decoder(config, read_attention(config, theta=1e6), moe), read_windows(config, lambda _: True))
 
 
 def describe(spec: ModelSpec) -> dict[str, Any]:
@@ -62,5 +63,6 @@ PAGE = Page(
     gguf=Dialect(NameTable(GGUF_NAMES, GGUF_EXPERTS), llama.halves, llama.neighbours),
     hf=Dialect(NameTable(HF_NAMES, HF_EXPERTS), ignored=HF_IGNORED),
     tensors=rope_tensors,
-    claims=lambda config: bool(config.get("num_local_experts")),
+    notes=window_notes,
+    claims=lambda config: config.has("num_local_experts"),
 )

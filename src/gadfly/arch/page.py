@@ -59,6 +59,7 @@ class Page:
     gguf: Dialect
     hf: Dialect
     claims: Callable[["Config"], bool] = lambda _: True
+    hf_also: tuple[str, ...] = ()  # classes that are read as this one, though never written
     notes: Callable[[ModelSpec], tuple[str, ...]] = lambda _: ()  # what whoever writes a GGUF file should know
     tensors: Callable[[ModelSpec], Mapping[str, NDArray[np.float32]]] = lambda _: {}  # "spec." ones, for GGUF files
 
@@ -105,6 +106,11 @@ class Config:
         """Whatever the file says; None if it says nothing. Names without a counterpart in GGUF stay as they are."""
         return self.values.get(self.key(name))
 
+    def has(self, name: str) -> bool:
+        """Whether the file says more than null, false, zero or nothing."""
+        value = self.get(name)
+        return bool(value.size if isinstance(value, np.ndarray) else value)
+
     def within(self, name: str) -> "Config":
         """The object under a name of config.json; empty if there is none."""
         value = self.get(name)
@@ -118,7 +124,8 @@ class Config:
 
     def error(self, name: str, expected: str) -> ModelFileError:
         value = self.get(name)
-        shown = repr(value) if len(repr(value)) < 40 else f"a {type(value).__name__}"
+        short = value is None or (isinstance(value, str | int | float) and len(repr(value)) < 40)
+        shown = repr(value) if short else f"a {type(value).__name__}"
         return ModelFileError(f"{self.source}: {self.key(name)} is {shown}; expected {expected}")
 
     def _required(self, name: str, default: float | None) -> Any:

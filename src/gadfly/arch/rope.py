@@ -1,41 +1,62 @@
 """Rotary embeddings as files describe them: a base, and ways to stretch it to longer contexts.
 
 The runtime knows none of these ways. Each becomes divisors of the plain frequencies and a factor of what is turned
-(`gadfly.spec.Rope`). GGUF files hold Llama 3's divisors as a tensor; config.json says how to compute them.
-Sources: Peng et al., arXiv 2309.00071 (YaRN); transformers, modeling_rope_utils.py.
+(`gadfly.spec.Rope`). GGUF files hold divisors that differ as tensors; config.json says how to compute Llama 3's.
+Sources: Ding et al., arXiv 2402.13753 (LongRoPE); transformers, modeling_rope_utils.py; llama.cpp, llama-model.cpp.
 """
 
 import math
+from functools import partial
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gadfly.arch.page import Config
 from gadfly.errors import ModelFileError, UnsupportedError
-from gadfly.spec import ModelSpec, Rope
+from gadfly.spec import LongRope, ModelSpec, Rope
 
-__all__ = ["describe_scaling", "read_rope", "rope_tensors", "yarn"]
+__all__ = ["describe_scaling", "read_rope", "rope_tensors", "scaling_keys", "yarn"]
 
+LEAST_BASE = 1.0  # of frequencies that fall
 LLAMA3 = {"low": 1.0, "high": 4.0}  # in every release so far
 LENGTHS = [2**power for power in range(6, 18)]  # of a first training; Llama 3's is 8192
 
 
-def read_rope(config: Config, head_dim: int, theta: float = 10000.0) -> Rope:
-    """`theta` is the base if the file does not say. Raises UnsupportedError for ways of stretching unknown here."""
-    return _from_gguf(config, head_dim, theta) if config.gguf is not None else _from_json(config, head_dim, theta)
+def read_rope(config: Config, head_dim: int, theta: float = 10000.0, layers: str | None = None) -> Rope:
+    """`theta` is the base if the file does not say, `layers` a type of layers that a config.json may say it for.
+
+    Raises UnsupportedError for ways of stretching unknown here.
+    """
+    if config.gguf is not None:
+        return _from_gguf(config, head_dim, theta)
+    return _from_json(config, head_dim, theta, layers)
 
 
 def describe_scaling(rope: Rope) -> dict[str, Any]:
     """For config.json. Raises UnsupportedError for divisors that it has no words for."""
+    if rope.long is not None:
+        factors = {"short_factor": list(rope.scaling), "long_factor": list(rope.long.scaling)}
+        words = {"rope_type": "longrope", **factors, "attention_factor": rope.magnitude}
+        return {"rope_scaling": words, "original_max_position_embeddings": rope.long.context}
     if rope.magnitude != 1.0:
         raise UnsupportedError("this model's rope scaling cannot be written to a config.json; convert to GGUF instead")
     return {"rope_scaling": _scaling(rope)} if rope.scaling else {}
 
 
-def rope_tensors(spec: ModelSpec) -> dict[str, np.ndarray[Any, np.dtype[np.float32]]]:
-    """The divisors, for a GGUF file; none if the frequencies are plain."""
-    scaling = spec.blocks[0].mixer.rope.scaling
-    return {"spec.rope_scaling": np.array(scaling, np.float32)} if scaling else {}
+def scaling_keys(rope: Rope) -> dict[str, Any]:
+    """For a GGUF file, as they stand behind the architecture's name: what needs no tensors, and what they need."""
+    if rope.long is not None:
+        return {"rope.scaling.original_context_length": rope.long.context, "rope.scaling.attn_factor": rope.magnitude}
+    return {"rope.scaling.type": "linear", "rope.scaling.factor": rope.scaling[0]} if _stretched(rope) else {}
+
+
+def rope_tensors(spec: ModelSpec) -> dict[str, NDArray[np.float32]]:
+    """The divisors, for a GGUF file; none if `scaling_keys` can say it."""
+    rope, float32 = spec.blocks[0].mixer.rope, partial(np.array, dtype=np.float32)
+    if rope.long is not None:
+        return {"spec.rope_short": float32(rope.scaling), "spec.rope_long": float32(rope.long.scaling)}
+    return {} if not rope.scaling or _stretched(rope) else {"spec.rope_scaling": float32(rope.scaling)}
 
 
 def yarn(rope: Rope, factor: float, original: int, fast: float = 32.0, slow: float = 1.0) -> Rope:
@@ -55,29 +76,46 @@ def _from_gguf(config: Config, head_dim: int, theta: float) -> Rope:
     dim = config.integer("rope.dimension_count", head_dim, low=2, high=head_dim)
     if dim % 2:
         raise ModelFileError(f"{config.source}: rope turns pairs, so {dim} components are one too many")
-    scaling: tuple[float, ...] = ()
-    kind = config.text("rope.scaling.type", "none")
+    base = config.number("rope_theta", theta, low=LEAST_BASE)
+    if "spec.rope_long" in config.tensors:
+        long = LongRope(config.integer("rope.scaling.original_context_length"), _tensor(config, "rope_long", dim))
+        return Rope(dim, base, _tensor(config, "rope_short", dim), config.number("rope.scaling.attn_factor", 1.0), long)
     if "spec.rope_scaling" in config.tensors:
-        scaling = tuple(config.tensors["spec.rope_scaling"].tolist())
-        if len(scaling) != dim // 2 or not all(0 < divisor < np.inf for divisor in scaling):
-            raise ModelFileError(f"{config.source}: rope_freqs.weight has to hold {dim // 2} positive numbers")
-    elif kind == "linear":
-        scaling = (config.number("rope.scaling.factor", 1.0),) * (dim // 2)
-    elif kind != "none":
+        return Rope(dim, base, _tensor(config, "rope_scaling", dim))
+    kind = config.text("rope.scaling.type", "none")
+    if kind == "linear":
+        return Rope(dim, base, (config.number("rope.scaling.factor", 1.0),) * (dim // 2))
+    if kind != "none":
         raise UnsupportedError(f"{config.source}: rope scaling {kind!r} is not supported yet")
-    return Rope(dim, config.number("rope_theta", theta), scaling)
+    return Rope(dim, base)
 
 
-def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
+def _tensor(config: Config, name: str, dim: int) -> tuple[float, ...]:
+    return _divisors(config.source, f"its tensor of {name.replace('_', ' ')}", config.tensors.get(f"spec.{name}"), dim)
+
+
+def _divisors(source: str, name: str, values: Any, dim: int) -> tuple[float, ...]:
+    """As float32, which is what both kinds of files mean."""
+    try:
+        divisors: tuple[float, ...] = tuple(np.array(values, np.float32).tolist())
+    except (TypeError, ValueError, OverflowError):
+        divisors = ()
+    if len(divisors) != dim // 2 or not all(isinstance(d, float) and 0 < d < math.inf for d in divisors):
+        raise ModelFileError(f"{source}: {name} has to hold {dim // 2} positive numbers")
+    return divisors
+
+
+def _from_json(config: Config, head_dim: int, theta: float, layers: str | None) -> Rope:
     stated = config.within("rope_parameters")
+    if layers is not None and layers in stated.values:
+        stated = stated.within(layers)
     scaled = stated if stated.values else config.within("rope_scaling")
-    share = config.number("partial_rotary_factor", 1.0, high=1.0)
+    share = stated.number("partial_rotary_factor", config.number("partial_rotary_factor", 1.0, high=1.0), high=1.0)
     dim = int(head_dim * share)
-    if dim % 2:
-        raise ModelFileError(f"{config.source}: rope turns pairs, so {dim} components are one too many")
-    base = stated.number("rope_theta", config.number("rope_theta", theta))
+    if dim % 2 or not dim:
+        raise ModelFileError(f"{config.source}: rope turns pairs, so it cannot turn {dim} components")
+    base = stated.number("rope_theta", config.number("rope_theta", theta, low=LEAST_BASE), low=LEAST_BASE)
     kind = scaled.text("rope_type", scaled.text("type", "default"))
-    plain = np.array(Rope(dim, base).frequencies())
     if kind == "default":
         return Rope(dim, base)
     if kind == "linear":
@@ -85,21 +123,40 @@ def _from_json(config: Config, head_dim: int, theta: float) -> Rope:
     if kind == "llama3":
         length = scaled.number("original_max_position_embeddings")
         low, high = (scaled.number(f"{name}_freq_factor", default) for name, default in LLAMA3.items())
+        if low >= high:
+            raise scaled.error("high_freq_factor", f"more than low_freq_factor, {low:g}")
+        plain = np.array(Rope(dim, base).frequencies())
         return Rope(dim, base, _llama3(plain, scaled.number("factor"), low, high, length))
-    raise UnsupportedError(f"{config.source}: rope scaling {kind!r} is not supported yet")
+    if kind in ("longrope", "su"):
+        return _long(config, scaled, dim, base)
+    raise UnsupportedError(f"{config.source}: rope scaling {kind[:40]!r} is not supported yet")
+
+
+def _long(config: Config, scaled: Config, dim: int, base: float) -> Rope:
+    stated = scaled if scaled.get("original_max_position_embeddings") is not None else config
+    length = stated.integer("original_max_position_embeddings", low=2)
+    factor = config.integer("max_position_embeddings") / length
+    magnitude = math.sqrt(1 + math.log(factor) / math.log(length)) if factor > 1 else 1.0
+    short, long = (_divisors(scaled.source, name, scaled.get(name), dim) for name in ("short_factor", "long_factor"))
+    return Rope(dim, base, short, scaled.number("attention_factor", magnitude), LongRope(length, long))
 
 
 def _llama3(plain: Any, factor: float, low: float, high: float, length: float) -> tuple[float, ...]:
     """Waves that fit the first context `high` times stay; those longer than a `low`th of it are stretched."""
     turns = length * plain / (2 * math.pi)
     smooth = np.clip((turns - low) / (high - low), 0, 1)
-    return tuple((1 / ((1 - smooth) / factor + smooth)).tolist())
+    return tuple((1 / ((1 - smooth) / factor + smooth)).astype(np.float32).tolist())  # as in a GGUF file
+
+
+def _stretched(rope: Rope) -> bool:
+    """All frequencies by the same factor."""
+    return len(set(rope.scaling)) == 1
 
 
 def _scaling(rope: Rope) -> dict[str, Any]:
     divisors = np.array(rope.scaling)
     factor = float(divisors.max())
-    if np.ptp(divisors) == 0:
+    if _stretched(rope):
         return {"rope_type": "linear", "factor": factor}
     plain = np.array(Rope(rope.dim, rope.theta).frequencies())
     for length in LENGTHS:

@@ -24,6 +24,7 @@ GIGA = 1e9
 @click.option("--decode", default=64, show_default=True, help="Tokens of the answer.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds that count; medians are shown.")
 @click.option("--kernels", help="An instruction set, such as avx2; by default the fastest here.")
+@click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
 @click.option("--against", type=click.Choice(["llama.cpp"]), help="Measure another engine on the same file in turns.")
 @click.option("--peer-python", help="The Python that llama-cpp-python is installed in; by default this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -34,6 +35,7 @@ def command(
     decode: int,
     rounds: int,
     kernels: str | None,
+    experts: str | None,
     against: str | None,
     peer_python: str | None,
     as_json: bool,
@@ -57,7 +59,7 @@ def command(
     if min(prefill, decode, rounds) < 1:
         raise click.UsageError("--prefill, --decode and --rounds are at least 1")
     threads = threads or available_processors()
-    llm = load(model, threads=threads, kernels=kernels)
+    llm = load(model, threads=threads, kernels=kernels, experts=experts)
     positions = prefill + decode
     if positions > llm.spec.context:
         raise click.UsageError(f"{positions} tokens are more than the model's context of {llm.spec.context}")

@@ -4,7 +4,7 @@ import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -18,6 +18,9 @@ from gadfly.cli.slash import suggestions
 from gadfly.cli.talk import Talk, show_answer
 from gadfly.hub.library import Library
 from gadfly.settings import home
+
+if TYPE_CHECKING:
+    from gadfly.llm import LLM
 
 __all__ = ["command"]
 
@@ -39,6 +42,7 @@ def command(
     stats: bool,
     system: str | None,
     context: int | None,
+    experts: str | None,
     **flags: Any,
 ) -> None:
     """Talk with a model in the terminal.
@@ -57,12 +61,16 @@ def command(
     settings = settings_from(flags, model or model_option)
     persona = load_persona(settings.persona)
     name = choose_model(settings, Library(home()))
-    chat = Chat(load_model(name, settings, context), persona, settings.wit, system=system, **answer_options(flags))
+
+    def load(model: str) -> "LLM":
+        return load_model(model, settings, context, experts)
+
+    chat = Chat(load(name), persona, settings.wit, system=system, **answer_options(flags))
     if file is not None:
         chat.load(file)
     if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
         folder = home() / "conversations"
-        converse(Talk(chat, _screen(plain), name, lambda other: load_model(other, settings, context), folder, stats))
+        converse(Talk(chat, _screen(plain), name, load, folder, stats))
     else:
         answer_lines(chat, sys.stdin or (), stats)
 

@@ -17,7 +17,7 @@ from gadfly.settings import available_processors, home
 
 __all__ = ["SIZE", "command"]
 
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "MIB": 2**20, "GIB": 2**30}
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 class Size(click.ParamType[int]):
@@ -31,7 +31,10 @@ class Size(click.ParamType[int]):
         match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value.strip())
         if match is None or match[2].upper() not in UNITS:
             self.fail(f"{value!r} is not a size; write it as 120GB or 1.5GiB", param, ctx)
-        return int(float(match[1]) * UNITS[match[2].upper()])
+        size = float(match[1]) * UNITS[match[2].upper()]
+        if not 1 <= size < 2**63:
+            self.fail(f"{value!r} is not a size that a file can have", param, ctx)
+        return int(size)
 
 
 SIZE = Size()
@@ -93,6 +96,7 @@ def facts(done: Converted) -> dict[str, object]:
         "parameters": done.parameters,
         "bits_per_weight": round(done.bits, 4),
         "formats": dict(done.formats),
+        "sha256": dict(done.sha256),
         "notes": list(done.notes),
     }
 

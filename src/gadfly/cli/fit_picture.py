@@ -85,14 +85,16 @@ def speed_sentence(told: Report) -> str:
     if told.chosen is None and told.streamed:
         flow = told.streamed
         return (
-            f"Read from disk as it goes, it would write {rate(flow.decode)} tokens per second: {flow.resident:.0%} of "
-            f"its experts have room in memory, so each token waits for {size_text(round(flow.read_per_token))} from a "
-            f"disk that gives {size_text(round(disk(told)))} per second. {flow.many} conversations at once would share "
-            f"the reading and write {rate(flow.decode_many)} together. Gadfly does not do this yet: today all of a "
-            "model has to be in memory."
+            f"Read from disk as fast as that goes, it would write {rate(flow.decode)} tokens per second: "
+            f"{flow.resident:.0%} of its experts have room in memory, so each token waits for "
+            f"{size_text(round(flow.read_per_token))} from a disk that gives {size_text(round(disk(told)))} a second; "
+            f"{flow.many} conversations at once would share the reading and write {rate(flow.decode_many)} together. "
+            "Gadfly does not read like that yet: it maps experts and leaves the reading to the system. That takes "
+            f"another {size_text(round(told.four_bits.needs.experts))} of disk and was ten times as slow where it was "
+            "measured."
         )
     if told.chosen is None:
-        return "Gadfly cannot read a model from disk as it goes yet: all of it has to be in memory."
+        return "Only experts of a mixture can stay on disk, which is slow; all else of a model has to be in memory."
     return ""
 
 

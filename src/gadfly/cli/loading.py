@@ -2,6 +2,8 @@
 
 from typing import TYPE_CHECKING
 
+import click
+
 from gadfly.cli.progress import showing_progress
 from gadfly.hub.library import Library
 from gadfly.hub.pull import ensure
@@ -13,10 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 
-def load_model(name: str, settings: Settings, context: int | None = None) -> "LLM":
+def load_model(name: str, settings: Settings, context: int | None = None, experts: str | None = None) -> "LLM":
     """Fetch what is not here yet, then load it. Raises GadflyError."""
     with showing_progress() as progress:
         path = ensure(name, Library(home()), progress, settings.offline)
     from gadfly.llm import load  # numpy and the native code: not before a download that may fail
 
-    return load(path, threads=settings.threads, context=context)
+    llm = load(path, threads=settings.threads, context=context, experts=experts)
+    for note in llm.notes:
+        click.echo(note, err=True)
+    return llm

@@ -39,6 +39,8 @@ COMMANDS = {
     "fit": Entry("Models", "gadfly.cli.fit", "Tell whether a model will run on this machine, and how fast."),
     "inspect": Entry("Models", "gadfly.cli.inspect", "Show what is inside a model file."),
     "convert": Entry("Models", "gadfly.cli.convert", "Turn a model into another kind of file, quantised on the way."),
+    "calibrate": Entry("Models", "gadfly.cli.calibrate", "Measure which weights matter most, for convert."),
+    "new": Entry("Models", "gadfly.cli.new", "Make a model with random weights, of any size."),
     "bench": Entry("Models", "gadfly.cli.bench", "Measure the speed of a model on this machine."),
 }
 

@@ -20,6 +20,11 @@ _OPTIONS = (
     click.option("--seed", type=int, help="The same seed, the same answers."),
     click.option("--context", type=int, help="Tokens the model can see. Default: all it was made for, up to 8192."),
     click.option("--threads", type=int, help="Processors to use. Default: all."),
+    click.option(
+        "--experts",
+        type=click.Choice(["resident", "mapped"]),
+        help="Where experts of a mixture live: in memory or in a file. Default: in memory, if they fit.",
+    ),
     click.option("--offline/--online", default=None, help="Never use the network."),
 )
 

@@ -37,6 +37,7 @@ def command(
     as_json: bool,
     system: str | None,
     context: int | None,
+    experts: str | None,
     **flags: Any,
 ) -> None:
     """Answer one prompt on stdout.
@@ -54,7 +55,7 @@ def command(
     settings = settings_from(flags, model)
     persona = load_persona(settings.persona)
     options = answer_options(flags)
-    llm = load_model(settings.model, settings, context)
+    llm = load_model(settings.model, settings, context, experts)
     screen = PlainScreen(notes=sys.stderr, named=False)
 
     def show(pieces: Iterable[str]) -> None:

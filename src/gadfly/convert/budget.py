@@ -3,7 +3,8 @@
 A weight's rounding adds noise to what a layer computes, in proportion to the squared error relative to the weight's own
 size; noises add up. So the sum of these relative errors over all matrices is made small: from the lowest format
 everywhere, the step up the ladder that takes off most error per byte is taken, again and again, until the size is
-reached. Errors are measured on rows spread evenly over each matrix.
+reached. Errors are measured on some rows from the middle of each matrix, or on noise while its file is not here yet:
+nobody fetches a model twice for this.
 """
 
 import heapq
@@ -18,7 +19,7 @@ from gadfly.convert.plan import piece_bytes
 from gadfly.errors import RequestError
 from gadfly.hub.progress import size_text
 from gadfly.quant import decode
-from gadfly.weight import Stored
+from gadfly.weight import Deferred, Plain, Stored
 from gadfly.weights.export import OutTensor
 
 __all__ = ["Measure", "choose_for", "measure_with"]
@@ -97,6 +98,8 @@ def _sample(tensor: OutTensor) -> Stored:
     part = len(tensor.parts) // 2
     rows = tensor.height(part)
     wanted = max(1, min(rows, SAMPLE // tensor.columns))
+    if isinstance(tensor.parts[part], Deferred):
+        return Plain(np.random.default_rng(0).standard_normal((wanted, tensor.columns), np.float32))
     first = (rows - wanted) // 2
     return tensor.rows(part, first, first + wanted)
 

@@ -3,13 +3,20 @@
     SOURCE -> weight tree -> tensors of the target -> plan -> .TARGET.converting/ -> checked -> TARGET
 
 What stands under the name of the target is whole. Until then everything lies in a folder beside it, which an
-interrupted conversion leaves and the next one with the same question goes on with.
+interrupted conversion leaves and the next one with the same question goes on with:
+
+    .TARGET.converting/files/    what becomes the target
+    .TARGET.converting/journal   how far it is; gone only after the target is in place
+    .TARGET.converting/lock
 """
 
+import glob
+import re
 import shutil
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,11 +27,12 @@ from gadfly.convert.journal import Journal
 from gadfly.convert.layout import Choose, folder_plans, gguf_plan
 from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
-from gadfly.convert.surroundings import Entries, folder_files, gguf_metadata
+from gadfly.convert.surroundings import FILE_TYPE, Entries, file_type, folder_files, gguf_metadata
 from gadfly.convert.write import verify, write
 from gadfly.errors import CapacityError, RequestError
 from gadfly.hub.disk import lock
 from gadfly.hub.progress import Progress, size_text
+from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
 from gadfly.weights.disk import new_file, sync_folder, writing
@@ -35,7 +43,8 @@ from gadfly.weights.load import ModelFile, open_model
 __all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan"]
 
 SPARE = 16_000_000  # bytes of the disk that stay free
-JOURNAL, LOCK = "journal", "lock"
+FILES, JOURNAL, LOCK = "files", "journal", "lock"
+SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf")
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 
 
@@ -94,8 +103,7 @@ def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: 
     Raises RequestError for a target that exists or a format that it cannot have, CapacityError if the disk is too
     small, ModelFileError for what is wrong with the source.
     """
-    if target.exists():
-        raise RequestError(f"{target} exists; remove it or choose another name")
+    _require_free_name(target)
     return convert_model(open_model(source), _state(source), target, wanted, threads, progress)
 
 
@@ -120,32 +128,46 @@ def convert_model(
         told(pieces)
 
     aside = target.absolute().with_name(f".{target.name}.converting")
+    files = aside / FILES
     with writing(target):
-        aside.mkdir(parents=True, exist_ok=True)
-    with lock(aside / LOCK, lambda: None):
-        _require_room(aside, planned.size)
+        files.mkdir(parents=True, exist_ok=True)
+    with lock(aside / LOCK, lambda: _refuse(target)), writing(target):
+        _require_free_name(target)  # whoever held the lock before may have made it
+        if not any(files.iterdir()):
+            (aside / JOURNAL).unlink(missing_ok=True)
         journal = Journal(aside / JOURNAL, digest(planned.tensors, _fingerprint(source, wanted)))
-        progress.note(
-            "going on where the last conversion stopped" if journal.marks else f"writing {size_text(planned.size)}"
-        )
         try:
-            write(aside, planned.tensors, journal, encoding.encode, progress, finished)
-            with writing(target):
-                for name, content in planned.others.items():
-                    (aside / name).unlink(missing_ok=True)
-                    with new_file(aside / name) as file:
-                        file.write(content)
-            digests = verify(aside, planned.tensors, journal, progress)
+            if not journal.marks:  # what lies here is of another plan, or not known to be whole
+                for left in files.iterdir():
+                    left.unlink()
+            _require_room(aside, planned.size)
+            progress.note(
+                "going on where the last conversion stopped" if journal.marks else f"writing {size_text(planned.size)}"
+            )
+            write(files, planned.tensors, journal, encoding.encode, progress, finished)
+            for name, content in planned.others.items():
+                (files / name).unlink(missing_ok=True)
+                with new_file(files / name) as file:
+                    file.write(content)
+            digests = verify(files, planned.tensors, journal, progress)
+        except BaseException:
+            if journal.marks:
+                progress.note(f"what is done is kept: the same command goes on; to give up, delete {aside}")
+            raise
         finally:
             journal.close()
-        open_model(aside / target.name if target.suffix == ".gguf" else aside)
-        _put_in_place(aside, target)
+        written = files / target.name if _is_gguf(target) else files
+        open_model(written)
+        sync_folder(files)
+        written.rename(target)
+        sync_folder(target.absolute().parent)
+        shutil.rmtree(aside)
     return planned.result(target, digests)
 
 
 def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> Plan:
     """What `convert` would write. Raises as it does."""
-    to_gguf = target.suffix == ".gguf"
+    to_gguf = _is_gguf(target)
     dialect = model.page.gguf if to_gguf else model.page.hf
     tensors = export(model.weights, model.spec, dialect)
     if not to_gguf:
@@ -156,9 +178,29 @@ def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> 
         entry = dialect.names.entry(path)
         assert entry is not None, path
         tensors.append(OutTensor(entry.name, path, values.shape, (Plain(values),)))
-    metadata = gguf_metadata(model, wanted.format)
+    metadata = gguf_metadata(model)
     choose = _for_gguf(wanted, model, tensors, metadata, encoding)
-    return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, model.page.notes(model.spec))
+    weights: Counter[str] = Counter()
+    for tensor in tensors:
+        weights[choose(tensor)] += tensor.parameters
+    metadata[FILE_TYPE] = file_type(max(weights, key=lambda name: weights[name]))
+    notes = (*model.page.notes(model.spec), *_lost_before(tensors, choose))
+    return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, notes)
+
+
+def _lost_before(tensors: Sequence[OutTensor], choose: Choose) -> tuple[str, ...]:
+    """What is not to be expected of a source that was quantised already."""
+    had = {
+        part.format
+        for tensor in tensors
+        for part in tensor.parts
+        if isinstance(part, Quantised) and FORMATS[part.format].block_size > 1 and part.format != choose(tensor)
+    }
+    if not had:
+        return ()
+    return (
+        f"The source is in {', '.join(sorted(had))}: what was lost there stays lost; the original gives better files.",
+    )
 
 
 def _for_gguf(
@@ -196,8 +238,22 @@ def _as_it_is(tensor: OutTensor) -> str:
     return part.format if isinstance(part, Quantised) and part.format in ("F16", "BF16") else "F32"
 
 
+def _is_gguf(target: Path) -> bool:
+    return target.suffix == ".gguf"
+
+
+def _require_free_name(target: Path) -> None:
+    with writing(target):
+        if target.exists():
+            raise RequestError(f"{target} exists; remove it or choose another name")
+
+
+def _refuse(target: Path) -> None:
+    raise RequestError(f"another process is converting to {target} right now; wait for it, or choose another name")
+
+
 def _require_room(aside: Path, size: int) -> None:
-    held = sum(path.stat().st_blocks * 512 for path in aside.iterdir())
+    held = sum(path.stat().st_blocks * 512 for path in (aside / FILES).iterdir())
     free = shutil.disk_usage(aside).free
     if size - held + SPARE > free:
         raise CapacityError(
@@ -208,23 +264,19 @@ def _require_room(aside: Path, size: int) -> None:
 
 def _fingerprint(source: str, wanted: Wanted) -> str:
     """Stands for everything that the bytes of the target depend on, beside its plan."""
-    importance = [(name, float(values.sum())) for name, values in sorted(wanted.importance.items())]
+    importance = [(name, sha256(values.tobytes()).hexdigest()) for name, values in sorted(wanted.importance.items())]
     return repr((version("gadfly"), source, importance))
 
 
 def _state(source: Path) -> str:
-    paths = sorted(path for path in source.rglob("*") if path.is_file()) if source.is_dir() else [source]
-    return repr([(str(path), (state := path.stat()).st_size, state.st_mtime_ns) for path in paths])
-
-
-def _put_in_place(aside: Path, target: Path) -> None:
-    with writing(target):
-        for name in (JOURNAL, LOCK):
-            (aside / name).unlink()
-        sync_folder(aside)
-        if target.suffix == ".gguf":
-            (aside / target.name).rename(target)
-            aside.rmdir()
-        else:
-            aside.rename(target)
-        sync_folder(target.absolute().parent)
+    """Of the files that are read; hidden ones are not, for example those of a conversion into the source's folder."""
+    source = source.absolute()
+    if source.is_dir():
+        found = [path for path in source.rglob("*") if path.is_file() and path.suffix != ".gguf"]
+        paths = [path for path in found if not any(part.startswith(".") for part in path.relative_to(source).parts)]
+    elif split := SPLIT.search(source.name):
+        paths = list(source.parent.glob(glob.escape(source.name[: split.start()]) + "-?????-of-?????.gguf"))
+    else:
+        paths = [source]
+    facts = [(str(path.relative_to(source.parent)), path.stat()) for path in sorted(paths)]
+    return repr([(name, state.st_size, state.st_mtime_ns) for name, state in facts])

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.convert.plan import CODES, SCALES, Piece
+from gadfly.errors import ModelFileError
 from gadfly.quant.native import Encoder
 from gadfly.weight import Deferred, Int8, Stored, Weight
 
@@ -43,4 +44,9 @@ class Encoding:
         if found is None:
             return None
         matrix = part if piece.tensor.expert is None else piece.tensor.expert
+        if 1 < len(found) <= matrix:
+            raise ModelFileError(
+                f"the importance matrix has {len(found)} experts for {piece.tensor.name!r}, the model more; measure it "
+                "with this model"
+            )
         return np.asarray(found[matrix if len(found) > 1 else 0], np.float32)

@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from gadfly.weights.disk import replacing
+
 __all__ = ["Journal", "Mark"]
 
 
@@ -32,16 +34,16 @@ class Journal:
         self.path = path
         self.marks: dict[tuple[int, int], Mark] = {}
         first, *lines = _lines(path) or [{}]
-        self.resumed = first.get("plan") == plan
-        if self.resumed:
+        if first.get("plan") == plan:
             for line in lines:
                 numbers = [n for key in ("file", "piece", "rows", "crc") if type(n := line.get(key)) is int and n >= 0]
                 if len(numbers) != 4:
                     break
                 mark = Mark(*numbers)
                 self.marks[mark.file, mark.piece] = mark
-        self._file = path.open("wb")  # what counts of the old lines is written again, without any that was cut short
-        self._append({"plan": plan}, *map(asdict, self.marks.values()))
+        with replacing(path) as file:  # what counts of the old lines, without any that was cut short
+            file.write(_text({"plan": plan}, *map(asdict, self.marks.values())))
+        self._file = path.open("ab")
 
     def note(self, *marks: Mark) -> None:
         """The bytes that the marks speak of are on disk."""
@@ -52,9 +54,13 @@ class Journal:
         self._file.close()
 
     def _append(self, *lines: dict[str, Any]) -> None:
-        self._file.write("".join(json.dumps(line) + "\n" for line in lines).encode())
+        self._file.write(_text(*lines))
         self._file.flush()
         os.fsync(self._file.fileno())
+
+
+def _text(*lines: dict[str, Any]) -> bytes:
+    return "".join(json.dumps(line) + "\n" for line in lines).encode()
 
 
 def _lines(path: Path) -> list[dict[str, Any]]:

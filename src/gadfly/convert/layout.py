@@ -1,21 +1,17 @@
 """Plans for the two kinds of files that are written: GGUF, and a Hugging Face folder of safetensors."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 import numpy as np
 
-from gadfly.arch import Page
-from gadfly.arch.keys import GGUF_KEYS
 from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, groups, piece_bytes
-from gadfly.spec import ModelSpec
 from gadfly.weights.export import OutTensor
 from gadfly.weights.gguf_metadata import Value
 from gadfly.weights.gguf_writer import gguf_layout
 from gadfly.weights.hf_model import SCALE
 from gadfly.weights.safetensors_writer import safetensors_layout, safetensors_parts
 
-__all__ = ["Choose", "folder_plans", "gguf_plan", "hyperparameters"]
+__all__ = ["Choose", "folder_plans", "gguf_plan"]
 
 Choose = Callable[[OutTensor], str]  # the format of a tensor
 
@@ -52,14 +48,3 @@ def folder_plans(tensors: Sequence[OutTensor], choose: Choose) -> tuple[list[Fil
         )
         files.append(FilePlan(file, layout.header, pieces, layout.size))
     return files, index
-
-
-def hyperparameters(page: Page, spec: ModelSpec) -> dict[str, Any]:
-    """Of a model, under the keys of GGUF."""
-    described = {
-        GGUF_KEYS[name]: value for name, value in page.describe(spec).items() if name in GGUF_KEYS and value is not None
-    }
-    mixer = spec.blocks[0].mixer
-    described["attention.value_length"] = mixer.head_dim
-    described["rope.dimension_count"] = mixer.rope.dim
-    return {f"{page.gguf_name}.{key}": value for key, value in described.items()}

@@ -47,8 +47,10 @@ class Mix:
     @classmethod
     def named(cls, name: str, pure: bool = False, experts: bool = False) -> "Mix":
         """Raises RequestError for a name that is not in MIXES."""
+        if name.lower() == LOSSLESS:
+            raise RequestError(f"a GGUF file cannot hold {LOSSLESS}; give a folder as the target, or choose q8_0")
         if name.lower() not in MIXES:
-            raise RequestError(f"there is no quantisation {name[:40]!r}; choose {', '.join(MIXES)} or {LOSSLESS}")
+            raise RequestError(f"there is no quantisation {name[:40]!r}; choose {', '.join(MIXES)}")
         return cls(MIXES[name.lower()], pure, experts)
 
     def choose(self, tensor: OutTensor) -> str:

@@ -68,6 +68,7 @@ def pull_as(
     ):
         listing = network.hub.listing(repository, revision, connection)
         target = library.place(called)
+        target.unlink(missing_ok=True)  # of a pull that died before it could say what this is
         source = target.parent / "source"
         source.mkdir(exist_ok=True)
         fetched = Fetched(source, listing, network.hub, connection, progress)

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from struct import unpack
 
-from gadfly.arch import Config, Page, grok1, page_for
+from gadfly.arch import grok1
 from gadfly.arch.grok1_release import Hyperparameters, read_hyperparameters, release_layout
 from gadfly.convert.fetched import Fetched
 from gadfly.convert.surroundings import KEPT_FILES
@@ -17,15 +17,14 @@ from gadfly.errors import DownloadError, UnsupportedError
 from gadfly.hub.progress import Progress
 from gadfly.names import NameTable
 from gadfly.weight import Deferred, Weight, Weights
-from gadfly.weights.assemble import assemble
+from gadfly.weights.disk import writing
 from gadfly.weights.export import OutTensor
 from gadfly.weights.grok_model import read
 from gadfly.weights.grok_release import Release
-from gadfly.weights.hf_model import FolderTensors, read_config
+from gadfly.weights.hf_model import FolderTensors, model_in
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import LONGEST_HEADER, Safetensors
 from gadfly.weights.safetensors_folder import SafetensorsFolder
-from gadfly.weights.tokenizer_files import find_tokenizer
 
 __all__ = ["Remote", "open_remote"]
 
@@ -111,22 +110,9 @@ def _folder(fetched: Fetched, progress: Progress) -> Remote:
     progress.note(f"reading the headers of {len(names)} files")
     for name in names:
         _hollow(fetched, name, skeleton / name)
-    values = read_config(fetched.folder / "config.json", fetched.folder)
-    config = Config(str(fetched.folder / "config.json"), values)
-    page: Page = page_for(config, str(values.get("architectures", [""])[0]))
-    spec = page.spec(config)
-    found = find_tokenizer(fetched.folder)
     tensors = DeferredTensors(SafetensorsFolder.open(skeleton), fetched)
-    model = ModelFile(
-        path=fetched.folder,
-        page=page,
-        spec=spec,
-        weights=assemble(tensors, page.hf, spec),
-        metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
-        tokenizer=found.tokenizer,
-        release=lambda: None,
-    )
-    return Remote(model, page.hf.names, tensors.places.__getitem__, fetched)
+    model = model_in(fetched.folder, tensors, lambda: None)
+    return Remote(model, model.page.hf.names, tensors.places.__getitem__, fetched)
 
 
 def _hollow(fetched: Fetched, name: str, path: Path) -> None:
@@ -134,7 +120,7 @@ def _hollow(fetched: Fetched, name: str, path: Path) -> None:
     (length,) = unpack("<Q", fetched.begin(name, 8))
     if size is None or not 0 < length <= min(LONGEST_HEADER, size - 8):
         raise DownloadError(f"{name} says that its header has {length} bytes; it is not a safetensors file")
-    with path.open("wb") as file:
+    with writing(path), path.open("wb") as file:
         file.write(fetched.begin(name, 8 + length))
         file.truncate(size)
 

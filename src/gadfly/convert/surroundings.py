@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from gadfly.arch.rope import describe_scaling
-from gadfly.convert.layout import hyperparameters
+from gadfly.arch.decoder import typical
+from gadfly.arch.describe import describe_gguf
+from gadfly.arch.rope import describe_scaling, scaling_keys
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
+from gadfly.weights.disk import optional_file
 from gadfly.weights.gguf_metadata import Metadata, Value
 from gadfly.weights.load import ModelFile
 
-__all__ = ["KEPT_FILES", "Entries", "folder_files", "gguf_metadata"]
+__all__ = ["FILE_TYPE", "KEPT_FILES", "Entries", "file_type", "folder_files", "gguf_metadata"]
 
 Entries = dict[str, Value | np.generic]
 
@@ -40,7 +42,8 @@ FILE_TYPES = {
     "IQ4_XS": 30,
     "BF16": 32,
 }
-OF_THE_FILE = ("general.file_type", "general.quantization_version", "general.alignment")  # not of the model
+FILE_TYPE = "general.file_type"
+OF_THE_FILE = (FILE_TYPE, "general.quantization_version", "general.alignment")  # not of the model
 KEPT_FILES = (
     "LICENSE",
     "LICENSE.txt",
@@ -58,41 +61,50 @@ KEPT_FILES = (
 LARGEST_KEPT = 2**28  # bytes
 
 
-def gguf_metadata(model: ModelFile, format_name: str | None) -> Entries:
-    """`format_name` is that of most weights, None if there is no such."""
-    stated: Entries = {"general.quantization_version": np.uint32(2)}
-    if format_name and format_name.upper() in FILE_TYPES:
-        stated["general.file_type"] = np.uint32(FILE_TYPES[format_name.upper()])
+def file_type(format_name: str) -> np.uint32:
+    """The value of FILE_TYPE for a file whose weights are mostly in this format."""
+    return np.uint32(FILE_TYPES[format_name])
+
+
+def gguf_metadata(model: ModelFile) -> Entries:
+    """All keys of a GGUF file; FILE_TYPE is open until the formats of its tensors are chosen."""
+    stated: Entries = {"general.quantization_version": np.uint32(2), FILE_TYPE: np.uint32(0)}
     if isinstance(model.metadata, Metadata):
-        return {**{key: model.metadata[key] for key in model.metadata if key not in OF_THE_FILE}, **stated}
+        # A rope is stretched by keys or by a tensor; by both, llama.cpp would do it twice.
+        keys, tensors = scaling_keys(typical(model.spec).rope), model.page.tensors(model.spec)
+        dropped = f"{model.page.gguf_name}.rope.scaling." if "spec.rope_scaling" in tensors else None
+        kept = [key for key in model.metadata if key not in OF_THE_FILE and not (dropped and key.startswith(dropped))]
+        stretched = {f"{model.page.gguf_name}.{key}": value for key, value in keys.items()}
+        return {**{key: model.metadata[key] for key in kept}, **stretched, **stated}
     described: Entries = {"general.architecture": model.page.gguf_name, "general.type": "model"}
     described["tokenizer.ggml.model"] = "none"  # unless there is one: llama.cpp wants to be told
     described["general.name"] = model.path.resolve().name
     if isinstance(licence := model.metadata.get("general.license"), str):
         described["general.license"] = licence
-    return {**described, **stated, **hyperparameters(model.page, model.spec), **tokenizer(model)}
+    return {**described, **stated, **describe_gguf(model.page, model.spec), **tokenizer(model)}
 
 
 def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     """By name. `dtype` is what config.json calls that of most weights."""
     tied = model.weights["output"] is model.weights["embedding"]
-    said: Mapping[str, Any] = model.metadata.get("config", {})
+    config = model.metadata.get("config", {})
+    said: Mapping[str, Any] = config if config.get("architectures") == [model.page.hf_name] else {}
     described = {
         "architectures": [model.page.hf_name],
         "model_type": model.page.model_type,
         **model.page.describe(model.spec),
-        **({} if said else describe_scaling(model.spec.blocks[0].mixer.rope)),
-        "tie_word_embeddings": tied,
+        **({} if said else describe_scaling(typical(model.spec).rope)),
     }
-    config = {**described, **said, "torch_dtype": dtype}
+    config = {**described, **said, "tie_word_embeddings": tied, "torch_dtype": dtype}
     config.pop("dtype", None)
     files = {"config.json": (json.dumps(config, indent=2) + "\n").encode()}
     return {**files, **(_kept(model.path) if model.path.is_dir() else tokenizer_files(model))}
 
 
 def _kept(folder: Path) -> dict[str, bytes]:
-    paths = [folder / name for name in KEPT_FILES]
-    return {path.name: path.read_bytes() for path in paths if path.is_file() and path.stat().st_size <= LARGEST_KEPT}
+    """Raises ModelFileError for links that lead out of the folder: what is theirs is not to be published."""
+    paths = [path for name in KEPT_FILES if (path := optional_file(folder, name))]
+    return {path.name: path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_KEPT}
 
 
 def tokenizer(model: ModelFile) -> Entries:

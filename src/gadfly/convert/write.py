@@ -10,6 +10,7 @@ import os
 import zlib
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -41,8 +42,8 @@ def write(
 ) -> None:
     """Write all files of a plan into `folder`; `finished` is told of pieces once all their bytes are on disk.
 
-    Raises CapacityError if the disk is full, and what `encode` raises; then or if the process dies, the next call with
-    the same plan and journal goes on from the last checkpoint.
+    Raises CapacityError if the disk is full, and what `encode` raises; the next call with the same plan and journal
+    goes on there, or from the last checkpoint if the process died.
     """
     with writing(folder), ThreadPoolExecutor(1) as writer:
         output = _Output(folder, files, journal, progress, writer, finished)
@@ -51,12 +52,19 @@ def write(
                 for p, piece in enumerate(file.pieces):
                     output.write(f, p, piece, encode)
             output.checkpoint()
+        except BaseException:
+            with suppress(OSError):  # whoever stopped this may want to go on later
+                output.sync()
+            raise
         finally:
             output.close()
 
 
 def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: Progress) -> dict[str, str]:
-    """Read everything back: the sha256 of every file. Raises ModelFileError if it is not what was written."""
+    """Read everything back: the sha256 of every file.
+
+    Raises ModelFileError if it is not what was written; then the next attempt writes that tensor once more.
+    """
     progress.note("reading it back")
     done, total = 0, sum(piece.size for file in files for piece in file.pieces)
     digests = {}
@@ -76,6 +84,7 @@ def verify(folder: Path, files: Sequence[FilePlan], journal: Journal, progress: 
                     done += len(block)
                     progress.advance(done, total)
                 if crc != journal.marks[f, p].crc:
+                    journal.note(Mark(f, p, 0, 0))
                     raise ModelFileError(
                         f"{path}: the tensor {piece.tensor.name!r} does not read back as it was written; is the disk "
                         "sound? Convert again"
@@ -102,7 +111,7 @@ class _Output:
         self.journal = journal
         self.progress = progress
         self.writer = writer
-        self.pending: Future[None] | None = None
+        self.pending: tuple[Future[None], Mark] | None = None
         self.marks: dict[tuple[int, int], Mark] = {}
         self.dirty = 0  # bytes written since the last checkpoint
         self.total = sum(piece.size for file in files for piece in file.pieces)
@@ -122,9 +131,9 @@ class _Output:
             data = np.ascontiguousarray(encode(piece, part, rows))
             crc = zlib.crc32(data.data, crc)
             self._wait()
-            self.pending = self.writer.submit(self._put, f, piece.offset + row * piece.row_bytes, data)
+            put = self.writer.submit(self._put, f, piece.offset + row * piece.row_bytes, data)
             row += len(data)
-            self.marks[f, p] = Mark(f, p, row, crc)
+            self.pending = put, Mark(f, p, row, crc)
             self.dirty += data.nbytes
             self._advance(data.nbytes)
             if self.dirty >= CHECKPOINT:
@@ -132,19 +141,20 @@ class _Output:
         self.whole.append(piece)
 
     def checkpoint(self) -> None:
+        self.sync()
+        self.finished(self.whole)
+        self.whole.clear()
+
+    def sync(self) -> None:
         self._wait()
         for opened in self.opened:
             os.fdatasync(opened)
             os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
         self.journal.note(*self.marks.values())
-        self.finished(self.whole)
         self.marks.clear()
-        self.whole.clear()
         self.dirty = 0
 
     def close(self) -> None:
-        if self.pending is not None:
-            self.pending.exception()  # whoever gets here has another to raise, or has waited already
         for opened in self.opened:
             os.close(opened)
 
@@ -156,8 +166,9 @@ class _Output:
 
     def _wait(self) -> None:
         if self.pending is not None:
-            pending, self.pending = self.pending, None
-            pending.result()
+            (put, mark), self.pending = self.pending, None
+            put.result()
+            self.marks[mark.file, mark.piece] = mark
 
     def _advance(self, size: int) -> None:
         self.done += size

@@ -33,6 +33,7 @@ def published(model: Model) -> Version:
 
 def nearest(models: Iterable[Model], fits: Callable[[Version], Comfort]) -> Model | None:
     """The largest free model that runs, chats and fits comfortably as it is published."""
-    chatting = [model for model in models if model.status == "runs" and model.free and model.template == "chat"]
+    pulled = [model for model in models if model.status == "runs" and model.files]  # and not converted on the way
+    chatting = [model for model in pulled if model.free and model.template == "chat"]
     fitting = [model for model in chatting if fits(published(model)) == "comfortable"]
     return max(fitting, key=lambda model: model.parameters, default=None)

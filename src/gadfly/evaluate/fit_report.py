@@ -123,7 +123,7 @@ def verdict(told: Report) -> str:
     if told.chosen is None:
         row = told.four_bits
         return (
-            f"{name} will not run here: it needs {size_text(row.needs.total)} of memory as {row.version.name}, and "
+            f"{name} does not fit here: it needs {size_text(row.needs.total)} of memory as {row.version.name}, and "
             f"this machine has {has}{_taken(told.machine.memory)}."
         )
     row = told.chosen

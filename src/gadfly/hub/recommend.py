@@ -20,7 +20,7 @@ def comfortable(memory: int) -> int:
 
 
 def recommend(memory: int, language: str, catalogue: Catalogue) -> Model:
-    """The largest model that runs, is free, chats in `language` (BCP 47) and fits `memory` bytes comfortably.
+    """The largest file that runs, is free, chats in `language` (BCP 47) and fits `memory` bytes comfortably.
 
     Where no model fits or speaks the language: the default.
     """
@@ -57,7 +57,7 @@ def _tag(language: str) -> str:
 
 
 def _free_speakers(language: str, catalogue: Catalogue) -> list[Model]:
-    models = [model for model in catalogue.values() if model.status == "runs" and model.free]
+    models = [model for model in catalogue.values() if model.status == "runs" and model.free and model.files]
     return [model for model in models if model.template == "chat" and _tag(language) in model.languages]
 
 

@@ -24,9 +24,9 @@ from gadfly.batch import Batch
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
 
-__all__ = ["Buffer", "Native", "Recording", "kernel_names"]
+__all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
 NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
@@ -51,36 +51,33 @@ class Native:
         if isinstance(weight, Deferred):
             return self.place(weight.load())
         if isinstance(weight, Reordered | Joined):
-            return self._pack(weight)
+            return self.pack(weight)
         if isinstance(weight, Stack) or len(weight.shape) == 3:
-            return [self._pack(part) for part in weight.unstack()]
+            return [self.pack(part) for part in weight.unstack()]
         if len(weight.shape) == 1:
             assert isinstance(weight, Plain)
             return np.array(weight.array, np.float32)
-        return self._pack(weight)
+        return self.pack(weight)
 
-    def _pack(self, weight: Matrix) -> PackedMatrix:
+    def pack(self, weight: Matrix) -> PackedMatrix:
+        """In `layout_of` the weight."""
         match weight:
             case Reordered() | Joined() | Deferred():
-                return self._pack(weight.rows(slice(None)))
+                return self.pack(weight.rows(slice(None)))
             case Plain(array):
                 return pack_floats(array)
             case Int8():
-                return self._pack_int8(weight)
+                return pack_int8(weight)
             case Quantised(name, shape, blocks):
                 self._lossless &= name in FLOATS
                 return pack(name, shape, blocks)
 
-    def _pack_int8(self, weight: Int8) -> PackedMatrix:
-        """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
-        columns, rows = weight.codes.shape
-        if columns // len(weight.scales) % TILE:
-            return pack_floats(weight.decode())
-        matrix = PackedMatrix("I8", rows, columns)
-        matrix.fill_transposed(
-            np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
-        )
-        return matrix
+    def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
+        """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
+        if isinstance(stored := stored_kind(weight), Quantised):
+            self._lossless &= stored.format in FLOATS
+        rows, columns = weight.shape
+        return PackedMatrix.over(layout_of(weight), rows, columns, packed)
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -124,6 +121,30 @@ class Replay:
         return [list(deal.used) for deal in self.deals]
 
 
+def stored_kind(weight: Matrix) -> Stored:
+    """A weight of the kind that its rows are of."""
+    match weight:
+        case Reordered(inner):
+            return stored_kind(inner)
+        case Joined(parts):
+            return parts[0]
+        case Deferred():
+            return stored_kind(weight.rows(slice(None)))
+        case _:
+            return weight
+
+
+def layout_of(weight: Matrix) -> str:
+    """The layout that a matrix is packed in."""
+    match stored_kind(weight):
+        case Plain():
+            return "F32"
+        case Int8(codes, scales):
+            return "F32" if codes.shape[0] // len(scales) % TILE else "I8"
+        case Quantised(name):
+            return name
+
+
 def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
     rows, columns = shape
     matrix = PackedMatrix(layout, rows, columns)
@@ -133,6 +154,18 @@ def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> Pack
 
 def pack_floats(array: Floats) -> PackedMatrix:
     return pack("F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
+
+
+def pack_int8(weight: Int8) -> PackedMatrix:
+    """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
+    columns, rows = weight.codes.shape
+    if layout_of(weight) == "F32":
+        return pack_floats(weight.decode())
+    matrix = PackedMatrix("I8", rows, columns)
+    matrix.fill_transposed(
+        np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
+    )
+    return matrix
 
 
 @dataclass(frozen=True, eq=False)

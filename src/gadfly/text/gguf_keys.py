@@ -14,7 +14,7 @@ from tokenizers import models
 
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.text.byte_pair import sound_merges
-from gadfly.text.piece_model import PieceModel
+from gadfly.text.piece_model import SPACE, PieceModel, user_defined_with
 from gadfly.text.pre_tokenizers import GPT_2, PRE_TOKENIZERS
 from gadfly.text.sentence_piece import SentencePiece
 from gadfly.text.tok_json import TokJson
@@ -80,6 +80,7 @@ def _pieces(model: PieceModel) -> dict[str, Value]:
         "model": "llama",
         "pre": "default",
         **_common(model.vocabulary, model.pad),
+        "tokens": user_defined_with(SPACE, " ", model.vocabulary),
         "scores": np.array(model.scores, np.float32),
         "unknown_token_id": model.unknown,
         "add_space_prefix": model.space_prefix,

@@ -7,7 +7,7 @@ Source: sentencepiece_model.proto for the numbers of the fields.
 
 import struct
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Self
 
 from gadfly.errors import ModelFileError, UnsupportedError
@@ -16,7 +16,9 @@ from gadfly.text.protobuf import bytes_field, fields, float_field, integer_field
 from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.vocabulary import BYTE, CONTROL, NORMAL, UNKNOWN, UNUSED, USER_DEFINED, Vocabulary
 
-__all__ = ["PieceModel"]
+__all__ = ["SPACE", "PieceModel", "user_defined_with"]
+
+SPACE = "\u2581"
 
 BYTE_PAIR = 2  # a type of model
 UNLIKELY = -1000.0  # the score of tokens that no text leads to
@@ -51,8 +53,9 @@ class PieceModel:
         if kinds.count(UNKNOWN) != 1:
             raise ModelFileError(f"the vocabulary has {kinds.count(UNKNOWN)} unknown tokens; SentencePiece needs one")
         prefix = keys.flag("add_space_prefix")
+        tokens = user_defined_with(" ", SPACE, vocabulary)
         return cls(
-            vocabulary.with_kinds(kinds),
+            replace(vocabulary, tokens=tokens, kinds=kinds),
             scores.tolist(),
             kinds.index(UNKNOWN),
             keys.token_id("padding_token_id", size),
@@ -133,6 +136,18 @@ class PieceModel:
         normalizer = bytes_field(1, b"identity") + integer_field(_SPACE_PREFIX, self.space_prefix)
         normalizer += integer_field(_ONE_SPACE, 0)
         return b"".join(pieces) + bytes_field(_TRAINER, b"".join(trainer)) + bytes_field(_NORMALIZER, normalizer)
+
+
+def user_defined_with(old: str, new: str, vocabulary: Vocabulary) -> list[str]:
+    """The tokens, user-defined ones written with another space: GGUF files have the plain one in them, and only there.
+
+    Where that would make two tokens alike, the first stays as it is.
+    """
+    taken = set(vocabulary.tokens)
+    return [
+        other if kind == USER_DEFINED and (other := token.replace(old, new)) not in taken else token
+        for token, kind in zip(vocabulary.tokens, vocabulary.kinds, strict=True)
+    ]
 
 
 def _piece(value: int | bytes, number: int) -> tuple[str, float, int]:

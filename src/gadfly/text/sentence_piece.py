@@ -10,13 +10,11 @@ from typing import Self
 from sentencepiece import SentencePieceProcessor
 
 from gadfly.errors import ModelFileError, UnsupportedError
-from gadfly.text.piece_model import PieceModel
+from gadfly.text.piece_model import SPACE, PieceModel
 from gadfly.text.tokenizer_keys import TokenizerKeys
 from gadfly.text.vocabulary import Vocabulary
 
-__all__ = ["SPACE", "SentencePiece"]
-
-SPACE = "\u2581"
+__all__ = ["SentencePiece"]
 
 
 class SentencePiece:

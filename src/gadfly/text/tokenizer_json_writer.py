@@ -9,9 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from gadfly.text.piece_model import PieceModel
+from gadfly.text.piece_model import SPACE, PieceModel
 from gadfly.text.pre_tokenizers import PreTokenizer
-from gadfly.text.sentence_piece import SPACE
 from gadfly.text.vocabulary import CONTROL, NORMAL, UNUSED, USER_DEFINED, Vocabulary
 
 __all__ = ["added_tokens", "byte_pair_json", "pieces_json"]

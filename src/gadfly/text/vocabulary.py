@@ -6,7 +6,7 @@ The numbers of the kinds are SentencePiece's and GGUF's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Self
 
 from gadfly.errors import ModelFileError
@@ -80,9 +80,6 @@ class Vocabulary:
             [keys.token_id("eot_token_id", size), keys.token_id("eom_token_id", size)],
             keys.flag("add_bos_token"),
         )
-
-    def with_kinds(self, kinds: Sequence[int]) -> Self:
-        return replace(self, kinds=kinds)
 
     def of_kind(self, *kinds: int) -> dict[str, int]:
         """Ids of the tokens of these kinds, by text."""

@@ -34,13 +34,8 @@ def assemble(tensors: Tensors, dialect: Dialect, spec: ModelSpec) -> Weights[Wei
 
     Raises ModelFileError for any other gap, a surplus or a wrong shape, UnsupportedError for names unknown here.
     """
-    reader = _Reader(tensors, dialect)
     shapes = dict(spec.shapes())
-    for name, entry in reader.entries.items():
-        if not entry.paths[0].startswith("spec.") and not set(entry.paths) <= shapes.keys():
-            raise ModelFileError(
-                f"{tensors.source}: the tensor {name!r} belongs to no layer of a model of {len(spec.blocks)}"
-            )
+    reader = _Reader(tensors, dialect, shapes, len(spec.blocks))
     weights: dict[str, Weight] = {}
     for path, shape in shapes.items():
         if path == "output" and not reader.has(path):
@@ -59,7 +54,7 @@ def arranged(path: str, weight: Weight, spec: ModelSpec, dialect: Dialect) -> We
 
 
 class _Reader:
-    def __init__(self, tensors: Tensors, dialect: Dialect) -> None:
+    def __init__(self, tensors: Tensors, dialect: Dialect, shapes: dict[str, tuple[int, ...]], layers: int) -> None:
         self.tensors = tensors
         self.dialect = dialect
         self.present = set(tensors.names())
@@ -67,6 +62,10 @@ class _Reader:
         for name in tensors.names():
             entry = dialect.names.find(name)
             if entry is not None:
+                if not entry.paths[0].startswith("spec.") and not set(entry.paths) <= shapes.keys():
+                    raise ModelFileError(
+                        f"{tensors.source}: the tensor {name[:60]!r} belongs to no layer of a model of {layers}"
+                    )
                 self.entries[name] = entry
             elif dialect.ignored.find(name) is None:
                 raise UnsupportedError(
@@ -90,8 +89,8 @@ class _Reader:
             return self.take(name, shape)
         rows = [shapes[part][0] for part in entry.paths]
         first = sum(rows[: entry.paths.index(path)])
-        fused = self.take(name, (sum(rows), *shape[1:]))
-        return fused.rows(slice(first, first + shape[0]))
+        fused, own = self.take(name, (sum(rows), *shape[1:])), slice(first, first + shape[0])
+        return Deferred(shape, lambda: fused.rows(own)) if isinstance(fused, Deferred) else fused.rows(own)
 
     def take(self, name: str, shape: tuple[int, ...]) -> Matrix:
         """A tensor of this shape; vectors as float32."""

@@ -14,7 +14,7 @@ from gadfly.weights.model_file import ModelFile
 
 __all__ = ["open_gguf"]
 
-NO_TOKENIZER = ("none", "no_vocab")  # how llama.cpp calls it
+NO_TOKENIZER = ("none", "no_vocab")  # what llama.cpp writes if there is none
 
 
 def open_gguf(path: Path) -> ModelFile:
@@ -33,6 +33,7 @@ def open_gguf(path: Path) -> ModelFile:
         metadata=gguf.metadata,
         tokenizer=gguf.paths[0] if gguf.metadata.get("tokenizer.ggml.model", "none") not in NO_TOKENIZER else None,
         release=gguf.release,
+        files=gguf.paths,
     )
 
 

@@ -23,6 +23,7 @@ def open_grok1(folder: Path) -> ModelFile:
         metadata={"general.license": "apache-2.0"},
         tokenizer=release.tokenizer_path,
         release=release.release_pages,
+        files=tuple(folder / "ckpt-0" / tensor.file_name for tensor in release.layout.values()),
     )
 
 

@@ -9,22 +9,21 @@ for in / groups neighbouring columns. That is how `gadfly convert --as int8` kee
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from gadfly.arch import Config, page_for
+from gadfly.arch import Config, Page, page_for
 from gadfly.errors import ModelFileError
-from gadfly.weight import Int8, Joined, Plain, Quantised, Stored
-from gadfly.weights.assemble import assemble
+from gadfly.weight import Int8, Joined, Plain, Quantised, Stored, Weights
+from gadfly.weights.assemble import Tensors, assemble
 from gadfly.weights.disk import inside, map_file
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_folder import SafetensorsFolder
 from gadfly.weights.tokenizer_files import find_tokenizer
 
-__all__ = ["SCALE", "FolderTensors", "open_folder", "read_config"]
+__all__ = ["SCALE", "FolderTensors", "model_in", "named_page", "open_folder", "read_config"]
 
 LARGEST_CONFIG = 2**24  # bytes
 SCALE = "_scale"  # behind the name of an int8 matrix
@@ -32,24 +31,37 @@ SCALE = "_scale"  # behind the name of an int8 matrix
 
 def open_folder(folder: Path) -> ModelFile:
     """Open a folder with a config.json. Raises ModelFileError or UnsupportedError, naming what is wrong."""
+    files = SafetensorsFolder.open(folder)
+    return replace(model_in(folder, FolderTensors(files), files.release), files=files.paths)
+
+
+def model_in(folder: Path, tensors: Tensors, release: Callable[[], None]) -> ModelFile:
+    """What `folder` says of a model whose tensors may lie elsewhere. Raises as `open_folder`."""
     values = read_config(folder / "config.json", folder)
     config = Config(str(folder / "config.json"), values)
-    names = values.get("architectures")
-    if not isinstance(names, list) or not names or not isinstance(names[0], str):
-        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
-    page = page_for(config, names[0])
+    page = named_page(config)
     spec = page.spec(config)
-    tensors = FolderTensors(SafetensorsFolder.open(folder))
     found = find_tokenizer(folder)
+    weights = assemble(tensors, page.hf, spec)
+    if config.flag("tie_word_embeddings", False):  # then the files may hold the same table twice
+        weights = Weights({**{path: weights[path] for path in weights}, "output": weights["embedding"]})
     return ModelFile(
         path=folder,
         page=page,
         spec=spec,
-        weights=assemble(tensors, page.hf, spec),
+        weights=weights,
         metadata={"config": values} | ({} if found.template is None else {"tokenizer.chat_template": found.template}),
         tokenizer=found.tokenizer,
-        release=tensors.files.release,
+        release=release,
     )
+
+
+def named_page(config: Config) -> Page:
+    """The page that a config.json names."""
+    names = config.get("architectures")
+    if not isinstance(names, list) or not names or not isinstance(names[0], str):
+        raise config.error("architectures", "a list of one name, such as LlamaForCausalLM")
+    return page_for(config, names[0])
 
 
 def read_config(path: Path, folder: Path) -> Mapping[str, Any]:
@@ -84,17 +96,27 @@ class FolderTensors:
     def weight(self, name: str) -> Stored | Joined:
         if name in self.files.pieces:
             parts = [part for part in self.files.weights(name) if isinstance(part, Plain | Quantised)]
+            if len(parts) > 1 and len(parts[0].shape) != 2:
+                raise ModelFileError(
+                    f"{self.source}: {name[:60]!r} comes in {len(parts)} pieces of shape {parts[0].shape}; expected "
+                    "pieces of a matrix"
+                )
             return parts[0] if len(parts) == 1 else Joined(tuple(parts), axis=0)
         if name + SCALE in self.scales:
             return self._int8(name)
         return self.files.weight(name)
 
     def _int8(self, name: str) -> Int8:
-        codes, scales = self.files.array(name), self.files.array(name + SCALE)
-        sound = codes.ndim == scales.ndim == 2 and codes.shape[0] == scales.shape[0] and scales.dtype == np.uint16
-        if not sound or scales.shape[1] == 0 or codes.shape[1] % scales.shape[1]:
+        codes, scales = self.files.tensors[name], self.files.tensors[name + SCALE]
+        if (
+            len(codes.shape) != 2
+            or scales.dtype != "BF16"
+            or scales.shape != (codes.shape[0], groups := scales.size // 2 // max(codes.shape[0], 1))
+            or not groups
+            or codes.shape[1] % groups
+        ):
             raise ModelFileError(
-                f"{self.source}: {name + SCALE!r} has shape {scales.shape}; expected bfloat16 ({codes.shape[0]}, "
-                f"groups), groups dividing {codes.shape[-1]}"
+                f"{self.source}: {name[:60]!r} is I8 {codes.shape} with scales {scales.dtype} {scales.shape}; expected "
+                "I8 (out, in) with BF16 (out, groups), groups dividing in"
             )
-        return Int8(codes.T, scales.T)
+        return Int8(self.files.array(name).T, self.files.array(name + SCALE).T)

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from gadfly.errors import UnsupportedError
+from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.weights.gguf_model import open_gguf
 from gadfly.weights.grok_model import open_grok1
 from gadfly.weights.hf_model import open_folder
@@ -14,12 +14,15 @@ __all__ = ["ModelFile", "open_model"]
 def open_model(path: Path | str) -> ModelFile:
     """Raises ModelFileError or UnsupportedError, naming the file and what is wrong with it."""
     path = Path(path)
-    if not path.is_dir():
-        return open_gguf(path)
-    if (path / "ckpt-0").exists():
-        return open_grok1(path)
-    if (path / "config.json").exists():
-        return open_folder(path)
+    try:
+        if not path.is_dir():
+            return open_gguf(path)
+        if (path / "ckpt-0").exists():
+            return open_grok1(path)
+        if (path / "config.json").exists():
+            return open_folder(path)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
     raise UnsupportedError(
         f"{path} is a folder without config.json and ckpt-0; Gadfly opens .gguf files, Hugging Face folders with "
         "safetensors, and the Grok-1 release"

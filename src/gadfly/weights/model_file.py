@@ -17,7 +17,7 @@ class ModelFile:
     """`weights` are views of the mapped files, laid out the way the runtime wants them.
 
     `metadata` is what the format says beside the spec (a chat template, a licence), `tokenizer` the file that holds
-    one, `release` gives the pages read so far back to the system.
+    one, `release` gives the pages read so far back to the system, `files` are those that weights are views of.
     """
 
     path: Path
@@ -27,3 +27,4 @@ class ModelFile:
     metadata: Mapping[str, Any]
     tokenizer: Path | None
     release: Callable[[], None]
+    files: tuple[Path, ...] = ()

@@ -202,6 +202,8 @@ def _read_tensor(scan: JsonScan, name: str, data: int) -> StoredTensor:
     bits = math.prod(shape) * BITS[dtype]
     if bits != 8 * (end - begin):
         raise scan.error(f"{field} lies at {begin} to {end}, but {dtype} of shape {shape} takes {-(-bits // 8)} bytes")
+    if math.prod(length or 1 for length in shape) >= 2**62:  # an empty tensor that numpy cannot have
+        raise scan.error(f"{field} has the shape {shape}; expected fewer elements than that")
     return StoredTensor(name, dtype, shape, data + begin, end - begin)
 
 

@@ -78,15 +78,15 @@ def test_grok_1_says_honestly_what_would_happen():
     result = fit("grok-1")
     assert result.exit_code == 1
     text = " ".join(result.stdout.split())
-    assert text.startswith("grok-1 will not run here: it needs ")
-    assert "and this machine has 25 GB" in text and "Gadfly does not do this yet" in text
+    assert text.startswith("grok-1 does not fit here: it needs ")
+    assert "and this machine has 25 GB" in text and "Gadfly does not read like that yet: it maps experts" in text
     assert "of its experts have room in memory" in text
     assert "The largest in the catalogue that fits comfortably is eurollm-9b: gadfly pull eurollm-9b" in text
 
 
-def test_a_model_that_is_planned_does_not_run_yet():
-    result = fit("gemma-3-4b", "--no-probe")
-    assert result.exit_code == 1 and "cannot run it yet" in " ".join(result.stdout.split())
+def test_a_model_that_is_planned_and_too_large_does_not_run():
+    result = fit("grok-2", "--no-probe")
+    assert result.exit_code == 1 and "grok-2 does not fit here: it needs" in " ".join(result.stdout.split())
 
 
 def test_what_programs_read():

@@ -1,5 +1,6 @@
 """Repositories of original weights, converted on the way: every file fetched once, checked, used and discarded."""
 
+import json
 import signal
 import subprocess
 import sys
@@ -12,7 +13,8 @@ import pytest
 import gadfly
 from gadfly.convert.convert import Wanted, convert
 from gadfly.convert.pull_as import pull_as
-from gadfly.errors import CapacityError, DownloadError, GadflyError, RequestError, UnsupportedError
+from gadfly.convert.remote import Remote
+from gadfly.errors import CapacityError, DownloadError, GadflyError, ModelFileError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
 from gadfly.hub.progress import Silent
 from gadfly.hub.pull import Network, pull
@@ -81,6 +83,38 @@ def test_the_disk_never_holds_much_of_the_source(
     assert 200_000 < largest < 900_000, "of 2.3 MB"
 
 
+def test_a_size_fetches_nothing_twice_and_keeps_nothing_longer(
+    hub: HubServer, library: Library, network: Network, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Errors of formats are not measured on weights that are not here."""
+    served = published(hub, GROK)
+    planned = []
+    original = Remote.need
+
+    def watching(self: Remote, tensors) -> None:
+        planned.append([asked.path for asked in hub.requests if "tensor" in asked.path])
+        original(self, tensors)
+
+    monkeypatch.setattr(Remote, "need", watching)
+    entry = bring(library, network, Wanted(size=2_300_000)).entry
+    assert 2_100_000 < entry.path.stat().st_size <= 2_300_000
+    assert planned == [[]], "fetched before the plan was made"
+    for name in (name for name in served if "tensor0" in name):
+        assert len(hub.ranges(f"/owner/model/resolve/{COMMIT}/{name}")) == 1
+
+
+@pytest.mark.parametrize("said", [7, None, [], "", "LlamaForCausalLM", [7], [["LlamaForCausalLM"]], {"0": "x"}])
+def test_a_config_that_lies_is_refused(
+    hub: HubServer, library: Library, network: Network, write_model: Callable[..., Path], said: object
+) -> None:
+    folder = write_model()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "architectures": said}))
+    published(hub, folder)
+    with pytest.raises(ModelFileError, match="a list of one name"):
+        bring(library, network, Wanted("q8_0"))
+
+
 def test_what_arrives_damaged_is_not_used(
     hub: HubServer, library: Library, network: Network, write_model: Callable[..., Path]
 ) -> None:
@@ -111,6 +145,16 @@ def test_names_that_a_server_chose_never_leave_the_folder(
     hub.add_repository("owner/model", {**files, name: b"x" * 100})
     bring(library, network, Wanted("q8_0"))
     assert not list(library.folder.parent.parent.rglob("*evil*"))
+
+
+def test_a_file_of_unknown_origin_in_the_library_is_replaced(
+    hub: HubServer, library: Library, network: Network, write_model: Callable[..., Path]
+) -> None:
+    published(hub, write_model())
+    left = library.place("model")
+    left.parent.mkdir(parents=True)
+    left.write_bytes(b"left")
+    assert bring(library, network, Wanted("q8_0")).entry.path.read_bytes()[:4] == b"GGUF"
 
 
 def test_what_cannot_be_pulled_so_says_why(hub: HubServer, library: Library, network: Network) -> None:
@@ -144,6 +188,7 @@ from pathlib import Path
 import gadfly.convert.write as write
 from gadfly.convert.convert import Wanted
 from gadfly.convert.pull_as import pull_as
+from gadfly.convert.remote import Remote
 from gadfly.hub.hugging_face import HuggingFace
 from gadfly.hub.library import Library
 from gadfly.hub.progress import Silent

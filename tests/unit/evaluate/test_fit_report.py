@@ -53,7 +53,7 @@ def test_grok_1_on_a_laptop_and_why_not():
     answer = told("grok-1", LAPTOP)
     assert answer.chosen is None and not answer.runs and answer.streamed is None  # not even what every token meets
     assert verdict(answer) == (
-        "grok-1 will not run here: it needs 180 GB of memory as Q4_0, and this machine has 8 GB."
+        "grok-1 does not fit here: it needs 180 GB of memory as Q4_0, and this machine has 8 GB."
     )
 
 

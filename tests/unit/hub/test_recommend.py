@@ -42,9 +42,9 @@ def test_only_what_runs_and_is_free_is_ever_offered(memory, language):
     assert model.name == DEFAULT or (language.lower()[:2] in model.languages and model.memory < memory)
 
 
-def test_planned_restricted_and_base_models_are_not_offered():
+def test_planned_restricted_base_and_unconverted_models_are_not_offered():
     best = CATALOGUE["eurollm-9b"]
-    for change in ({"status": "planned"}, {"free": False}, {"template": "base"}):
+    for change in ({"status": "planned"}, {"free": False}, {"template": "base"}, {"files": ()}):
         catalogue = Catalogue({**CATALOGUE, best.name: replace(best, **change)})
         assert recommend(2**50, "de", catalogue).name == "eurollm-1.7b"
 

@@ -276,3 +276,26 @@ def test_grok_1_encodes_alike(grok_1_tokenizer: Tokenizer, grok_1_through: Token
     ids = grok_1_tokenizer.encode(text)
     assert grok_1_through.encode(text) == ids
     assert grok_1_through.decode(ids) == grok_1_tokenizer.decode(ids)
+
+
+def test_spaces_of_user_defined_pieces_are_plain_in_gguf_and_only_there(tmp_path: Path) -> None:
+    """As llama.cpp writes and reads them: such a piece is looked for before spaces are replaced."""
+    plain = {"model_type": "bpe", "normalization_rule_name": "identity", "remove_extra_whitespaces": False}
+    model, path = io.BytesIO(), tmp_path / "tokenizer.model"
+    sentencepiece.SentencePieceTrainer.train(
+        sentence_iterator=iter(PROSE),
+        model_writer=model,
+        vocab_size=440,
+        byte_fallback=True,
+        user_defined_symbols=["\u2581\u2581", "\n\n"],
+        minloglevel=2,
+        **plain,
+    )
+    path.write_bytes(model.getvalue())
+    keys = gguf_keys(path)
+    tokens = keys["tokenizer.ggml.tokens"]
+    assert "  " in tokens and "\u2581\u2581" not in tokens and "\u2581" in "".join(tokens)
+    ours, theirs = through_gguf(path, tmp_path), Tokenizer.from_file(path)
+    for text in ("a  b", "   ", "a\n\n  b", " a", "\u2581\u2581"):
+        assert ours.encode(text) == theirs.encode(text)
+    assert len(theirs.encode("a  b")) < len(theirs.encode("a b")) + 2
