@@ -60,7 +60,7 @@ size_t file_row_bytes(Layout layout, size_t columns) {
 void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
 
 size_t packed_bytes(Layout layout, size_t rows, size_t columns) {
-    return product({(rows - 1) / kStrip + 1, strip_bytes(layout, columns)});
+    return product({(rows - 1) / kStrip + 1, bytes_of_strip(layout, columns)});
 }
 
 PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
@@ -77,7 +77,7 @@ PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns, std::shar
     : layout_(layout),
       rows_(rows),
       columns_(columns),
-      strip_bytes_(strip_bytes(layout, columns)),
+      strip_bytes_(bytes_of_strip(layout, columns)),
       owner_(std::move(owner)),
       packed_(packed) {}
 
