@@ -39,7 +39,7 @@ void put_row(Layout layout, std::byte* strip, size_t lane, const uint8_t* row, s
 
 size_t element_bytes(Layout layout) { return layout == Layout::kF32 ? 4 : 2; }
 
-size_t strip_bytes(Layout layout, size_t columns) {
+size_t bytes_of_strip(Layout layout, size_t columns) {
     if (is_float(layout)) return product({columns, kStrip, element_bytes(layout)});
     return with_tile(layout,
                      [=]<class Tile, class FileBlock>() { return product({columns / Tile::kColumns, sizeof(Tile)}); });
@@ -60,11 +60,11 @@ size_t file_row_bytes(Layout layout, size_t columns) {
 void PackedMatrix::Free::operator()(std::byte* p) const { std::free(p); }
 
 size_t packed_bytes(Layout layout, size_t rows, size_t columns) {
-    return product({(rows - 1) / kStrip + 1, strip_bytes(layout, columns)});
+    return product({(rows - 1) / kStrip + 1, bytes_of_strip(layout, columns)});
 }
 
 PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns)
-    : layout_(layout), rows_(rows), columns_(columns), strip_bytes_(strip_bytes(layout, columns)) {
+    : layout_(layout), rows_(rows), columns_(columns), strip_bytes_(bytes_of_strip(layout, columns)) {
     const size_t size = whole_lines(product({strips(), strip_bytes_}));
     data_.reset(static_cast<std::byte*>(std::aligned_alloc(kCacheLine, size)));
     if (!data_) throw std::bad_alloc();
@@ -77,7 +77,7 @@ PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns, std::shar
     : layout_(layout),
       rows_(rows),
       columns_(columns),
-      strip_bytes_(strip_bytes(layout, columns)),
+      strip_bytes_(bytes_of_strip(layout, columns)),
       owner_(std::move(owner)),
       packed_(packed) {}
 

@@ -206,6 +206,7 @@ class PackedMatrix {
     size_t rows() const { return rows_; }
     size_t columns() const { return columns_; }
     size_t strips() const { return (rows_ - 1) / kStrip + 1; }
+    size_t strip_bytes() const { return strip_bytes_; }
     size_t bytes() const { return strips() * strip_bytes_; }
     bool can_be_filled() const { return data_ != nullptr; }
     const std::byte* strip(size_t index) const { return packed_ + index * strip_bytes_; }

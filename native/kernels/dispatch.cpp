@@ -7,7 +7,8 @@ std::vector<const Kernels*> available_kernels() {
 #ifdef GADFLY_X86
     __builtin_cpu_init();
     const bool avx2 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("f16c");
-    const bool avx512vnni = __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512vnni");
+    const bool avx512vnni = __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512vl") &&
+                            __builtin_cpu_supports("avx512vnni");
     if (avx2 && avx512vnni) found.push_back(&avx512vnni_kernels());
     if (avx2) found.push_back(&avx2_kernels());
 #endif

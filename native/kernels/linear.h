@@ -10,128 +10,124 @@ constexpr size_t kColumns = 6;  // rows of activations that share one pass over 
 
 // acc[c] += tile · x, where token c has P int8 rows that stand for the sum of what they mean. Half-tile sums are scaled
 // by their activation scales, then by the rows' weight scales.
-template <size_t C, size_t P>
-inline void scale_and_add(i32x8 (&sums)[C * P][2], f32x8 scale, const Int8Row (&x)[C * P], size_t block,
-                          f32x8 (&acc)[C]) {
+template <class V, size_t C, size_t P>
+inline void scale_and_add(typename V::Ints (&sums)[C * P][2], typename V::Floats scale, const Int8Row (&x)[C * P],
+                          size_t tile, typename V::Floats (&acc)[C]) {
 #pragma GCC unroll 8
     for (size_t c = 0; c < C; c++) {
-        f32x8 t = mul(to_float(sums[c * P][0]), splat(x[c * P].scale[2 * block]));
-        t = fma(to_float(sums[c * P][1]), splat(x[c * P].scale[2 * block + 1]), t);
+        auto t = mul(to_float(sums[c * P][0]), V::splat(x[c * P].scale[2 * tile]));
+        t = fma(to_float(sums[c * P][1]), V::splat(x[c * P].scale[2 * tile + 1]), t);
         if constexpr (P == 2) {
-            t = fma(to_float(sums[c * P + 1][0]), splat(x[c * P + 1].scale[2 * block]), t);
-            t = fma(to_float(sums[c * P + 1][1]), splat(x[c * P + 1].scale[2 * block + 1]), t);
+            t = fma(to_float(sums[c * P + 1][0]), V::splat(x[c * P + 1].scale[2 * tile]), t);
+            t = fma(to_float(sums[c * P + 1][1]), V::splat(x[c * P + 1].scale[2 * tile + 1]), t);
         }
         acc[c] = fma(t, scale, acc[c]);
     }
 }
 
-// The same where the halves of the tile have scales of their own.
-template <size_t C, size_t P>
-inline void scale_halves_and_add(i32x8 (&sums)[C * P][2], f32x8 first, f32x8 second, const Int8Row (&x)[C * P],
-                                 size_t block, f32x8 (&acc)[C]) {
+// The same where each half of the tile has a scale of its own.
+template <class V, size_t C, size_t P>
+inline void scale_half_and_add(typename V::Ints (&sums)[C * P][2], size_t h, typename V::Floats scale,
+                               const Int8Row (&x)[C * P], size_t tile, typename V::Floats (&acc)[C]) {
 #pragma GCC unroll 8
     for (size_t c = 0; c < C; c++) {
-        f32x8 t = mul(to_float(sums[c * P][0]), splat(x[c * P].scale[2 * block]));
-        f32x8 u = mul(to_float(sums[c * P][1]), splat(x[c * P].scale[2 * block + 1]));
-        if constexpr (P == 2) {
-            t = fma(to_float(sums[c * P + 1][0]), splat(x[c * P + 1].scale[2 * block]), t);
-            u = fma(to_float(sums[c * P + 1][1]), splat(x[c * P + 1].scale[2 * block + 1]), u);
-        }
-        acc[c] = fma(u, second, fma(t, first, acc[c]));
+        auto t = mul(to_float(sums[c * P][h]), V::splat(x[c * P].scale[2 * tile + h]));
+        if constexpr (P == 2) t = fma(to_float(sums[c * P + 1][h]), V::splat(x[c * P + 1].scale[2 * tile + h]), t);
+        acc[c] = fma(t, scale, acc[c]);
     }
 }
 
-template <size_t C, size_t P>
-inline void add_minimum(f32x8 minimum, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
+template <class V, size_t C, size_t P>
+inline void add_minimum(typename V::Floats minimum, const Int8Row (&x)[C * P], size_t tile,
+                        typename V::Floats (&acc)[C]) {
 #pragma GCC unroll 8
-    for (size_t i = 0; i < C * P; i++) acc[i / P] = fma(minimum, splat(x[i].sum[block]), acc[i / P]);
+    for (size_t i = 0; i < C * P; i++) acc[i / P] = fma(minimum, V::splat(x[i].sum[tile]), acc[i / P]);
 }
 
-// acc[c] += tile · x, or block · x: in the order of its tiles, each by itself.
-template <size_t C, size_t P, class Codes>
-inline void add_products(const MinimumTile<Codes>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
-    i32x8 sums[C * P][2];
-    dot(w.codes, x, tile * kTile, sums);
-    scale_and_add<C, P>(sums, load(w.d, Half{}), x, tile, acc);
-    add_minimum<C, P>(load(w.m, Half{}), x, tile, acc);
+// acc[c] += tile · x, or block · x: tile after tile.
+template <class V, size_t C, size_t P, class Codes>
+inline void add_products(V v, const MinimumTile<Codes>& w, const Int8Row (&x)[C * P], size_t tile,
+                         typename V::Floats (&acc)[C]) {
+    typename V::Ints sums[C * P][2];
+    dot(v, w.codes, x, tile * kTile, sums);
+    scale_and_add<V, C, P>(sums, v.load(w.d, Half{}), x, tile, acc);
+    add_minimum<V, C, P>(v.load(w.m, Half{}), x, tile, acc);
 }
 
-template <size_t C, size_t P, class Codes, int offset>
-inline void add_products(const OffsetTile<Codes, offset>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
-    i32x8 sums[C * P][2];
-    dot(w.codes, x, tile * kTile, sums);
-    scale_and_add<C, P>(sums, load(w.d, Half{}), x, tile, acc);
-    add_minimum<C, P>(mul(load(w.d, Half{}), splat(-offset)), x, tile, acc);
+template <class V, size_t C, size_t P, class Codes, int offset>
+inline void add_products(V v, const OffsetTile<Codes, offset>& w, const Int8Row (&x)[C * P], size_t tile,
+                         typename V::Floats (&acc)[C]) {
+    typename V::Ints sums[C * P][2];
+    dot(v, w.codes, x, tile * kTile, sums);
+    scale_and_add<V, C, P>(sums, v.load(w.d, Half{}), x, tile, acc);
+    add_minimum<V, C, P>(mul(v.load(w.d, Half{}), V::splat(-offset)), x, tile, acc);
 }
 
-template <size_t C, size_t P, class Codes, class Scale>
-inline void add_products(const ScaledTile<Codes, Scale>& w, const Int8Row (&x)[C * P], size_t tile, f32x8 (&acc)[C]) {
-    i32x8 sums[C * P][2];
-    dot(w.codes, x, tile * kTile, sums);
-    scale_and_add<C, P>(sums, load(w.d, Scale{}), x, tile, acc);
+template <class V, size_t C, size_t P, class Codes, class Scale>
+inline void add_products(V v, const ScaledTile<Codes, Scale>& w, const Int8Row (&x)[C * P], size_t tile,
+                         typename V::Floats (&acc)[C]) {
+    typename V::Ints sums[C * P][2];
+    dot(v, w.codes, x, tile * kTile, sums);
+    scale_and_add<V, C, P>(sums, v.load(w.d, Scale{}), x, tile, acc);
 }
 
-template <size_t C, size_t P, class Codes>
-inline void add_products(const MinimumBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    const f32x8 d = load(w.d, Half{}), less = mul(load(w.dmin, Half{}), splat(-1.0F));
+template <class V, size_t C, size_t P, class Codes>
+inline void add_products(V v, const MinimumBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block,
+                         typename V::Floats (&acc)[C]) {
+    const auto d = v.load(w.d, Half{}), less = mul(v.load(w.dmin, Half{}), V::splat(-1));
 #pragma GCC unroll 1
     for (size_t t = 0; t < kBlockTiles; t++) {
         const size_t tile = block * kBlockTiles + t;
-        i32x8 sums[C * P][2];
-        dot(w.codes[t], x, tile * kTile, sums);
-        scale_and_add<C, P>(sums, mul(d, load(w.scale[t])), x, tile, acc);
-        add_minimum<C, P>(mul(less, load(w.minimum[t])), x, tile, acc);
+        typename V::Ints sums[C * P][2];
+        dot(v, w.codes[t], x, tile * kTile, sums);
+        scale_and_add<V, C, P>(sums, mul(d, v.load(w.scale[t])), x, tile, acc);
+        add_minimum<V, C, P>(mul(less, v.load(w.minimum[t])), x, tile, acc);
     }
 }
 
-template <size_t C, size_t P>
-inline void add_products(const ScaledBlock& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    const f32x8 d = load(w.d);
+template <class V, size_t C, size_t P>
+inline void add_products(V v, const ScaledBlock& w, const Int8Row (&x)[C * P], size_t block,
+                         typename V::Floats (&acc)[C]) {
+    const auto d = v.load(w.d);
 #pragma GCC unroll 1
     for (size_t t = 0; t < kBlockTiles; t++) {
         const size_t tile = block * kBlockTiles + t;
-        i32x8 sums[C * P][2];
-        dot(w.codes[t], x, tile * kTile, sums);
-        scale_and_add<C, P>(sums, mul(d, load(w.scale[t])), x, tile, acc);
+        typename V::Ints sums[C * P][2];
+        dot(v, w.codes[t], x, tile * kTile, sums);
+        scale_and_add<V, C, P>(sums, mul(d, v.load(w.scale[t])), x, tile, acc);
     }
 }
 
-template <size_t C, size_t P, class Codes>
-inline void add_products(const HalvesBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    const f32x8 d = load(w.d);
+template <class V, size_t C, size_t P, class Codes>
+inline void add_products(V v, const HalvesBlock<Codes>& w, const Int8Row (&x)[C * P], size_t block,
+                         typename V::Floats (&acc)[C]) {
+    const auto d = v.load(w.d);
 #pragma GCC unroll 1
     for (size_t t = 0; t < kBlockTiles; t++) {
         const size_t tile = block * kBlockTiles + t;
-        i32x8 sums[C * P][2];
-        dot(w.codes[t], x, tile * kTile, sums);
-        scale_halves_and_add<C, P>(sums, mul(d, load(w.scale[t][0])), mul(d, load(w.scale[t][1])), x, tile, acc);
-    }
-}
-
-template <size_t C, size_t P>
-inline void add_products(const HalvesMinimumBlock& w, const Int8Row (&x)[C * P], size_t block, f32x8 (&acc)[C]) {
-    const f32x8 d = load(w.d, Half{}), dmin = mul(load(w.dmin, Half{}), splat(1.0F / 128.0F));
-#pragma GCC unroll 1
-    for (size_t t = 0; t < kBlockTiles; t++) {
-        const size_t tile = block * kBlockTiles + t;
-        i32x8 sums[C * P][2];
-        dot(w.codes[t], x, tile * kTile, sums);
-        f32x8 scale[2], minimum[2];
+        typename V::Ints sums[C * P][2];
+        dot(v, w.codes[t], x, tile * kTile, sums);
         for (size_t h = 0; h < 2; h++) {
-            uint8_t scales[kStrip], minima[kStrip];
-            for (size_t row = 0; row < kStrip; row++) {
-                scales[row] = w.scale[t][h][row] & 15;
-                minima[row] = w.scale[t][h][row] >> 4;
-            }
-            scale[h] = mul(d, load(scales));
-            minimum[h] = mul(dmin, load(minima));
+            scale_half_and_add<V, C, P>(sums, h, mul(d, v.load(w.scale[t][h])), x, tile, acc);
         }
-        scale_halves_and_add<C, P>(sums, scale[0], scale[1], x, tile, acc);
-        for (size_t i = 0; i < C * P; i++) {
-            for (size_t h = 0; h < 2; h++) {  // bias is -128 times the sum of codes
-                const size_t group = 2 * tile + h;
-                const float sum = x[i].scale[group] * static_cast<float>(x[i].bias[group]);
-                acc[i / P] = fma(minimum[h], splat(sum), acc[i / P]);
+    }
+}
+
+template <class V, size_t C, size_t P>
+inline void add_products(V v, const HalvesMinimumBlock& w, const Int8Row (&x)[C * P], size_t block,
+                         typename V::Floats (&acc)[C]) {
+    const auto d = v.load(w.d, Half{}), more = mul(v.load(w.dmin, Half{}), V::splat(1.0F / 128));
+#pragma GCC unroll 1
+    for (size_t t = 0; t < kBlockTiles; t++) {
+        const size_t tile = block * kBlockTiles + t;
+        typename V::Ints sums[C * P][2];
+        dot(v, w.codes[t], x, tile * kTile, sums);
+        for (size_t h = 0; h < 2; h++) {
+            scale_half_and_add<V, C, P>(sums, h, mul(d, v.load(w.scale[t][h], LowNibble{})), x, tile, acc);
+            const auto minimum = mul(more, v.load(w.scale[t][h], HighNibble{}));
+            for (size_t i = 0; i < C * P; i++) {  // bias is -128 times the sum of codes
+                const float sum = x[i].scale[2 * tile + h] * static_cast<float>(x[i].bias[2 * tile + h]);
+                acc[i / P] = fma(minimum, V::splat(sum), acc[i / P]);
             }
         }
     }
@@ -147,26 +143,30 @@ inline void store_strip(f32x8 acc, float* out, size_t rows) {
     }
 }
 
-template <class Tile, size_t C, size_t P>
-void integer_strip(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size_t token, Rows out) {
+template <class V, class Tile, size_t C, size_t P>
+void integer_strips(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size_t token, Rows out) {
     const Tile* tiles = reinterpret_cast<const Tile*>(w.strip(strip));
+    const V v(w.strip_bytes());
     Int8Row rows[C * P];
     for (size_t i = 0; i < C * P; i++) rows[i] = x[i % P].int8s(token + i / P, w.columns());
-    f32x8 acc[C];
-    for (f32x8& a : acc) a = splat(0);
+    typename V::Floats acc[C];
+    for (auto& a : acc) a = V::splat(0);
     for (size_t b = 0; b < w.columns() / Tile::kColumns; b++) {
 #ifdef GADFLY_AVX2
         if constexpr (C == 1) {  // a lone token streams the weights: fetch what is a block ahead
-            for (size_t line = 0; line < sizeof(Tile); line += 64) {
-                _mm_prefetch(reinterpret_cast<const char*>(tiles + b + kBlock / Tile::kColumns) + line, _MM_HINT_T0);
+            const char* ahead = reinterpret_cast<const char*>(tiles + b + kBlock / Tile::kColumns);
+            for (size_t s = 0; s < V::kStrips; s++, ahead += w.strip_bytes()) {
+                for (size_t line = 0; line < sizeof(Tile); line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
             }
         }
 #endif
-        add_products<C, P>(tiles[b], rows, b, acc);
+        add_products<V, C, P>(v, tiles[b], rows, b, acc);
     }
-    const size_t first = strip * kStrip;
-    const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
-    for (size_t c = 0; c < C; c++) store_strip(acc[c], out.floats(token + c) + first, count);
+    for (size_t s = 0; s < V::kStrips; s++) {
+        const size_t first = (strip + s) * kStrip;
+        const size_t count = w.rows() - first < kStrip ? w.rows() - first : kStrip;
+        for (size_t c = 0; c < C; c++) store_strip(V::strip(acc[c], s), out.floats(token + c) + first, count);
+    }
 }
 
 inline f32x8 load_column(const float* p) { return load(p); }
@@ -206,11 +206,11 @@ void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Row
 }
 
 // Calls block(strip, token) with as many tokens at a time as a template takes: C of them, then one by one fewer.
-template <class Tile, size_t C, size_t P>
+template <class V, class Tile, size_t C, size_t P>
 void integer_tokens(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size_t begin, size_t end, Rows out) {
-    for (; begin + C <= end; begin += C) integer_strip<Tile, C, P>(w, strip, x, begin, out);
+    for (; begin + C <= end; begin += C) integer_strips<V, Tile, C, P>(w, strip, x, begin, out);
     if constexpr (C > 1) {
-        if (begin < end) integer_tokens<Tile, C - 1, P>(w, strip, x, begin, end, out);
+        if (begin < end) integer_tokens<V, Tile, C - 1, P>(w, strip, x, begin, end, out);
     }
 }
 
@@ -222,16 +222,18 @@ void float_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, siz
     }
 }
 
-template <class Tile>
-void integer_linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last,
-                    Rows out) {
-    for (size_t strip = first; strip < last; strip++) {
+// As many strips as V takes at a time; returns the first that is left.
+template <class V, class Tile>
+size_t integer_linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t strip, size_t last,
+                      Rows out) {
+    for (; strip + V::kStrips <= last; strip += V::kStrips) {
         if (rest.data == nullptr) {
-            integer_tokens<Tile, kColumns, 1>(w, strip, {x}, begin, end, out);
+            integer_tokens<V, Tile, kColumns, 1>(w, strip, {x}, begin, end, out);
         } else {
-            integer_tokens<Tile, kColumns / 2, 2>(w, strip, {x, rest}, begin, end, out);
+            integer_tokens<V, Tile, kColumns / 2, 2>(w, strip, {x, rest}, begin, end, out);
         }
     }
+    return strip;
 }
 
 template <class Element>
@@ -248,7 +250,10 @@ void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, 
         case Layout::kBF16: return float_linear<BFloatBits>(w, x, begin, end, first, last, out);
         default:
             return with_tile(w.layout(), [&]<class Tile, class FileBlock>() {
-                integer_linear<Tile>(w, x, rest, begin, end, first, last, out);
+#ifdef GADFLY_VNNI
+                first = integer_linear<TwoStrips, Tile>(w, x, rest, begin, end, first, last, out);
+#endif
+                integer_linear<OneStrip, Tile>(w, x, rest, begin, end, first, last, out);
             });
     }
 }

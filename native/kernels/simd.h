@@ -24,6 +24,9 @@ namespace {
 
 constexpr size_t kLanes = 8;
 
+struct LowNibble {};  // tags that select a part of a byte
+struct HighNibble {};
+
 #ifdef GADFLY_AVX2
 
 using f32x8 = __m256;
@@ -41,9 +44,14 @@ inline f32x8 load(const uint16_t* p, BFloat) {
 inline f32x8 load(const int8_t* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
-inline f32x8 load(const uint8_t* p) {
-    return _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+inline i32x8 load_bytes(const uint8_t* p) {
+    return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
+inline f32x8 load(const uint8_t* p) { return _mm256_cvtepi32_ps(load_bytes(p)); }
+inline f32x8 load(const uint8_t* p, LowNibble) {
+    return _mm256_cvtepi32_ps(_mm256_and_si256(load_bytes(p), _mm256_set1_epi32(15)));
+}
+inline f32x8 load(const uint8_t* p, HighNibble) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(load_bytes(p), 4)); }
 inline void store(float* p, f32x8 x) { _mm256_storeu_ps(p, x); }
 inline void store_half(uint16_t* p, f32x8 x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -131,6 +139,12 @@ inline f32x8 load(const int8_t* p) {
 }
 inline f32x8 load(const uint8_t* p) {
     return each([&](size_t i) { return static_cast<float>(p[i]); });
+}
+inline f32x8 load(const uint8_t* p, LowNibble) {
+    return each([&](size_t i) { return static_cast<float>(p[i] & 15); });
+}
+inline f32x8 load(const uint8_t* p, HighNibble) {
+    return each([&](size_t i) { return static_cast<float>(p[i] >> 4); });
 }
 inline void store(float* p, f32x8 x) { std::memcpy(p, x.lane, sizeof x.lane); }
 inline void store_half(uint16_t* p, f32x8 x) {
