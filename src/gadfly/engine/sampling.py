@@ -81,10 +81,10 @@ def distribution(scores: Doubles, sampling: Sampling) -> tuple[Index, Doubles]:
     floor = max(sampling.min_p, (1 - sampling.top_p) * total / len(weights))
     if floor:
         likely = np.flatnonzero(weights >= floor)
-        ids, weights = ids[likely], weights[likely]
+        ids, kept, weights = ids[likely], kept[likely], weights[likely]
     if sampling.top_p < 1:
         reached = np.sort(weights)[::-1].cumsum().searchsorted(sampling.top_p * total)
-        nucleus = largest(weights, int(reached) + 1)
+        nucleus = largest(kept, int(reached) + 1)  # by score: of different ones, weights may round to the same
         ids, weights = ids[nucleus], weights[nucleus]
     return ids, weights
 

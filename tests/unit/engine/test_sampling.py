@@ -3,7 +3,7 @@ from collections import Counter
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from gadfly.completion import Sampling
@@ -68,6 +68,7 @@ def cases(draw):
 
 
 @given(cases())
+@example((np.array([0, 1.2e-38, 0], np.float32), Sampling(top_p=0.0, temperature=1.0), [0], 1))
 def test_fast_and_slow_agree(case):
     logits, sampling, tokens, prompt_length = case
     scores = score(logits, sampling, tokens, prompt_length)
