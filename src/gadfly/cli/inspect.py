@@ -12,7 +12,6 @@ import click
 from gadfly.hub.progress import size_text
 
 if TYPE_CHECKING:
-    from gadfly.spec import ModelSpec
     from gadfly.weights.contents import Contents
     from gadfly.weights.model_file import ModelFile
 
@@ -96,16 +95,8 @@ def spec_facts(opened: "ModelFile | str", problem: str | None) -> dict[str, Any]
     return {
         "runs": problem or True,
         "spec": {**spec, "layers": len(blocks), "blocks": kinds},
-        "cost": {**asdict(cost), "active_parameters": cost.parameters - idle_parameters(opened.spec)},
+        "cost": asdict(cost),
     }
-
-
-def idle_parameters(spec: "ModelSpec") -> int:
-    """Of the experts that a token does not go to."""
-    from gadfly.spec import MoE, Parallel
-
-    feeds = [block.ffn.moe if isinstance(block.ffn, Parallel) else block.ffn for block in spec.blocks]
-    return sum(3 * spec.dim * ffn.hidden * (ffn.experts - ffn.selected) for ffn in feeds if isinstance(ffn, MoE))
 
 
 def tokenizer_facts(contents: "Contents") -> tuple[dict[str, Any] | None, str | None]:

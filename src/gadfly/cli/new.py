@@ -13,7 +13,7 @@ from gadfly.arch import PAGES, Page
 from gadfly.cli.progress import showing_progress
 from gadfly.convert.fresh import DTYPES, Advance, write_fresh
 from gadfly.convert.fresh_release import release_hyperparameters, write_fresh_release
-from gadfly.convert.sizes import Pattern, Sizes, active_parameters, draw_up, pattern_of, plain_pattern, sizes_for
+from gadfly.convert.sizes import Pattern, Sizes, draw_up, pattern_of, plain_pattern, sizes_for
 from gadfly.convert.tokenizer_source import BYTES, tokenizer_from, vocabulary_size
 from gadfly.errors import NotFoundError, RequestError
 from gadfly.hub.library import Library
@@ -174,7 +174,7 @@ def facts(made: Made) -> dict[str, object]:
         "path": str(made.path),
         "architecture": made.page.name,
         "parameters": Cost.of(made.spec, made.tied).parameters,
-        "active_parameters": active_parameters(made.spec, made.tied),
+        "active_parameters": Cost.of(made.spec, made.tied).active_parameters,
         "layers": len(made.spec.blocks),
         "dim": made.spec.dim,
         "vocab": made.spec.vocab,
@@ -187,7 +187,8 @@ def facts(made: Made) -> dict[str, object]:
 
 def lines(made: Made) -> list[str]:
     """What a person reads."""
-    total, active = Cost.of(made.spec, made.tied).parameters, active_parameters(made.spec, made.tied)
+    cost = Cost.of(made.spec, made.tied)
+    total, active = cost.parameters, cost.active_parameters
     per_token = f", of which a token meets {count_text(active)}" if active < total else ""
     what = f"a {made.page.name} of {len(made.spec.blocks)} layers and width {made.spec.dim}"
     shown = [

@@ -29,20 +29,19 @@ from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
 from gadfly.convert.surroundings import FILE_TYPE, Entries, file_type, folder_files, gguf_metadata
 from gadfly.convert.write import verify, write
-from gadfly.errors import CapacityError, RequestError
-from gadfly.hub.disk import lock
+from gadfly.errors import RequestError
+from gadfly.hub.disk import lock, require_room
 from gadfly.hub.progress import Progress, size_text
 from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
-from gadfly.weights.disk import new_file, sync_folder, writing
+from gadfly.weights.disk import held_bytes, new_file, sync_folder, writing
 from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
 from gadfly.weights.load import ModelFile, open_model
 
 __all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan"]
 
-SPARE = 16_000_000  # bytes of the disk that stay free
 FILES, JOURNAL, LOCK = "files", "journal", "lock"
 SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf")
 DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
@@ -140,7 +139,7 @@ def convert_model(
             if not journal.marks:  # what lies here is of another plan, or not known to be whole
                 for left in files.iterdir():
                     left.unlink()
-            _require_room(aside, planned.size)
+            require_room(aside, planned.size - held_bytes(files), "make room or take a smaller quantisation")
             progress.note(
                 "going on where the last conversion stopped" if journal.marks else f"writing {size_text(planned.size)}"
             )
@@ -250,16 +249,6 @@ def _require_free_name(target: Path) -> None:
 
 def _refuse(target: Path) -> None:
     raise RequestError(f"another process is converting to {target} right now; wait for it, or choose another name")
-
-
-def _require_room(aside: Path, size: int) -> None:
-    held = sum(path.stat().st_blocks * 512 for path in (aside / FILES).iterdir())
-    free = shutil.disk_usage(aside).free
-    if size - held + SPARE > free:
-        raise CapacityError(
-            f"{aside.parent} has {free / 1e9:.1f} GB free and {(size - held) / 1e9:.1f} GB more are needed; make room "
-            "or take a smaller quantisation"
-        )
 
 
 def _fingerprint(source: str, wanted: Wanted) -> str:

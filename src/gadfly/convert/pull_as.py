@@ -16,7 +16,6 @@ from gadfly.convert.fetched import Fetched
 from gadfly.convert.plan import Piece
 from gadfly.convert.remote import Remote, open_remote
 from gadfly.errors import RequestError
-from gadfly.hub.catalogue import NAME
 from gadfly.hub.catalogue import Model as Known
 from gadfly.hub.connection import Connection
 from gadfly.hub.disk import require_room
@@ -24,9 +23,10 @@ from gadfly.hub.download import download
 from gadfly.hub.library import Entry, Library, StoredFile
 from gadfly.hub.plan import catalogue_model, name_of_file
 from gadfly.hub.progress import Progress, Silent
-from gadfly.hub.pull import Network, Pulled
+from gadfly.hub.pull import Network, Pulled, require_name
 from gadfly.hub.reference import HubChoice, Name, parse_reference
 from gadfly.hub.sources import Address
+from gadfly.weights.disk import held_bytes
 
 __all__ = ["pull_as"]
 
@@ -37,8 +37,7 @@ def pull_as(
     text: str, library: Library, network: Network, wanted: Wanted, threads: int, progress: Progress, name: str | None
 ) -> Pulled:
     """Raises what `gadfly.hub.pull` and `convert_model` raise."""
-    if name is not None and not NAME.fullmatch(name):
-        raise RequestError(f"{name!r} is no name for a model; use up to 100 lower-case letters, digits and . _ -")
+    require_name(name)
     reference = parse_reference(text, network.hub.endpoint)
     known: Known | None = None
     match reference:
@@ -107,12 +106,8 @@ def keeping(remote: Remote, folder: Path) -> Callable[[Plan], Callable[[Sequence
     """Keeps the source's files as long as a tensor needs them, and sees to it that the disk can hold it all."""
 
     def planned_for(plan: Plan) -> Callable[[Sequence[Piece]], None]:
-        require_room(folder, plan.size - _held(folder) + MARGIN)
+        require_room(folder, plan.size - held_bytes(folder) + MARGIN)
         remote.need(piece.tensor for file in plan.tensors for piece in file.pieces)
         return lambda pieces: remote.done(piece.tensor for piece in pieces)
 
     return planned_for
-
-
-def _held(folder: Path) -> int:
-    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())

@@ -16,10 +16,10 @@ from gadfly.convert.surroundings import KEPT_FILES
 from gadfly.errors import DownloadError, UnsupportedError
 from gadfly.hub.progress import Progress
 from gadfly.names import NameTable
-from gadfly.weight import Deferred, Weight, Weights
+from gadfly.weight import Deferred, Weight
 from gadfly.weights.disk import writing
 from gadfly.weights.export import OutTensor
-from gadfly.weights.grok_model import read
+from gadfly.weights.grok_model import model_of, read
 from gadfly.weights.grok_release import Release
 from gadfly.weights.hf_model import FolderTensors, model_in
 from gadfly.weights.model_file import ModelFile
@@ -75,7 +75,6 @@ def _grok1(fetched: Fetched, tokenizer: Path | None) -> Remote:
     if missing := sorted(set(layout.values()) - fetched.files.keys()):
         raise DownloadError(f"the repository is no whole Grok-1: {missing[0]} and {len(missing) - 1} more are missing")
     release = Release(fetched.folder, known, tokenizer)
-    spec = grok1.release_spec(known)
 
     def deferred(path: str, shape: tuple[int, ...]) -> Deferred:
         def load() -> Weight:
@@ -86,16 +85,7 @@ def _grok1(fetched: Fetched, tokenizer: Path | None) -> Remote:
 
         return Deferred(shape, load)
 
-    weights: dict[str, Weight] = {path: deferred(path, shape) for path, shape in spec.shapes() if path != "output"}
-    model = ModelFile(
-        path=fetched.folder,
-        page=grok1.PAGE,
-        spec=spec,
-        weights=Weights({**weights, "output": weights["embedding"]}),
-        metadata={"general.license": "apache-2.0"},
-        tokenizer=tokenizer,
-        release=release.release_pages,
-    )
+    model = model_of(release, deferred)
     return Remote(model, grok1.RELEASE_NAMES, layout.__getitem__, fetched)
 
 

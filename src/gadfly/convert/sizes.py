@@ -13,12 +13,12 @@ from gadfly.arch import PAGES, Config, Page, grok1
 from gadfly.arch.grok1_release import read_hyperparameters
 from gadfly.arch.rope import describe_scaling
 from gadfly.errors import RequestError
-from gadfly.model.cost import Cost, matrices
+from gadfly.model.cost import Cost
 from gadfly.spec import Dense, ModelSpec, Parallel
 from gadfly.weights.hf_model import named_page, read_config
 from gadfly.weights.load import open_model
 
-__all__ = ["Pattern", "Sizes", "active_parameters", "draw_up", "pattern_of", "plain_pattern", "sizes_for"]
+__all__ = ["Pattern", "Sizes", "draw_up", "pattern_of", "plain_pattern", "sizes_for"]
 
 KEYS: Mapping[str, tuple[str, ...]] = {
     "dim": ("hidden_size",),
@@ -112,11 +112,6 @@ def sizes_for(pattern: Pattern, parameters: int, sizes: Sizes, tied: bool) -> Si
         raise RequestError("--params and --like both choose the sizes; give one of them")
     found = [replace(sizes, layers=depth, dim=COLUMN * depth) for depth in range(1, DEEPEST + 1)]
     return min(found, key=lambda size: abs(Cost.of(draw_up(pattern, size), tied).parameters - parameters))
-
-
-def active_parameters(spec: ModelSpec, tied: bool) -> int:
-    """Those that one token meets: of the experts only its own, of the embedding all."""
-    return Cost.of(spec, tied).parameters - sum(matrix.parameters - matrix.per_token for matrix in matrices(spec))
 
 
 def _typical(asked: Mapping[str, int], like: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,6 @@ source's own kind, everything.
 
 import json
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,10 @@ from gadfly.arch.describe import describe_gguf
 from gadfly.arch.rope import describe_scaling, scaling_keys
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
-from gadfly.weights.disk import optional_file
+from gadfly.weights.disk import small_files
 from gadfly.weights.gguf_metadata import Metadata, Value
 from gadfly.weights.load import ModelFile
+from gadfly.weights.tokenizer_files import TOKENIZER_FILES
 
 __all__ = ["FILE_TYPE", "KEPT_FILES", "Entries", "file_type", "folder_files", "gguf_metadata"]
 
@@ -44,21 +44,7 @@ FILE_TYPES = {
 }
 FILE_TYPE = "general.file_type"
 OF_THE_FILE = (FILE_TYPE, "general.quantization_version", "general.alignment")  # not of the model
-KEPT_FILES = (
-    "LICENSE",
-    "LICENSE.txt",
-    "added_tokens.json",
-    "chat_template.jinja",
-    "generation_config.json",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer.tok.json",
-    "tokenizer_config.json",
-    "vocab.json",
-)
-LARGEST_KEPT = 2**28  # bytes
+KEPT_FILES = ("LICENSE", "LICENSE.txt", "generation_config.json", *TOKENIZER_FILES)
 
 
 def file_type(format_name: str) -> np.uint32:
@@ -98,13 +84,7 @@ def folder_files(model: ModelFile, dtype: str) -> dict[str, bytes]:
     config = {**described, **said, "tie_word_embeddings": tied, "torch_dtype": dtype}
     config.pop("dtype", None)
     files = {"config.json": (json.dumps(config, indent=2) + "\n").encode()}
-    return {**files, **(_kept(model.path) if model.path.is_dir() else tokenizer_files(model))}
-
-
-def _kept(folder: Path) -> dict[str, bytes]:
-    """Raises ModelFileError for links that lead out of the folder: what is theirs is not to be published."""
-    paths = [path for name in KEPT_FILES if (path := optional_file(folder, name))]
-    return {path.name: path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_KEPT}
+    return {**files, **(small_files(model.path, KEPT_FILES) if model.path.is_dir() else tokenizer_files(model))}
 
 
 def tokenizer(model: ModelFile) -> Entries:

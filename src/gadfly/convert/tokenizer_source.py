@@ -8,23 +8,13 @@ from gadfly.errors import UnsupportedError
 from gadfly.text import Tokenizer
 from gadfly.text.byte_level import byte_level_files
 from gadfly.text.hugging_face_files import hugging_face_files
+from gadfly.weights.disk import small_files
 from gadfly.weights.gguf import GGUF
-from gadfly.weights.tokenizer_files import find_tokenizer
+from gadfly.weights.tokenizer_files import TOKENIZER_FILES, find_tokenizer
 
 __all__ = ["BYTES", "tokenizer_from", "vocabulary_size"]
 
 BYTES = "bytes"  # what a user types for a token for every byte
-FILES = (
-    "added_tokens.json",
-    "chat_template.jinja",
-    "merges.txt",
-    "special_tokens_map.json",
-    "tokenizer.json",
-    "tokenizer.model",
-    "tokenizer.tok.json",
-    "tokenizer_config.json",
-    "vocab.json",
-)
 HOLDING = ("tokenizer.json", "tokenizer.model", "tokenizer.tok.json")  # one of them has to be there
 BESIDE = ("chat_template.jinja", "special_tokens_map.json", "tokenizer_config.json")  # what goes along with a file
 
@@ -37,7 +27,7 @@ def tokenizer_from(source: Path | None) -> Mapping[str, bytes]:
     if source is None:
         return byte_level_files()
     if source.is_dir():
-        found = {name: (source / name).read_bytes() for name in FILES if (source / name).is_file()}
+        found = small_files(source, TOKENIZER_FILES)
     elif source.suffix in (".json", ".model"):
         beside = [source.with_name(name) for name in BESIDE]
         found = {path.name: path.read_bytes() for path in beside if path.is_file()}

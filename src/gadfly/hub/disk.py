@@ -18,6 +18,7 @@ from gadfly.hub.progress import size_text
 __all__ = ["lock", "move", "require_room", "write_whole", "writing"]
 
 _ROOM_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
+ADVICE = "make room (gadfly rm NAME), or set GADFLY_HOME to a larger disk"
 _SPARE = 16_000_000  # bytes that stay free: a disk filled to the brim breaks everything else on it
 
 
@@ -40,14 +41,11 @@ def _explained(error: OSError, path: Path) -> GadflyError:
     return SettingsError(f"{path}: {reason.lower()}; set GADFLY_HOME to a folder you can write to")
 
 
-def require_room(folder: Path, size: int) -> None:
-    """Raise CapacityError unless `size` bytes more fit into the disk of `folder`."""
+def require_room(folder: Path, size: int, advice: str = ADVICE) -> None:
+    """Raise CapacityError unless `size` bytes more fit into the disk of `folder`. `advice` says what to do."""
     free = shutil.disk_usage(folder).free
     if size + _SPARE > free:
-        raise CapacityError(
-            f"{folder} has {size_text(free)} free and {size_text(size)} more are needed; make room (gadfly rm NAME), "
-            "or set GADFLY_HOME to a larger disk"
-        )
+        raise CapacityError(f"{folder} has {size_text(free)} free and {size_text(size)} more are needed; {advice}")
 
 
 def move(source: Path, target: Path) -> None:

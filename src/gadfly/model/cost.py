@@ -71,6 +71,7 @@ class Cost:
     """`parameters` counts a tied embedding once. Per token: multiply-adds count as two operations."""
 
     parameters: int
+    active_parameters: int  # of them, all but those of experts that a token does not go to
     matrix_parameters: int  # that a token is multiplied with: of experts, those it goes to
     expert_parameters: int  # of all experts
     kv_values_per_token: int  # numbers that a cached position holds
@@ -85,8 +86,10 @@ class Cost:
         met = list(matrices(spec))
         per_token = sum(matrix.per_token for matrix in met)
         mixers = [block.mixer for block in spec.blocks]
+        parameters = sum(math.prod(shape) for shape in shapes.values())
         return cls(
-            parameters=sum(math.prod(shape) for shape in shapes.values()),
+            parameters=parameters,
+            active_parameters=parameters - sum(matrix.parameters - matrix.per_token for matrix in met),
             matrix_parameters=per_token,
             expert_parameters=sum(matrix.parameters for matrix in met if matrix.experts > 1),
             kv_values_per_token=sum(2 * mixer.kv_heads * mixer.head_dim for mixer in mixers),

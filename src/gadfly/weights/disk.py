@@ -19,6 +19,7 @@ from gadfly.errors import CapacityError, ModelFileError, NotFoundError
 from gadfly.weights.gguf_cursor import quoted
 
 __all__ = [
+    "held_bytes",
     "inside",
     "map_file",
     "new_file",
@@ -26,9 +27,12 @@ __all__ = [
     "release_pages",
     "replacing",
     "replacing_folder",
+    "small_files",
     "sync_folder",
     "writing",
 ]
+
+LARGEST_SMALL = 2**28  # bytes
 
 
 def map_file(path: Path, what: str) -> mmap.mmap:
@@ -153,6 +157,20 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
         yield file
         file.flush()
         os.fsync(file.fileno())
+
+
+def small_files(folder: Path, names: Iterable[str]) -> dict[str, bytes]:
+    """Those that the folder has, by name, but for ones so large that they are something else.
+
+    Raises ModelFileError for links that lead out of the folder: what is theirs is not to be published.
+    """
+    paths = [path for name in names if (path := optional_file(folder, name))]
+    return {path.name: path.read_bytes() for path in paths if path.stat().st_size <= LARGEST_SMALL}
+
+
+def held_bytes(folder: Path) -> int:
+    """What the files in it take of the disk; holes in them take nothing."""
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*") if path.is_file())
 
 
 def sync_folder(folder: Path) -> None:

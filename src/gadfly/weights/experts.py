@@ -62,10 +62,12 @@ def expert_store(
     if place not in ("resident", "mapped", None):
         raise RequestError(f"there is no place {place!r} for experts; choose resident or mapped")
     stacks = [file.weights[path] for path in file.weights if is_stack(file.weights[path])]
+    if not stacks:
+        return Resident(backend)
     if place is None:
         wanted = sum(_bytes_in_memory(file.weights[path], backend) for path in file.weights)
-        place = "mapped" if stacks and wanted > SHARE * room else "resident"
-    if place == "resident" or not stacks:
+        place = "mapped" if wanted > SHARE * room else "resident"
+    if place == "resident":
         return Resident(backend)
     return Mapped(file, backend, folder) if isinstance(backend, Native) else Unpacked(backend)
 

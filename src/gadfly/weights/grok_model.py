@@ -1,5 +1,6 @@
 """From xAI's release of Grok-1 to a spec and its weights: views of the mapped files, none copied but the routers."""
 
+from collections.abc import Callable
 from pathlib import Path
 
 from gadfly.arch import grok1
@@ -7,14 +8,19 @@ from gadfly.weight import Int8, Plain, Weight, Weights
 from gadfly.weights.grok_release import Float32Tensor, Release, open_release
 from gadfly.weights.model_file import ModelFile
 
-__all__ = ["open_grok1", "read"]
+__all__ = ["model_of", "open_grok1", "read"]
 
 
 def open_grok1(folder: Path) -> ModelFile:
     """Open a folder with `ckpt-0`. Raises ModelFileError for what is damaged, missing or too much."""
     release = open_release(folder)
-    spec = grok1.release_spec(release.hyperparameters)
-    weights = {path: read(release, path) for path, _ in spec.shapes() if path != "output"}
+    return model_of(release, lambda path, _: read(release, path))
+
+
+def model_of(release: Release, take: Callable[[str, tuple[int, ...]], Weight]) -> ModelFile:
+    """The model of a release; `take` gives the weight of a path and shape."""
+    folder, spec = release.folder, grok1.release_spec(release.hyperparameters)
+    weights = {path: take(path, shape) for path, shape in spec.shapes() if path != "output"}
     return ModelFile(
         path=folder,
         page=grok1.PAGE,

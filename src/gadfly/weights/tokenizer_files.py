@@ -13,8 +13,19 @@ from gadfly.errors import ModelFileError
 from gadfly.weights.disk import optional_file
 from gadfly.weights.grok2_template import GROK_2_TEMPLATE
 
-__all__ = ["TokenizerFiles", "find_tokenizer"]
+__all__ = ["TOKENIZER_FILES", "TokenizerFiles", "find_tokenizer"]
 
+TOKENIZER_FILES = (  # all that may belong to one
+    "added_tokens.json",
+    "chat_template.jinja",
+    "merges.txt",
+    "special_tokens_map.json",
+    "tokenizer.json",
+    "tokenizer.model",
+    "tokenizer.tok.json",
+    "tokenizer_config.json",
+    "vocab.json",
+)
 LARGEST_FILE = 2**28  # bytes, of a vocabulary
 LARGEST_TEXT = 2**24  # bytes, of a configuration or a template; a configuration may spell out thousands of tokens
 

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from gadfly.arch import PAGES
-from gadfly.convert.sizes import Pattern, Sizes, active_parameters, draw_up, pattern_of, plain_pattern, sizes_for
+from gadfly.convert.sizes import Pattern, Sizes, draw_up, pattern_of, plain_pattern, sizes_for
 from gadfly.errors import GadflyError, RequestError
 from gadfly.model.cost import Cost
 from gadfly.spec import Dense, MoE
@@ -81,9 +81,9 @@ def test_so_many_parameters_exclude_what_they_choose():
 def test_a_token_meets_its_own_experts():
     spec = draw_up(plain_pattern("grok1"), Sizes(dim=64, layers=3, hidden=32, experts=8, selected=2))
     total = Cost.of(spec, tied=True).parameters
-    assert active_parameters(spec, tied=True) == total - 3 * 6 * 3 * 32 * 64
+    assert Cost.of(spec, tied=True).active_parameters == total - 3 * 6 * 3 * 32 * 64
     dense = draw_up(plain_pattern("llama"), Sizes())
-    assert active_parameters(dense, tied=False) == Cost.of(dense, tied=False).parameters
+    assert Cost.of(dense, tied=False).active_parameters == Cost.of(dense, tied=False).parameters
 
 
 LLAMA_3 = {
