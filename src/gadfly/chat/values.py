@@ -6,21 +6,12 @@ become a conversation: `gadfly.chat.session`. Who is speaking: `gadfly.chat.pers
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Protocol
 
 from gadfly.completion import Completion, Sampling
+from gadfly.conversation import Message, Role
 
 __all__ = ["Generation", "Message", "Reply", "Role", "Speaker", "Turn"]
-
-Role = Literal["system", "user", "assistant"]
-
-
-@dataclass(frozen=True)
-class Message:
-    """What one side says, as chat templates see it."""
-
-    role: Role
-    content: str
 
 
 @dataclass(frozen=True)
