@@ -7,6 +7,7 @@ It knows ids and pages, not text, files or arithmetic: a model is a function fro
 
 from gadfly.engine.engine import Engine, Handle
 from gadfly.engine.executor import Executor
+from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Request
 
-__all__ = ["Engine", "Executor", "Handle", "Request"]
+__all__ = ["Engine", "Executor", "Handle", "Likelihood", "Request"]
