@@ -1,4 +1,4 @@
-"""From what an API asks to what a model answers: between the engine, which knows ids, and wire formats, which know text.
+"""From what an API asks to what a model answers: between the engine, which knows ids, and the wire formats of clients.
 
 `answerer` makes prompts and requests of a `ChatRequest` or a `TextRequest`; `builder` makes events of tokens; `answer`
 is what callers hold. The values are those of `gadfly.conversation`.
