@@ -19,7 +19,7 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.engine import Engine, Executor, Handle, Request
+from gadfly.engine import Counts, Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
@@ -57,13 +57,16 @@ def load(
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
     experts: str | None = None,
+    speculate: bool = True,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. Raises GadflyError.
+    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. With `speculate`, tokens that
+    repeat earlier text are guessed and verified several at a time where that is quicker; answers do not change. Raises
+    GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -72,7 +75,7 @@ def load(
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
     store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
-    return LLM(file, changed, made, context, store)
+    return LLM(file, changed, made, context, store, speculate)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -97,6 +100,7 @@ class LLM:
         backend: Backend[Any, Any, Any],
         context: int | None = None,
         experts: ExpertStore | None = None,
+        speculate: bool = True,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -118,7 +122,9 @@ class LLM:
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
                 "context or model"
             ) from None
-        self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._engine = Engine(
+            self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=speculate
+        )
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -134,6 +140,10 @@ class LLM:
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
         return self._bytes_per_token
+
+    def counts(self) -> Counts:
+        """What the engine has done so far and is doing now."""
+        return self._engine.counts()
 
     def expert_use(self) -> list[list[int]] | None:
         """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.

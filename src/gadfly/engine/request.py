@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gadfly.completion import FinishReason, Sampling, Usage
+from gadfly.engine.draft import Drafter
 from gadfly.engine.sampling import Sampler
 from gadfly.errors import ContextError, RequestError
 
@@ -53,14 +54,16 @@ class Request:
 
 
 class Sequence:
-    """A request under way. Its pages cover at least the positions before `computed`."""
+    """A request under way. Its pages cover at least the positions before `computed`; `context` ends it at the latest."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, context: int) -> None:
         self.request = request
         self.sampler = Sampler(request.sampling)
         self.tokens = list(request.prompt)  # and the answer so far
         self.computed = 0  # positions whose keys and values are in `pages`
         self.pages: list[int] = []
+        self.drafter = Drafter()
+        self.longest = min(len(request.prompt) + (request.max_tokens or context), context)  # that `tokens` may become
         self.cached_tokens: int | None = None  # of the prompt, found when first admitted
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0
