@@ -3,8 +3,8 @@
     python benchmarks/speculation.py [--model MODEL] [--threads N] [--kernels K] [--rounds N] [--tokens N] [--only TASK]
 
 The same requests with and without, taking turns A B B A after one round that does not count; medians of the seconds
-spent on writing, prompts aside. Answers have to be the same to the token, or it fails. Prints JSON, a line for each task:
-`ratio` is with over without, `accepted` the share of verified tokens that came true.
+spent on writing, prompts aside. Answers have to be the same to the token, or it fails. Prints JSON, a line for each
+task: `ratio` is with over without, `accepted` the share of the verified tokens that came true.
 """
 
 import argparse
@@ -14,30 +14,29 @@ from statistics import median
 import gadfly
 from gadfly.chat.values import Message
 
-TEXT = """The lighthouse at Cape Wrath was built in 1828 by Robert Stevenson. It stands on a cliff of 121 metres and was \
-manned until 1998, when it was converted to automatic operation. The tower is 20 metres high, and its light can be seen \
-for 22 nautical miles. Supplies used to arrive by sea twice a year, at a small jetty in the bay of Clais Charnach."""
+TEXT = """The lighthouse at Cape Wrath was built in 1828 by Robert Stevenson. It stands on a cliff of 121 metres and
+was manned until 1998, when it was converted to automatic operation. The tower is 20 metres high, and its light can be
+seen for 22 nautical miles. Supplies used to arrive by sea twice a year, at a small jetty in the bay of Clais Charnach."""
 
-CODE = """def total_price(items, tax_rate):
-    total = 0
-    for item in items:
-        price = item.price * item.quantity
-        if item.discount:
-            price = price - price * item.discount
-        total = total + price
-    return total * (1 + tax_rate)
+CODE = """```python
+class Counter:
+    def __init__(self, start):
+        self.value = start
 
+    def increase(self, step):
+        self.value = self.value + step
 
-def average_price(items, tax_rate):
-    if not items:
-        return 0
-    return total_price(items, tax_rate) / len(items)
-"""
+    def decrease(self, step):
+        self.value = self.value - step
+
+    def show(self):
+        print("The value is", self.value)
+```"""
 
 TASKS = {
-    "repeat this text": (f"Repeat the following text word for word, three times.\n\n{TEXT}", 0.0),
+    "repeat this text": (f"Repeat the following text word for word.\n\n{TEXT}", 0.0),
     "edit this code": (
-        f"Rename the variable total to amount. Reply with all of the code.\n\n```python\n{CODE}```",
+        f"Here is a Python class:\n\n{CODE}\n\nWrite the same class again, but rename it to Tally.",
         0.0,
     ),
     "plain chat": ("Why do people keep bees, and what is the hardest part of it?", 0.0),
@@ -68,13 +67,11 @@ def main() -> None:
         before = sides[True].counts()
         for turn in range(asked.rounds + 1):
             for speculate in (True, False) if turn % 2 else (False, True):
-                found = sides[speculate].generate(
-                    prompt, max_tokens=asked.tokens, temperature=temperature, seed=turn // 2, ignore_eos=True
-                )
+                found = sides[speculate].generate(prompt, max_tokens=asked.tokens, temperature=temperature, seed=1)
                 if turn:
                     speeds[speculate].append((len(found.ids) - 1) / found.usage.decode_seconds)
-                answers.add((turn // 2, found.ids))
-        if len(answers) != asked.rounds // 2 + 1:
+                answers.add(found.ids)
+        if len(answers) > 1:
             raise SystemExit(f"{task}: the answers differ")
         after = sides[True].counts()
         drafted, accepted = (getattr(after, n) - getattr(before, n) for n in ("drafted_tokens", "accepted_tokens"))
@@ -82,6 +79,7 @@ def main() -> None:
             json.dumps(
                 {
                     "task": task,
+                    "tokens": len(found.ids),
                     "with": round(median(speeds[True]), 1),
                     "without": round(median(speeds[False]), 1),
                     "ratio": round(median(speeds[True]) / median(speeds[False]), 2),

@@ -1,4 +1,4 @@
-"""What a step costs, learned from those that were run: how much dearer several tokens are than one, and how dear that is.
+"""What a step costs, learned from those that were run: how dear one token is, and how much dearer several are.
 
 The two are kept apart because they change at different times. The seconds of a step of one token grow with the text that
 it attends to and wander with the machine; that eight tokens cost twice as much as one is a property of model and
@@ -39,7 +39,7 @@ class Pace:
         self._unit += QUICK * (seconds / self.cost(tokens) - self._unit)
 
     def cost(self, tokens: int) -> float:
-        """Of a step of `tokens` tokens, at least one; those that never were are read off a line through their neighbours."""
+        """Of a step of `tokens` tokens, at least one; what never was is read off the line through its neighbours."""
         if tokens in self._costs:
             return self._costs[tokens]
         index = bisect_left(self._known, tokens)
