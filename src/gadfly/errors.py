@@ -9,12 +9,14 @@
     ├── RequestError          a value in a request is out of range
     │   └── ContextError      the prompt does not fit the model's context
     ├── CapacityError         memory, disk or pages ran out
+    │   └── BusyError             too many requests at once; the same one may succeed later
     └── SettingsError         a setting or a file of settings is wrong
 
 A message names the value, the limit and the next step, on one line. Any other exception that reaches a user is a bug.
 """
 
 __all__ = [
+    "BusyError",
     "CapacityError",
     "ContextError",
     "DownloadError",
@@ -53,7 +55,11 @@ class TemplateError(GadflyError):
 
 
 class RequestError(GadflyError):
-    """A value in a request is of the wrong type or out of range."""
+    """A value in a request is of the wrong type or out of range. `parameter` is its name there, if it has one."""
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class ContextError(RequestError):
@@ -62,6 +68,14 @@ class ContextError(RequestError):
 
 class CapacityError(GadflyError):
     """Memory, disk space or cache pages ran out."""
+
+
+class BusyError(CapacityError):
+    """Too many requests are here already. `retry_after` is a guess, in seconds, at when there will be room."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class SettingsError(GadflyError):
