@@ -71,7 +71,7 @@ class CapacityError(GadflyError):
 class BusyError(CapacityError):
     """No more requests are taken now; `retry_after` is an estimate of the seconds until that changes."""
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
