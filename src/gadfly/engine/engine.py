@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from functools import partial
-from itertools import islice
 from time import perf_counter
 
 from gadfly.batch import Batch
 from gadfly.completion import FinishReason, Usage
 from gadfly.engine.counts import Counts
+from gadfly.engine.likelihood import Likelihood, likelihood, likelihoods
 from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
@@ -212,22 +212,33 @@ class Engine:
             for chunk in chunks:
                 self._finish(chunk.sequence, error=error)
             return
-        rows = iter(logits)
+        first = 0
         for chunk in chunks:
+            last = first + len(chunk.sequence.wanted(chunk.count))
+            rows, drafted = logits[first:last], logits[last : last + len(chunk.draft)]
+            first = last + len(drafted)
             self._count(chunk)
             self._scheduler.advance(chunk.sequence, chunk.count)
+            if chunk.sequence.unread:
+                self._read(chunk.sequence, rows)
             if chunk.sequence.pending:
                 chunk.sequence.spend(self._clock() - began)
             else:
-                self._extend(chunk.sequence, next(rows), began)
-                self._verify(chunk, list(islice(rows, len(chunk.draft))))
+                self._extend(chunk.sequence, rows[-1], began)
+                self._verify(chunk, drafted)
         seconds = self._clock() - began
         self._counts.steps += 1
         self._counts.step_seconds += seconds
         if plain:
             self._pace.note(len(batch.tokens), seconds)
 
-    def _verify(self, chunk: Chunk, rows: list[Floats]) -> None:
+    def _read(self, sequence: Sequence, rows: Floats) -> None:
+        """Note how likely the next tokens of a prompt were."""
+        prompt, known = sequence.request.prompt, len(sequence.prompt_likelihoods)
+        tokens = list(prompt[known : known + len(rows)])
+        sequence.prompt_likelihoods += likelihoods(rows[: len(tokens)], tokens, sequence.request.logprobs or 0)
+
+    def _verify(self, chunk: Chunk, rows: Floats) -> None:
         """Go on with what was drafted as long as it is what was drawn: `rows` are the logits behind each of its tokens.
 
         Keys and values of the rest stay where they are, behind everything that is computed, until they are overwritten.
@@ -252,10 +263,14 @@ class Engine:
         if token in request.stop_ids and not request.ignore_eos:
             self._finish(sequence, "stop")
             return
+        if request.logprobs is not None:
+            sequence.likelihoods.append(likelihood(logits, token, request.logprobs))
         sequence.tokens.append(token)
         self._counts.generated_tokens += 1
         self._news[sequence] = None
-        if sequence.generated == request.max_tokens or len(sequence.tokens) == self.context:
+        if sequence.sampler.complete:
+            self._finish(sequence, "stop")
+        elif sequence.generated == request.max_tokens or len(sequence.tokens) == self.context:
             self._finish(sequence, "length")
 
     def _finish(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
@@ -339,6 +354,19 @@ class Handle:
     def ids(self) -> list[int]:
         """The tokens of the answer so far."""
         return self._sequence.tokens[len(self._sequence.request.prompt) :]
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        return self._sequence.request.prompt
+
+    @property
+    def prompt_likelihoods(self) -> list[Likelihood]:
+        """Of the tokens of the prompt, if they were asked for; all are there when the answer has begun."""
+        return list(self._sequence.prompt_likelihoods)
+
+    def likelihood(self, index: int) -> Likelihood | None:
+        """Of a token of the answer that is there; None if it was not asked for."""
+        return self._sequence.likelihoods[index] if self._sequence.request.logprobs is not None else None
 
     @property
     def position(self) -> int:

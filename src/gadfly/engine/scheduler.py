@@ -25,6 +25,8 @@ from gadfly.engine.request import Sequence
 
 __all__ = ["Chunk", "Scheduler"]
 
+READ_TOKENS = 32  # of a prompt whose likelihoods are wanted, at a time: each takes logits as wide as the vocabulary
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -41,12 +43,11 @@ class Chunk:
 
     def span(self, page_size: int) -> Span:
         sequence, end = self.sequence, self.sequence.computed + self.count
-        rows = range(self.count - 1, self.count + len(self.draft))
         return Span(
             tokens=[*sequence.tokens[sequence.computed : end], *self.draft],
             start=sequence.computed,
             pages=sequence.pages[: -(-(end + len(self.draft)) // page_size)],
-            wanted=rows if end == len(sequence.tokens) else [],
+            wanted=[*sequence.wanted(self.count), *range(self.count, self.count + len(self.draft))],
         )
 
 
@@ -99,7 +100,8 @@ class Scheduler:
                 sequence = admitted
             else:
                 break
-            chunks.append(Chunk(sequence, min(budget, sequence.pending)))
+            most = min(budget, READ_TOKENS) if sequence.unread else budget
+            chunks.append(Chunk(sequence, min(most, sequence.pending)))
             budget -= chunks[-1].count
         if self._speculate:
             self._draft(chunks, budget)
@@ -161,7 +163,7 @@ class Scheduler:
         if not self.waiting:
             return None
         sequence = self.waiting[0]
-        sequence.pages = self._prefix.lookup(sequence.tokens)
+        sequence.pages = [] if sequence.unread else self._prefix.lookup(sequence.tokens)
         sequence.computed = len(sequence.pages) * self._prefix.page_size
         missing = -(-len(sequence.tokens) // self._prefix.page_size) - len(sequence.pages)
         if missing + len(self.running) > self._prefix.available:
