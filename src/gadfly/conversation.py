@@ -205,12 +205,16 @@ class ToolCallDelta:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event. `stop` is the stop string that ended the answer; `dropped` messages had no room."""
+    """The last event. `stop` is the stop string that ended the answer; `dropped` messages had no room.
+
+    Of the tokens that `usage` counts, `reasoning_tokens` were thought and not said.
+    """
 
     reason: FinishReason | Literal["tool_calls"]
     usage: Usage
     stop: str | None = None
     dropped: int = 0
+    reasoning_tokens: int = 0
 
 
 AnswerEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | Finished

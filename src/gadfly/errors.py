@@ -57,7 +57,11 @@ class TemplateError(GadflyError):
 
 
 class RequestError(GadflyError):
-    """A value in a request is of the wrong type or out of range."""
+    """A value in a request is of the wrong type or out of range. `parameter` is its name there, if it has one."""
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class ContextError(RequestError):
@@ -71,7 +75,7 @@ class CapacityError(GadflyError):
 class BusyError(CapacityError):
     """No more requests are taken now; `retry_after` is an estimate of the seconds until that changes."""
 
-    def __init__(self, message: str, retry_after: float) -> None:
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
 
