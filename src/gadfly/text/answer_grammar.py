@@ -22,6 +22,7 @@ from gadfly.text.tool_dialect import ToolDialect
 __all__ = ["AnswerGrammar"]
 
 LONGEST = 2**16  # characters, of a grammar or a pattern
+MOST_LINES = 500  # a mistake at the end of a chain of rules is reported in a time like the square of its length
 MOST_INTERSECTIONS = 8
 COMPACT = {"whitespace_flexible": False, "item_separator": ", ", "key_separator": ": "}
 NO_ARGUMENTS = {"type": "object", "properties": {}, "additionalProperties": False}
@@ -29,7 +30,7 @@ BLANK = r"/[ \n\r\t]{0,8}/"  # between a thought and what follows it
 
 
 class AnswerGrammar:
-    """Writes grammars for a model that has these `controls`, calls tools in `dialect` and sets `thought` around thoughts."""
+    """Writes grammars for a model with these `controls`, which calls tools in `dialect`, thinks in `thought`."""
 
     def __init__(
         self, controls: Mapping[str, int], dialect: ToolDialect, thought: tuple[str, str] | None = None
@@ -48,7 +49,7 @@ class AnswerGrammar:
     ) -> str | None:
         """The grammar, or None if any text will do.
 
-        With `tools`, they may be called instead of an answer in `format`, or have to be if `required`. Without a format,
+        With `tools`, they may be called instead of an answer in `format`, or have to be if `required`. Without a format
         an answer that need not call any is free, unless a tool is strict: then its calls are held to its schema.
         `thinking` says that the prompt ends within a thought. Raises RequestError for what is too large.
         """
@@ -102,7 +103,7 @@ class AnswerGrammar:
         if mark in self._controls:
             rules.append(f"lead: /(?s:.*)/ {self._literal(mark)}")
         else:
-            rules.append(f"lead[lazy]: /(?s:.*)/ {json.dumps(mark)}".replace("/ ", "/ ", 1))
+            rules.append(f"lead[lazy]: /(?s:.*)/ {json.dumps(mark)}")
         rules.append(f"led: lead ({' | '.join(names)}) {self._literal(dialect.last)}")
         return "led* free" if parallel else "led | free"
 
@@ -153,6 +154,8 @@ def _measure(text: str, name: str) -> None:
         raise RequestError(f"{name} is empty")
     if len(text) > LONGEST:
         raise RequestError(f"{name} has {len(text)} characters; at most {LONGEST} are read")
+    if text.count("\n") > MOST_LINES:
+        raise RequestError(f"{name} has more than {MOST_LINES} lines; ask for something simpler")
 
 
 def _checked(lark: str) -> str:

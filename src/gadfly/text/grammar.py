@@ -7,8 +7,9 @@ is drawn. What grammars look like: `gadfly.text.answer_grammar`.
 Source: https://github.com/guidance-ai/llguidance; a schema's or grammar's features are what it documents.
 """
 
+import re
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
@@ -21,6 +22,7 @@ from gadfly.text.tokenizer import Tokenizer
 
 __all__ = ["GrammarConstraint", "Grammars"]
 
+PLACE = re.compile(r"^(at )?\d+\(\d+\): ")  # in a text that the client has not written
 STACK = 2**27  # bytes of address space, of which memory is taken when it is used
 PATIENCE = 10.0  # seconds
 LIMITS = LLParserLimits(
@@ -98,7 +100,7 @@ class Grammars:
 
     def constraints(self, grammar: str, count: int) -> list["GrammarConstraint"]:
         """`count` constraints to a grammar in llguidance's form. Raises RequestError if it is wrong or too much."""
-        future = self._builder.submit(lambda: self._build(grammar, count))
+        future: Future[list[GrammarConstraint]] = self._builder.submit(self._build, grammar, count)
         try:
             return future.result(self._patience)
         except TimeoutError:
@@ -167,7 +169,7 @@ class GrammarConstraint:
 
     def _check(self) -> None:
         if self._matcher.is_error():
-            reason = self._matcher.get_error().partition("\n")[0]
+            reason = PLACE.sub("", self._matcher.get_error().partition("\n")[0])
             raise RequestError(f"the format cannot be kept: {reason[:300]}")
 
 

@@ -23,22 +23,19 @@ def check_schema(schema: object, name: str) -> None:
     """Raise RequestError, in which the schema is called `name`, if it is no schema or asks for too much."""
     if not isinstance(schema, Mapping | bool):
         raise RequestError(f"{name} is {schema!r:.40}; expected a JSON schema, which is an object")
-    parts, level = 0, [schema]
-    for depth in range(DEEPEST + 1):
-        parts += len(level)
+    parts, depth, level = 0, 0, _inner([schema])
+    while level:
+        parts, depth = parts + len(level), depth + 1
         if parts > MOST_PARTS:
             raise RequestError(f"{name} has more than {MOST_PARTS} objects and lists in it; ask for something simpler")
-        level = [
-            inner
-            for outer in level
-            for inner in (outer.values() if isinstance(outer, Mapping) else outer)
-            if isinstance(inner, Mapping | list | tuple)
-        ] if depth or isinstance(schema, Mapping) else []
-        if not level:
-            break
-    else:
-        raise RequestError(f"{name} nests more than {DEEPEST} deep; ask for something simpler")
-    if _Patterns(schema).in_one(schema) > MOST_PATTERNS:
+        if depth > DEEPEST:
+            raise RequestError(f"{name} nests more than {DEEPEST} deep; ask for something simpler")
+        level = [inner for outer in level for inner in _inner(outer)]
+    try:
+        patterns = _Patterns(schema).in_one(schema)
+    except RecursionError:
+        raise RequestError(f"{name} has references that lead too deep; ask for something simpler") from None
+    if patterns > MOST_PATTERNS:
         raise RequestError(f"{name} wants more than {MOST_PATTERNS} patterns and formats matched at once; use fewer")
 
 
@@ -74,6 +71,12 @@ class _Patterns:
             if step:
                 found = found.get(step.replace("~1", "/").replace("~0", "~")) if isinstance(found, Mapping) else None
         return found
+
+
+def _inner(value: Any) -> list[Any]:
+    """The objects and lists that are directly in a value."""
+    inside = value.values() if isinstance(value, Mapping) else value
+    return [one for one in inside if isinstance(one, Mapping | list | tuple)]
 
 
 def _list(value: object) -> list[Any]:
