@@ -57,7 +57,11 @@ class TemplateError(GadflyError):
 
 
 class RequestError(GadflyError):
-    """A value in a request is of the wrong type or out of range."""
+    """A value in a request is of the wrong type or out of range. `parameter` is its name there, if it has one."""
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class ContextError(RequestError):
