@@ -31,6 +31,7 @@ def test_items_become_messages() -> None:
         {"role": "developer", "content": "Be brief."},
         {"type": "message", "role": "user", "content": [{"type": "input_text", "text": "Look!"}]},
         {"type": "reasoning", "id": "rs", "summary": [], "content": [{"type": "reasoning_text", "text": "Hm."}]},
+        {"type": "reasoning", "id": "rs", "summary": [{"type": "summary_text", "text": "Well."}]},
         {"type": "message", "role": "assistant", "content": [{"type": "output_text", "text": "Wait."}]},
         {"type": "function_call", "call_id": "c1", "name": "look", "arguments": "{}"},
         {"type": "function_call", "call_id": "c2", "name": "dive", "arguments": "{}"},
@@ -44,7 +45,7 @@ def test_items_become_messages() -> None:
     assert read(input=items).turn == (
         Message("system", "Be brief."),
         Message("user", "Look!"),
-        Message("assistant", "Wait.", "Hm.", (ToolCall("c1", "look", "{}"), ToolCall("c2", "dive", "{}"))),
+        Message("assistant", "Wait.", "Hm.\nWell.", (ToolCall("c1", "look", "{}"), ToolCall("c2", "dive", "{}"))),
         Message("tool", "Blue.", tool_call_id="c1"),
         Message("tool", "Wet.", tool_call_id="c2"),
         Message("assistant", "Done."),
