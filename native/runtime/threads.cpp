@@ -35,8 +35,8 @@ void wait_until(const std::atomic<T>& value, Ready ready) {
 
 }  // namespace
 
-void wait_until_equal(const std::atomic<size_t>& value, size_t wanted) {
-    wait_until(value, [wanted](size_t now) { return now == wanted; });
+void wait_until_equal(const std::atomic<uint32_t>& value, size_t wanted) {
+    wait_until(value, [wanted](uint32_t now) { return now == wanted; });
 }
 
 ThreadPool::ThreadPool(size_t threads) : process_(getpid()) {
@@ -69,7 +69,7 @@ void ThreadPool::run(const std::function<void(size_t)>& job) {
     check_process();
     const std::scoped_lock lock(one_job_);
     job_ = &job;
-    running_.store(workers_.size(), std::memory_order_relaxed);
+    running_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
     started_.fetch_add(1, std::memory_order_release);  // publishes job_ and running_
     started_.notify_all();
     job(0);
