@@ -129,9 +129,9 @@ def clocked(call: Callable[[], Any]) -> float:
 
 def table(found: dict[str, Any]) -> str:
     step, outside, sampling = found["step"], found["outside"], found["sampling"]
+    setting = f"{found['model']}, {found['kernels']}, {found['threads']} threads, {found['sequences']} sequences"
     lines = [
-        f"\n{found['model']}, {found['kernels']}, {found['threads']} threads, {found['sequences']} sequences: "
-        f"{1e6 * found['sequences'] / step:.1f} tokens/s",
+        f"\n{setting}: {1e6 * found['sequences'] / step:.1f} tokens/s",
         f"{'step':<40}{step:>10.0f} µs",
         f"{'outside the program, sampling apart':<40}{outside - sampling:>10.0f} µs{(outside - sampling) / step:>8.1%}",
         f"{'sampling':<40}{sampling:>10.0f} µs{sampling / step:>8.1%}",

@@ -335,8 +335,8 @@ class Recording:
 def in_waves(calls: Sequence[Call]) -> list[Call]:
     """The calls in an order in which those that need not wait for one another are neighbours.
 
-    A wave begins when the one before has ended, and each call is in the first wave in which it finds what it reads. What
-    works row by row may be in the same wave as what fills its rows: the program makes a chain of them.
+    A wave begins when the one before has ended, and each call is in the first wave in which it finds what it reads.
+    What works row by row may be in the same wave as what fills its rows: the program makes a chain of them.
     """
     found: dict[Any, tuple[int, int]] = {}  # the waves in which one row of it can be read, and in which all of it can
     waves: list[int] = []
