@@ -9,7 +9,8 @@
     ├── RequestError          a value in a request is out of range
     │   └── ContextError      the prompt does not fit the model's context
     ├── CapacityError         memory, disk or pages ran out
-    │   └── BusyError             too many requests at once; the same one may succeed later
+    │   └── BusyError         too many requests wait already; it says when to come again
+    ├── DeadlineError         an answer was not finished in the time its request allowed
     └── SettingsError         a setting or a file of settings is wrong
 
 A message names the value, the limit and the next step, on one line. Any other exception that reaches a user is a bug.
@@ -19,6 +20,7 @@ __all__ = [
     "BusyError",
     "CapacityError",
     "ContextError",
+    "DeadlineError",
     "DownloadError",
     "GadflyError",
     "ModelFileError",
@@ -71,11 +73,15 @@ class CapacityError(GadflyError):
 
 
 class BusyError(CapacityError):
-    """Too many requests are here already. `retry_after` is a guess, in seconds, at when there will be room."""
+    """No more requests are taken now; `retry_after` is an estimate of the seconds until that changes."""
 
     def __init__(self, message: str, retry_after: float = 1.0) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class DeadlineError(GadflyError):
+    """An answer was not finished in the time that its request allowed. What there was of it is in its handle."""
 
 
 class SettingsError(GadflyError):

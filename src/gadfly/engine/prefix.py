@@ -37,6 +37,11 @@ class PrefixIndex:
         """How many pages `take` can give."""
         return self._pool.free + len(self._idle)
 
+    @property
+    def idle(self) -> int:
+        """How many of them hold a known prefix."""
+        return len(self._idle)
+
     def take(self) -> int | None:
         """An empty page, evicting the idle page released longest ago if none is free; None if all are held."""
         if not self._pool.free and self._idle:

@@ -4,6 +4,7 @@ A sequence is its tokens, prompt and answer alike: those before `computed` have 
 others are pending. Nothing else tells a prompt that is being read from an answer that is being written.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gadfly.completion import FinishReason, Sampling, Usage
@@ -17,7 +18,8 @@ __all__ = ["Request", "Sequence"]
 class Request:
     """Continue `prompt` up to a token of `stop_ids`, `max_tokens` new tokens or, failing both, the end of the context.
 
-    With `ignore_eos` a token of `stop_ids` is one like any other.
+    With `ignore_eos` a token of `stop_ids` is one like any other. Requests of one `client`, whatever that stands for,
+    do not keep those of others waiting. An answer that is not finished after `seconds` fails with DeadlineError.
     """
 
     prompt: tuple[int, ...]
@@ -25,6 +27,9 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stop_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False
+
+    client: str = ""
+    seconds: float | None = None
 
     def validate(self, vocab: int, context: int) -> None:
         """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""
@@ -38,6 +43,8 @@ class Request:
                 raise RequestError(f"logit_bias names token {token}; ids are whole numbers below {vocab}")
         if self.max_tokens is not None and (not isinstance(self.max_tokens, int) or self.max_tokens < 1):
             raise RequestError(f"max_tokens is {self.max_tokens!r}; it has to be a whole number of at least 1")
+        if self.seconds is not None and not self.seconds > 0:
+            raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
         if len(self.prompt) >= context:
             raise ContextError(
                 f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "
@@ -60,6 +67,8 @@ class Sequence:
         self.cancelled = False  # asked for; the engine acts on it between steps
         self.finish_reason: FinishReason | None = None
         self.error: Exception | None = None
+        self.deadline: float | None = None  # by the engine's clock
+        self.listener: Callable[[], None] | None = None  # told of new tokens and of the end
 
     @property
     def pending(self) -> int:

@@ -43,8 +43,22 @@ class Scheduler:
     def __init__(self, prefix: PrefixIndex, step_tokens: int) -> None:
         self.running: list[Sequence] = []  # both in order of arrival, all that run before all that wait
         self.waiting: deque[Sequence] = deque()
+        self.cached_tokens = 0  # of prompts, found at admission, so far
+        self.preemptions = 0
         self._prefix = prefix
         self._step_tokens = step_tokens
+
+    @property
+    def idle(self) -> bool:
+        return not self.running and not self.waiting
+
+    def sequences(self) -> list[Sequence]:
+        """All that run or wait."""
+        return [*self.running, *self.waiting]
+
+    def position(self, sequence: Sequence) -> int:
+        """Its place among those who wait, from 1; 0 if it does not."""
+        return self.waiting.index(sequence) + 1 if sequence in self.waiting else 0
 
     def add(self, sequence: Sequence) -> None:
         self.waiting.append(sequence)
@@ -93,6 +107,7 @@ class Scheduler:
                 continue
             youngest = self.running.pop()
             self._give_up(youngest)
+            self.preemptions += 1
             self.waiting.appendleft(youngest)
             if youngest is sequence:
                 return False
@@ -111,6 +126,7 @@ class Scheduler:
             return None
         if sequence.cached_tokens is None:
             sequence.cached_tokens = sequence.computed
+            self.cached_tokens += sequence.computed
         self.running.append(self.waiting.popleft())
         self._provide(sequence)
         return sequence
