@@ -1,12 +1,13 @@
 """An answer as a whole, put together from its events: what is sent where nobody streams, and at the end of a stream."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from gadfly.completion import Usage
 from gadfly.conversation import (
     AnswerEvent,
     Finished,
+    Message,
     ReasoningDelta,
     TextDelta,
     TokenLogprob,
@@ -42,6 +43,22 @@ class Answer:
         if self.finished is None:
             raise ValueError("the answer is not finished")
         return self.finished
+
+    @property
+    def message(self) -> Message:
+        """The answer as a part of the conversation, for whoever goes on with it."""
+        return Message("assistant", self.text, self.reasoning, tuple(self.tool_calls))
+
+    def events(self) -> Iterator[AnswerEvent]:
+        """Events that make the same answer: thoughts, text, calls, end."""
+        if self.reasoning:
+            yield ReasoningDelta(self.reasoning)
+        if self.text or self.logprobs:
+            yield TextDelta(self.text, tuple(self.logprobs))
+        for index, call in enumerate(self.tool_calls):
+            yield ToolCallStart(index, call.id, call.name)
+            yield ToolCallDelta(index, call.arguments)
+        yield self.end
 
     def add(self, event: AnswerEvent) -> None:
         match event:

@@ -93,11 +93,12 @@ class Fields:
 
     def one_of(self, key: str, names: Sequence[_Name], default: _Name) -> _Name:
         """One of a few words."""
-        found = self[key]
-        if found is None:
-            return default
+        return self.need_one_of(key, names) if key in self else default
+
+    def need_one_of(self, key: str, names: Sequence[_Name]) -> _Name:
+        """One of a few words, which has to be there."""
         for name in names:
-            if found == name:
+            if self[key] == name:
                 return name
         raise self.wrong(key, f"one of {', '.join(names)}")
 

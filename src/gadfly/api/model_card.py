@@ -17,6 +17,7 @@ class ModelCard:
     owner: str = "gadfly"
     size: int = 0
     digest: str = ""
+    format: str = ""
     family: str = ""
     parameters: int = 0
     quantization: str = ""

@@ -22,7 +22,16 @@ from gadfly.conversation import (
     ToolCallStart,
 )
 
-__all__ = ["LEAST_LOGPROB", "ChatStream", "chat_completion", "dropped", "finish_reason", "head", "usage_object"]
+__all__ = [
+    "LEAST_LOGPROB",
+    "ChatStream",
+    "chat_completion",
+    "dropped",
+    "finish_reason",
+    "head",
+    "logprob_objects",
+    "usage_object",
+]
 
 LEAST_LOGPROB = -9999.0  # what OpenAI writes for a token that cannot be
 
@@ -142,13 +151,13 @@ def _message(answer: Answer) -> dict[str, Any]:
     return message
 
 
+def logprob_objects(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Tokens with how likely they were, and what was as likely."""
+    return [{**_logprob(each), "top_logprobs": [*map(_logprob, each.top)]} for each in tokens]
+
+
 def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
-    if not tokens:
-        return None
-    return {
-        "content": [{**_logprob(each), "top_logprobs": [*map(_logprob, each.top)]} for each in tokens],
-        "refusal": None,
-    }
+    return {"content": logprob_objects(tokens), "refusal": None} if tokens else None
 
 
 def _logprob(token: TokenLogprob) -> dict[str, Any]:

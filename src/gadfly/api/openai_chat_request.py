@@ -4,7 +4,7 @@ Extensions: top_k, min_p, repetition_penalty, grammar, regex, persona, wit, adap
 chat_template_kwargs. What comes back: `openai_chat`.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
@@ -16,7 +16,18 @@ from gadfly.completion import Sampling
 from gadfly.conversation import ChatRequest, Message, Role, Tool, ToolCall, ToolChoice
 from gadfly.errors import RequestError
 
-__all__ = ["CHOICE_LIMIT", "LOGPROB_LIMIT", "MESSAGE_LIMIT", "TOKEN_LIMIT", "ChatCall", "read_chat", "read_shared"]
+__all__ = [
+    "CHOICE_LIMIT",
+    "LOGPROB_LIMIT",
+    "MESSAGE_LIMIT",
+    "TOKEN_LIMIT",
+    "ChatCall",
+    "allowed_tools",
+    "read_chat",
+    "read_content",
+    "read_functions",
+    "read_shared",
+]
 
 CHOICE_LIMIT = 16
 LOGPROB_LIMIT = 20
@@ -90,24 +101,24 @@ def _template_variables(fields: Fields) -> Mapping[str, Any]:
 
 
 def _message(fields: Fields) -> Message:
-    role = fields.one_of("role", (*get_args(Role), "developer"), "")
+    role = fields.need_one_of("role", (*get_args(Role), "developer"))
     calls = tuple(_call(each) for each in fields.tables("tool_calls", TOOL_LIMIT))
     if role == "assistant":
         reasoning = fields.text("reasoning_content") or fields.text("reasoning", "")
-        content = _content(fields) if calls == () or "content" in fields else ""
+        content = read_content(fields) if calls == () or "content" in fields else ""
         return Message("assistant", content, reasoning, calls, name=fields.text("name"))
     if role == "tool":
         return Message(
-            "tool", _content(fields), tool_call_id=fields.need_text("tool_call_id"), name=fields.text("name")
+            "tool", read_content(fields), tool_call_id=fields.need_text("tool_call_id"), name=fields.text("name")
         )
-    return Message("user" if role == "user" else "system", _content(fields), name=fields.text("name"))
+    return Message("user" if role == "user" else "system", read_content(fields), name=fields.text("name"))
 
 
-def _content(fields: Fields) -> str:
+def read_content(fields: Fields, key: str = "content") -> str:
     """A string, or the text of parts, a line each."""
-    if not isinstance(fields["content"], list):
-        return check_text(fields["content"], fields.at("content"))
-    return "\n".join(_part(each) for each in fields.tables("content", MESSAGE_LIMIT))
+    if not isinstance(fields[key], list):
+        return check_text(fields[key], fields.at(key))
+    return "\n".join(_part(each) for each in fields.tables(key, MESSAGE_LIMIT))
 
 
 def _part(fields: Fields) -> str:
@@ -126,7 +137,7 @@ def _call(fields: Fields) -> ToolCall:
 
 
 def _tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice]:
-    tools = check_tools([_tool(each) for each in fields.tables("tools", TOOL_LIMIT)])
+    tools = read_functions(fields)
     parallel = fields.flag("parallel_tool_calls", True)
     if not isinstance(fields["tool_choice"], dict):
         mode: Literal["none", "auto", "required"] = fields.one_of("tool_choice", ("none", "auto", "required"), "auto")
@@ -134,14 +145,28 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice]:
     choice = Fields(fields["tool_choice"], "tool_choice")
     match choice.one_of("type", ("function", "allowed_tools"), "function"):
         case "function":
-            return tools, check_choice(ToolChoice("required", _function_name(choice), parallel), tools)
-    allowed = choice.need_table("allowed_tools")
-    names = [_function_name(each) for each in allowed.tables("tools", TOOL_LIMIT)]
+            return tools, check_choice(ToolChoice("required", _named(choice).need_text("name"), parallel), tools)
+    return allowed_tools(choice.need_table("allowed_tools"), tools, parallel)
+
+
+def read_functions(fields: Fields) -> tuple[Tool, ...]:
+    """`tools`, of which only functions are understood."""
+    return check_tools([_tool(each) for each in fields.tables("tools", TOOL_LIMIT)])
+
+
+def allowed_tools(fields: Fields, tools: Sequence[Tool], parallel: bool) -> tuple[tuple[Tool, ...], ToolChoice]:
+    """Only some of the tools, without others having to be sent."""
+    names = [_named(each).need_text("name") for each in fields.tables("tools", TOOL_LIMIT)]
     for name in names:
         check_choice(ToolChoice("auto", name), tools)
     kept = tuple(tool for tool in tools if tool.name in names)
-    demand: Literal["auto", "required"] = allowed.one_of("mode", ("auto", "required"), "auto")
-    return kept, check_choice(ToolChoice(demand, parallel=parallel), kept)
+    mode: Literal["auto", "required"] = fields.one_of("mode", ("auto", "required"), "auto")
+    return kept, check_choice(ToolChoice(mode, parallel=parallel), kept)
+
+
+def _named(fields: Fields) -> Fields:
+    """Where a tool has its name: chat completions put it one level deeper than responses."""
+    return fields.need_table("function") if "function" in fields else fields
 
 
 def _tool(fields: Fields) -> Tool:
@@ -150,10 +175,6 @@ def _tool(fields: Fields) -> Tool:
     return Tool(
         tool_name(function), function.text("description", ""), function.json("parameters"), function.flag("strict")
     )
-
-
-def _function_name(fields: Fields) -> str:
-    return fields.need_table("function").need_text("name")
 
 
 def _logprobs(fields: Fields) -> int | None:

@@ -10,7 +10,7 @@ from typing import Any
 
 from gadfly.api.answer import Answer, tally
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
-from gadfly.api.fields import Fields
+from gadfly.api.fields import Fields, check_text
 from gadfly.api.openai_chat import LEAST_LOGPROB, dropped, finish_reason, head, usage_object
 from gadfly.api.openai_chat_request import CHOICE_LIMIT, LOGPROB_LIMIT, TOKEN_LIMIT
 from gadfly.api.sampling import MODELS_OWN, read_sampling, read_stop
@@ -19,7 +19,15 @@ from gadfly.completion import Sampling
 from gadfly.conversation import AnswerEvent, Finished, TextDelta, TextRequest, TokenLogprob
 from gadfly.errors import RequestError
 
-__all__ = ["PROMPT_LIMIT", "CompletionCall", "CompletionStream", "completion", "read_completion", "read_prompts"]
+__all__ = [
+    "PROMPT_LIMIT",
+    "CompletionCall",
+    "CompletionStream",
+    "completion",
+    "read_completion",
+    "read_ids",
+    "read_prompts",
+]
 
 PROMPT_LIMIT = 128
 PROMPT_TOKENS = 2**24
@@ -67,7 +75,7 @@ def read_completion(body: object, defaults: Sampling = MODELS_OWN) -> Completion
     )
 
 
-def read_prompts(fields: Fields, key: str) -> list[str | tuple[int, ...]]:
+def read_prompts(fields: Fields, key: str, most: int = PROMPT_LIMIT) -> list[str | tuple[int, ...]]:
     """A text, ids, or an array of either."""
     found = fields[key]
     if isinstance(found, str):
@@ -75,14 +83,15 @@ def read_prompts(fields: Fields, key: str) -> list[str | tuple[int, ...]]:
     if not isinstance(found, list) or not found:
         raise fields.wrong(key, "a text, an array of ids, or an array of these")
     if not isinstance(found[0], str | list):
-        return [_ids(found, fields.at(key))]
+        return [read_ids(found, fields.at(key))]
     return [
-        Fields({path: item}).text(path, "") if isinstance(item, str) else _ids(item, path)
-        for path, item in fields.items(key, PROMPT_LIMIT)
+        check_text(item, path) if isinstance(item, str) else read_ids(item, path)
+        for path, item in fields.items(key, most)
     ]
 
 
-def _ids(value: object, path: str) -> tuple[int, ...]:
+def read_ids(value: object, path: str) -> tuple[int, ...]:
+    """An array of at least one id."""
     if not isinstance(value, list) or not 1 <= len(value) <= PROMPT_TOKENS:
         raise RequestError(f"{path} is neither a text nor an array of ids", path)
     for index, token in enumerate(value):

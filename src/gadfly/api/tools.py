@@ -1,13 +1,15 @@
 """What the dialects agree on about tools: names, limits, and that a choice has to be among them."""
 
+import json
 import re
 from collections.abc import Sequence
+from typing import Any, NoReturn
 
 from gadfly.api.fields import Fields
 from gadfly.conversation import Tool, ToolChoice
 from gadfly.errors import RequestError
 
-__all__ = ["TOOL_LIMIT", "check_choice", "check_tools", "tool_name"]
+__all__ = ["TOOL_LIMIT", "arguments_object", "check_choice", "check_tools", "tool_name"]
 
 TOOL_LIMIT = 128
 _NAME = re.compile(r"[A-Za-z0-9_.:/-]{1,128}")
@@ -37,3 +39,19 @@ def check_choice(choice: ToolChoice, tools: Sequence[Tool]) -> ToolChoice:
     if choice.name is not None and choice.name not in {tool.name for tool in tools}:
         raise RequestError(f"tool_choice names {choice.name!r}, which is not among the tools", "tool_choice")
     return choice
+
+
+def arguments_object(written: str) -> dict[str, Any]:
+    """Arguments for dialects that send an object and no text. What is none is sent under a key that says so.
+
+    The key is the one that Anthropic recommends for arguments that ended before their time.
+    """
+    try:
+        found = json.loads(written or "{}", parse_constant=_refuse)
+    except (ValueError, RecursionError):
+        found = None
+    return found if isinstance(found, dict) else {"INVALID_JSON": written}
+
+
+def _refuse(constant: str) -> NoReturn:
+    raise ValueError(f"JSON has no {constant}")
