@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from gadfly.answer import Answer, Answerer, Prompts
 from gadfly.batch import Batch, Span
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
+from gadfly.conversation import ChatRequest, TextRequest
 from gadfly.engine import Engine, Executor, Handle, Request
-from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
+from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
 from gadfly.ops import Backend, Floats
@@ -28,15 +30,7 @@ from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
-from gadfly.text import (
-    ChatTemplate,
-    Decoder,
-    StopStrings,
-    Tokenizer,
-    TranscriptAnswer,
-    encode_chat,
-    encode_transcript,
-)
+from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, TranscriptAnswer
 from gadfly.weight import Weight, Weights
 from gadfly.weights.experts import ExpertStore, Resident, expert_store, is_stack
 from gadfly.weights.load import ModelFile, open_model
@@ -104,6 +98,7 @@ class LLM:
         self.metadata = file.metadata
         self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
         self.template = self._read_template()
+        self._prompts = Prompts(self.path.name, self.tokenizer, self.template)
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
         self._backend = backend
@@ -119,6 +114,7 @@ class LLM:
                 "context or model"
             ) from None
         self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._answerer = Answerer(self._engine, self._prompts)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -152,7 +148,7 @@ class LLM:
 
     def logits(self, prompt: str | Sequence[int]) -> Floats:
         """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
-        ids = self._ids(prompt)
+        ids = self._prompts.text_ids(prompt)
         Request(tuple(ids)).validate(self.spec.vocab, self.spec.context + 1)
         executor, pages = self.executor(len(ids))
         chunks = [ids[first : first + STEP_TOKENS] for first in range(0, len(ids), STEP_TOKENS)]
@@ -189,11 +185,22 @@ class LLM:
         if unknown:
             raise RequestError(f"there is no option {unknown[0]!r}; see help(gadfly.completion.Sampling)")
         drawn = replace(sampling or Sampling(), **values)
-        return self._generation(self._ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
+        return self._generation(self._prompts.text_ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
 
     def chat(self, persona: str = "gadfly", wit: float = 0.5, **options: Any) -> Chat:
         """A conversation; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, **options)
+
+    def answer(self, request: ChatRequest) -> Answer:
+        """Answer a conversation: events as they come, of text, thoughts and calls of tools.
+
+        Raises RequestError, ContextError or UnsupportedError before anything is computed.
+        """
+        return self._answerer.answer(request)
+
+    def complete(self, request: TextRequest) -> Answer:
+        """Continue text or ids as they are, with all that an API may ask for. Raises like `answer`."""
+        return self._answerer.complete(request)
 
     @property
     def has_template(self) -> bool:
@@ -205,14 +212,7 @@ class LLM:
         Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
         UnsupportedError if the model has no tokenizer.
         """
-        if self.tokenizer is None:
-            raise UnsupportedError(
-                f"{self.path.name} has no tokenizer, so it cannot be talked to; add the one it was made for"
-            )
-        if self.template is None:
-            return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        return encode_chat(self.tokenizer, self.template, turns)
+        return self._prompts.ids(messages)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
@@ -232,13 +232,6 @@ class LLM:
         stop_ids = self.tokenizer.stop_ids if self.tokenizer else frozenset[int]()
         request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
-
-    def _ids(self, prompt: str | Sequence[int]) -> list[int]:
-        if not isinstance(prompt, str):
-            return [int(token) for token in prompt]
-        if self.tokenizer is None:
-            raise RequestError(f"{self.path.name} has no tokenizer; give token ids instead of text")
-        return self.tokenizer.encode(prompt, bos=self.tokenizer.adds_bos)
 
     def _read_template(self) -> ChatTemplate | None:
         source = self.metadata.get("tokenizer.chat_template")

@@ -17,6 +17,7 @@ from time import perf_counter
 from gadfly.batch import Batch
 from gadfly.completion import FinishReason, Usage
 from gadfly.engine.counts import Counts
+from gadfly.engine.likelihood import Likelihood, likelihood, likelihoods
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
 from gadfly.engine.request import Request, Sequence
@@ -204,14 +205,24 @@ class Engine:
             for chunk in chunks:
                 self._finish(chunk.sequence, error=error)
             return
-        rows = iter(logits)
+        first = 0
         for chunk in chunks:
             self._count(chunk)
+            last = first + len(chunk.sequence.wanted(chunk.count))
+            rows, first = logits[first:last], last
             self._scheduler.advance(chunk)
+            if chunk.sequence.unread:
+                self._read(chunk.sequence, rows)
             if chunk.sequence.pending:
                 chunk.sequence.spend(self._clock() - began)
             else:
-                self._extend(chunk.sequence, next(rows), began)
+                self._extend(chunk.sequence, rows[-1], began)
+
+    def _read(self, sequence: Sequence, rows: Floats) -> None:
+        """Note how likely the next tokens of a prompt were."""
+        prompt, known = sequence.request.prompt, len(sequence.prompt_likelihoods)
+        tokens = list(prompt[known : known + len(rows)])
+        sequence.prompt_likelihoods += likelihoods(rows[: len(tokens)], tokens, sequence.request.logprobs or 0)
 
     def _extend(self, sequence: Sequence, logits: Floats, began: float) -> None:
         request = sequence.request
@@ -224,10 +235,14 @@ class Engine:
         if token in request.stop_ids and not request.ignore_eos:
             self._finish(sequence, "stop")
             return
+        if request.logprobs is not None:
+            sequence.likelihoods.append(likelihood(logits, token, request.logprobs))
         sequence.tokens.append(token)
         self._counts.generated_tokens += 1
         self._news[sequence] = None
-        if sequence.generated == request.max_tokens or len(sequence.tokens) == self.context:
+        if sequence.sampler.complete:
+            self._finish(sequence, "stop")
+        elif sequence.generated == request.max_tokens or len(sequence.tokens) == self.context:
             self._finish(sequence, "length")
 
     def _finish(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
@@ -323,6 +338,19 @@ class Handle:
         """An estimate of how long it has yet to wait; 0 if it runs or is finished."""
         position = self.position
         return self._engine._seconds(position) if position else 0.0
+
+    @property
+    def prompt(self) -> tuple[int, ...]:
+        return self._sequence.request.prompt
+
+    @property
+    def prompt_likelihoods(self) -> list[Likelihood]:
+        """Of the tokens of the prompt, if they were asked for; all are there when the answer has begun."""
+        return list(self._sequence.prompt_likelihoods)
+
+    def likelihood(self, index: int) -> Likelihood | None:
+        """Of a token of the answer that is there; None if it was not asked for."""
+        return self._sequence.likelihoods[index] if self._sequence.request.logprobs is not None else None
 
     @property
     def finish_reason(self) -> FinishReason | None:

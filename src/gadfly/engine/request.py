@@ -8,18 +8,25 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gadfly.completion import FinishReason, Sampling, Usage
+from gadfly.engine.constraint import ConstraintSource
+from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.sampling import Sampler
 from gadfly.errors import ContextError, RequestError
 
 __all__ = ["Request", "Sequence"]
+
+MOST_ALTERNATIVES = 20  # to every token, as in OpenAI's API
 
 
 @dataclass(frozen=True)
 class Request:
     """Continue `prompt` up to a token of `stop_ids`, `max_tokens` new tokens or, failing both, the end of the context.
 
-    With `ignore_eos` a token of `stop_ids` is one like any other. Requests of one `client`, whatever that stands for,
-    do not keep those of others waiting. An answer that is not finished after `seconds` fails with DeadlineError.
+    With `ignore_eos` a token of `stop_ids` is one like any other. `constraint` says which tokens may come, and ends the
+    answer when none may. `logprobs` asks for the likelihood of every token of the answer and of so many alternatives,
+    `prompt_logprobs` for those of the prompt, too, which then is computed as if nothing of it were cached.
+    Requests of one `client`, whatever that stands for, do not keep those of others waiting. An answer that is not
+    finished after `seconds` fails with DeadlineError.
     """
 
     prompt: tuple[int, ...]
@@ -27,6 +34,9 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stop_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False
+    constraint: ConstraintSource | None = None
+    logprobs: int | None = None
+    prompt_logprobs: bool = False
 
     client: str = ""
     seconds: float | None = None
@@ -45,6 +55,8 @@ class Request:
             raise RequestError(f"max_tokens is {self.max_tokens!r}; it has to be a whole number of at least 1")
         if self.seconds is not None and not self.seconds > 0:
             raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
+        if self.logprobs is not None and not 0 <= self.logprobs <= MOST_ALTERNATIVES:
+            raise RequestError(f"logprobs is {self.logprobs!r}; from 0 to {MOST_ALTERNATIVES} alternatives are given")
         if len(self.prompt) >= context:
             raise ContextError(
                 f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "
@@ -57,8 +69,10 @@ class Sequence:
 
     def __init__(self, request: Request) -> None:
         self.request = request
-        self.sampler = Sampler(request.sampling)
+        self.sampler = Sampler(request.sampling, request.constraint() if request.constraint else None)
         self.tokens = list(request.prompt)  # and the answer so far
+        self.prompt_likelihoods = [Likelihood(request.prompt[0], None)] if request.prompt_logprobs else []
+        self.likelihoods: list[Likelihood] = []  # of the answer so far
         self.computed = 0  # positions whose keys and values are in `pages`
         self.pages: list[int] = []
         self.cached_tokens: int | None = None  # of the prompt, found when first admitted
@@ -74,6 +88,18 @@ class Sequence:
     def pending(self) -> int:
         """Tokens whose keys and values have yet to be computed."""
         return len(self.tokens) - self.computed
+
+    @property
+    def unread(self) -> bool:
+        """Whether there are tokens of the prompt whose likelihood is wanted and not known yet."""
+        return self.request.prompt_logprobs and len(self.prompt_likelihoods) < len(self.request.prompt)
+
+    def wanted(self, count: int) -> list[int]:
+        """Which of the next `count` pending tokens need logits, 0 being the first of them."""
+        end = self.computed + count
+        first = max(self.computed, len(self.prompt_likelihoods) - 1)
+        read = range(first, min(end, len(self.request.prompt) - 1)) if self.unread else ()
+        return [position - self.computed for position in (*read, *([end - 1] if end == len(self.tokens) else []))]
 
     @property
     def generated(self) -> int:

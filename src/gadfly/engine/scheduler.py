@@ -19,6 +19,8 @@ from gadfly.engine.request import Sequence
 
 __all__ = ["Chunk", "Scheduler"]
 
+READ_TOKENS = 32  # of a prompt whose likelihoods are wanted, at a time: each takes logits as wide as the vocabulary
+
 
 @dataclass(frozen=True)
 class Chunk:
@@ -33,7 +35,7 @@ class Chunk:
             tokens=sequence.tokens[sequence.computed : end],
             start=sequence.computed,
             pages=sequence.pages[: -(-end // page_size)],
-            wanted=[self.count - 1] if end == len(sequence.tokens) else [],
+            wanted=sequence.wanted(self.count),
         )
 
 
@@ -84,7 +86,8 @@ class Scheduler:
                 sequence = admitted
             else:
                 break
-            chunks.append(Chunk(sequence, min(budget, sequence.pending)))
+            most = min(budget, READ_TOKENS) if sequence.unread else budget
+            chunks.append(Chunk(sequence, min(most, sequence.pending)))
             budget -= chunks[-1].count
         return chunks
 
@@ -118,7 +121,7 @@ class Scheduler:
         if not self.waiting:
             return None
         sequence = self.waiting[0]
-        sequence.pages = self._prefix.lookup(sequence.tokens)
+        sequence.pages = [] if sequence.unread else self._prefix.lookup(sequence.tokens)
         sequence.computed = len(sequence.pages) * self._prefix.page_size
         missing = -(-len(sequence.tokens) // self._prefix.page_size) - len(sequence.pages)
         if missing + len(self.running) > self._prefix.available:
