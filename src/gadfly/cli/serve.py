@@ -1,6 +1,7 @@
 """gadfly serve: models behind the APIs that programs already speak."""
 
 import logging
+import math
 import signal
 import sys
 from collections.abc import Sequence
@@ -36,7 +37,8 @@ __all__ = ["command"]
 @click.option("--allow-origin", "origins", multiple=True, help="Whose pages may use it: https://example.org, or *.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME=MODEL", help="Another name; * stands for any.")
 @click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Models in memory at once.")
-@click.option("--keep-alive", type=click.FloatRange(0), default=300, show_default=True, help="Seconds until one goes.")
+@click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
+@click.option("--keep-alive", type=click.FloatRange(0), default=300, show_default=True, help="Seconds that an unused one stays; 0: for ever.")
 @click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
 @click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
@@ -51,6 +53,7 @@ def command(
     origins: Sequence[str],
     aliases: Sequence[str],
     most: int,
+    queue: int,
     keep_alive: float,
     offline: bool | None,
     **loading: Any,
@@ -80,8 +83,8 @@ def command(
     from gadfly.server.service import Service
     from gadfly.server.shelf import LibraryShelf
 
-    def load_file(path: Path, progress: Progress) -> "LLM":  # noqa: ARG001
-        return load(path, **{**loading, "threads": settings.threads})
+    def load_file(path: Path, progress: Progress) -> "LLM":
+        return load(path, max_waiting=queue, progress=progress, **{**loading, "threads": settings.threads})
 
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
     stored = KeyFile(home())
@@ -90,7 +93,7 @@ def command(
         host, frozenset(map(str.lower, hosts)), frozenset(origins), lambda: (*given, *stored.list()), closed=closed
     )
     shelf = LibraryShelf(library, files, load_file)
-    pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or None)
+    pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
     service = Service(pool, library=library, offline=settings.offline, default_model=next(iter(files)))
     with listen(host, port) as listening:
         if closed and not house.keys():

@@ -10,21 +10,20 @@ No queue is needed in between: what has not been taken waits where it is, and wh
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
 
+from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.conversation import AnswerEvent
-from gadfly.server.models import Loaded
+from gadfly.engine import Handle, Listener
+from gadfly.llm import LLM
 
 __all__ = ["Answering", "asking"]
-
-Listener = Callable[[Any], None]
 
 
 class Answering:
     """Answers under way, one for each choice, numbered through."""
 
-    def __init__(self, news: asyncio.Event, choices: Sequence[Any]) -> None:
+    def __init__(self, news: asyncio.Event, choices: Sequence[Choice]) -> None:
         self.choices = tuple(choices)
         self._news = news
 
@@ -55,14 +54,14 @@ class Answering:
 
 
 @asynccontextmanager
-async def asking(ask: Callable[[Loaded, Listener], Sequence[Any]], loaded: Loaded) -> AsyncIterator[Answering]:
+async def asking(ask: Callable[[LLM, Listener], Sequence[Choice]], llm: LLM) -> AsyncIterator[Answering]:
     """Ask a model. `ask` submits requests and returns the choices of their answers, all of which end with the block."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
-    def wake(_: Any) -> None:
+    def wake(_: Handle) -> None:
         loop.call_soon_threadsafe(news.set)
 
-    choices = await asyncio.to_thread(ask, loaded, wake)
+    choices = await asyncio.to_thread(ask, llm, wake)
     news.set()  # something may have come before anybody could hear of it
     try:
         yield Answering(news, choices)

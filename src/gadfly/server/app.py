@@ -15,7 +15,7 @@ from gadfly.errors import GadflyError
 from gadfly.server.gate import Gate, House
 from gadfly.server.record import Record, Recorder
 from gadfly.server.refusals import Refused, refusal
-from gadfly.server.routes import openai, operations
+from gadfly.server.routes import anthropic, openai, operations, responses
 from gadfly.server.service import Service
 
 __all__ = ["create_app"]
@@ -45,7 +45,7 @@ def create_app(service: Service, house: House) -> Recorder:
         redoc_url=None,
     )
     app.state.service = service
-    for each in (openai, operations):
+    for each in (openai, responses, anthropic, operations):
         app.include_router(each.routes)
     app.add_exception_handler(GadflyError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)

@@ -5,17 +5,19 @@ loaded model has a thread that runs its steps. What a name stands for and how a 
 """
 
 import asyncio
+import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, Protocol
+from typing import Protocol
 
 from gadfly.api.model_card import ModelCard
 from gadfly.errors import BusyError, NotFoundError
 from gadfly.hub.progress import Progress
+from gadfly.llm import LLM
 
 __all__ = ["Loaded", "Loading", "Models", "Shelf"]
 
@@ -26,8 +28,8 @@ class Shelf(Protocol):
     def list(self) -> Sequence[ModelCard]:
         """All that can be asked for. Reads files: for other threads than that of the loop."""
 
-    def load(self, model: ModelCard, progress: Progress) -> Any:
-        """An `LLM`. Called in a thread of its own, and takes as long as it takes. Raises GadflyError."""
+    def load(self, model: ModelCard, progress: Progress) -> LLM:
+        """Called in a thread of its own, and takes as long as it takes. Raises GadflyError."""
 
     def room(self) -> int:
         """Bytes of memory that another model may take now."""
@@ -50,11 +52,11 @@ class Loading:
 
 @dataclass(eq=False)
 class Loaded:
-    """A model in memory. `users` are answering with it now; after `keep` seconds without any it goes (None: never)."""
+    """A model in memory. `users` are answering with it now; after `keep` seconds without any it goes."""
 
     model: ModelCard
-    llm: Any
-    keep: float | None
+    llm: LLM
+    keep: float
     thread: Thread
     users: int = 0
     used: float = 0.0  # when, by the clock of `Models`
@@ -77,7 +79,7 @@ class Models:
         pinned: Sequence[str] = (),
         aliases: Mapping[str, str] | None = None,
         most: int = 3,
-        keep: float | None = 300.0,
+        keep: float = 300.0,
         patience: float = 60.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
@@ -146,16 +148,20 @@ class Models:
             return self._aliases["*"]
         raise NotFoundError(f"there is no model called {name!r:.100} here; GET /v1/models lists what there is")
 
-    def keep(self, found: Loaded, seconds: float | None) -> None:
-        """How long a model stays when nobody uses it: None for ever, 0 not at all. Pinned ones stay anyhow."""
+    def keep(self, found: Loaded, seconds: float) -> None:
+        """How long a model stays when nobody uses it: infinity, 0 or anything between. Pinned ones stay anyhow."""
         if found.name not in self.pinned:
             found.keep = seconds
+
+    def remaining(self, found: Loaded) -> float:
+        """Seconds that a model has yet to stay if nobody uses it."""
+        return found.keep if found.users else found.keep - (self._clock() - found.used)
 
     async def sweep(self) -> None:
         """Let go of what nobody has used for long enough. To be called now and then."""
         now = self._clock()
         for found in self.loaded:
-            if not found.users and found.keep is not None and now - found.used >= found.keep:
+            if not found.users and now - found.used >= found.keep:
                 await self._unload(found)
 
     async def forget(self, name: str) -> None:
@@ -199,7 +205,7 @@ class Models:
         name = loading.model.name
         thread = Thread(target=llm.run, name=f"gadfly-{name}", daemon=True)
         thread.start()
-        keep = None if name in self.pinned else self._keep
+        keep = math.inf if name in self.pinned else self._keep
         self._loaded[name] = Loaded(loading.model, llm, keep, thread, used=self._clock())
 
     async def _make_room(self, model: ModelCard) -> None:

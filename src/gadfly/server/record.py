@@ -36,6 +36,7 @@ class Record:
 
     id: str
     began: float
+    address: str = "-"
     key: Key | None = None
     route: str = ""
     model: str = ""
@@ -43,6 +44,11 @@ class Record:
     status: int = 0
     first_byte: float | None = None  # seconds from the beginning
     seconds: float = 0.0
+
+    @property
+    def client(self) -> str:
+        """Whose turn it is among others: the key's, or else the address's."""
+        return self.key.name if self.key else self.address
 
     @classmethod
     def of(cls, scope: Scope) -> "Record":
@@ -67,7 +73,8 @@ class Recorder:
             await self._app(scope, receive, send)
             return
         given = Headers(scope=scope).get("x-request-id", "")
-        record = Record(given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}", self._clock())
+        id_ = given if _ID.fullmatch(given) else f"req_{secrets.token_hex(12)}"
+        record = Record(id_, self._clock(), scope["client"][0] if scope.get("client") else "-")
         scope["gadfly.record"] = record
 
         async def recorded(message: Message) -> None:
@@ -93,10 +100,9 @@ class Recorder:
 
 
 def _line(record: Record, scope: Scope) -> str:
-    client = scope.get("client")
     words = [
         datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
-        client[0] if client else "-",
+        record.address,
         record.key.name if record.key else "-",
         scope["method"],
         _plain(scope["path"])[:200],

@@ -13,11 +13,12 @@ import orjson
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-__all__ = ["DONE", "Streamed", "json_line", "named_event", "unless_gone", "unnamed_event"]
+__all__ = ["DONE", "HEARTBEAT", "Streamed", "json_line", "named_event", "unless_gone", "unnamed_event"]
 
 T = TypeVar("T")
 
 DONE = b"data: [DONE]\n\n"
+HEARTBEAT = b": still here\n\n"
 
 
 def unnamed_event(value: Any) -> bytes:
