@@ -17,6 +17,7 @@ __all__ = [
     "AnswerFormat",
     "ChatRequest",
     "EmbeddingRequest",
+    "Embeddings",
     "Finished",
     "Grammar",
     "JsonSchema",
@@ -149,6 +150,14 @@ class EmbeddingRequest:
 
     inputs: tuple[str | tuple[int, ...], ...]
     truncate: bool = False
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """A vector of length 1 for each input, and how many tokens the inputs had together."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
 
 
 @dataclass(frozen=True)

@@ -21,7 +21,7 @@ from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
 from gadfly.conversation import ChatRequest, TextRequest
-from gadfly.engine import Engine, Executor, Handle, Request
+from gadfly.engine import Counts, Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
@@ -191,16 +191,30 @@ class LLM:
         """A conversation; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, **options)
 
-    def answer(self, request: ChatRequest) -> Answer:
+    def answer(self, request: ChatRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
         """Answer a conversation: events as they come, of text, thoughts and calls of tools.
 
-        Raises RequestError, ContextError or UnsupportedError before anything is computed.
+        `listener` is called when there is something to take, by the thread that runs the engine: see `Engine.submit`.
+        `terms` are the `client` that asks and the `seconds` it waits, as in `Request`. Raises RequestError,
+        ContextError, UnsupportedError or BusyError before anything is computed.
         """
-        return self._answerer.answer(request)
+        return self._answerer.answer(request, listener, **terms)
 
-    def complete(self, request: TextRequest) -> Answer:
-        """Continue text or ids as they are, with all that an API may ask for. Raises like `answer`."""
-        return self._answerer.complete(request)
+    def complete(self, request: TextRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
+        """Continue text or ids as they are, with all that an API may ask for. Otherwise like `answer`."""
+        return self._answerer.complete(request, listener, **terms)
+
+    def run(self) -> None:
+        """Compute for whoever asks, in a thread that is lent for it; return after `drain`."""
+        self._engine.run()
+
+    def drain(self, seconds: float | None = None) -> None:
+        """Take no more requests, and return when those under way are finished; after `seconds` they are cancelled."""
+        self._engine.drain(seconds)
+
+    def counts(self) -> Counts:
+        """What the engine has done so far and is doing now."""
+        return self._engine.counts()
 
     @property
     def has_template(self) -> bool:

@@ -5,6 +5,7 @@ How tokens become events: `gadfly.answer.builder`.
 """
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from typing import Protocol
 
 from gadfly.answer.builder import AnswerBuilder
@@ -19,7 +20,7 @@ class Choice(Protocol):
 
     @property
     def finished(self) -> bool:
-        """Whether its last event, `Finished`, has been given out."""
+        """Whether its last event, `Finished`, has been given out, or what made it fail raised."""
 
     def __iter__(self) -> Iterator[AnswerEvent]:
         """Events as they come, those excepted that `take` has given out. Raises what made the request fail."""
@@ -71,11 +72,11 @@ class EngineChoice:
         self._seen = 0
 
     def __iter__(self) -> Iterator[AnswerEvent]:
-        for _ in self._handle:
+        tokens = iter(self._handle)
+        while not self.finished:
+            with suppress(Exception):  # which `take` raises, after what had come before
+                next(tokens, None)
             yield from self.take()
-            if self.finished:
-                return
-        yield from self.take()
 
     def take(self) -> list[AnswerEvent]:
         if self.finished:
@@ -93,7 +94,10 @@ class EngineChoice:
             self._seen += 1
             if self._builder.stopped:
                 return [*events, *self._finish()]
-        if self._handle.error:
+        if ended and self._handle.error:
+            self.finished = not events  # these first
+            if events:
+                return events
             raise self._handle.error
         return [*events, *self._finish()] if ended else events
 

@@ -6,8 +6,9 @@ template and vocabulary. Events are made in `gadfly.answer.builder`, prompts in 
 
 import secrets
 import string
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import Any
 
 from gadfly.answer.answer import Answer, EngineChoice
 from gadfly.answer.builder import AnswerBuilder, Stops
@@ -41,6 +42,9 @@ def new_call_id() -> str:
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(9))
 
 
+Listener = Callable[[Any], None]
+
+
 class Answerer:
     """Of one model: its engine, and how prompts are written for it."""
 
@@ -55,8 +59,11 @@ class Answerer:
         marks = {*(self._thought or ()), *self._dialect.marks, *INSIDE}
         self._marks = {token: text for text, token in controls.items() if text in marks}
 
-    def answer(self, request: ChatRequest) -> Answer:
-        """Answer a conversation. Raises RequestError, ContextError or UnsupportedError before anything is computed."""
+    def answer(self, request: ChatRequest, listener: Listener | None = None, **terms: Any) -> Answer:
+        """Answer a conversation. Raises RequestError, ContextError or UnsupportedError before anything is computed.
+
+        `listener` and `terms` are those of `Engine.submit` and `Request`: who hears of news, `client` and `seconds`.
+        """
         _checked(request)
         messages, sampling, stop = list(request.messages), request.sampling, request.stop
         if request.persona is not None or request.wit is not None:
@@ -85,9 +92,9 @@ class Answerer:
 
         asked = self._asked(prompt, request.max_tokens, sampling, request.logprobs)
         builders = [AnswerBuilder(self._tokenizer, stops(), reader(), self._marks, dropped) for _ in range(request.n)]
-        return self._begin(asked, request.max_tokens, builders)
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders)
 
-    def complete(self, request: TextRequest) -> Answer:
+    def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
         """Continue text or ids as they are. Raises like `answer`."""
         _checked(request)
         prompt = self._prompts.text_ids(request.prompt)
@@ -105,7 +112,7 @@ class Answerer:
         builders = [
             AnswerBuilder(self._tokenizer, StopStrings(request.stop), dropped=dropped) for _ in range(request.n)
         ]
-        return self._begin(asked, request.max_tokens, builders, echo)
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, echo)
 
     def _asked(
         self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None
@@ -115,14 +122,19 @@ class Answerer:
         return Request(tuple(prompt), most, sampling or Sampling(), stop_ids, logprobs=logprobs)
 
     def _begin(
-        self, asked: Request, limit: int | None, builders: Sequence[AnswerBuilder], echo: str | None = None
+        self,
+        asked: Request,
+        listener: Listener | None,
+        limit: int | None,
+        builders: Sequence[AnswerBuilder],
+        echo: str | None = None,
     ) -> Answer:
         """One choice for each builder; their seeds follow one another."""
         seed = asked.sampling.seed
         choices = []
         for number, builder in enumerate(builders):
             own = asked.sampling if seed is None else replace(asked.sampling, seed=seed + number)
-            handle = self._engine.submit(replace(asked, sampling=own))
+            handle = self._engine.submit(replace(asked, sampling=own), listener)
             choices.append(EngineChoice(handle, builder, limit, echo))
         return Answer(choices)
 

@@ -207,9 +207,9 @@ class Engine:
             return
         first = 0
         for chunk in chunks:
-            self._count(chunk)
             last = first + len(chunk.sequence.wanted(chunk.count))
             rows, first = logits[first:last], last
+            self._count(chunk)
             self._scheduler.advance(chunk)
             if chunk.sequence.unread:
                 self._read(chunk.sequence, rows)
@@ -328,18 +328,6 @@ class Handle:
         return self._sequence.tokens[len(self._sequence.request.prompt) :]
 
     @property
-    def position(self) -> int:
-        """Its place among those who wait, from 1; 0 if it runs or is finished."""
-        with self._engine._turn:
-            return self._engine._scheduler.position(self._sequence)
-
-    @property
-    def seconds_to_start(self) -> float:
-        """An estimate of how long it has yet to wait; 0 if it runs or is finished."""
-        position = self.position
-        return self._engine._seconds(position) if position else 0.0
-
-    @property
     def prompt(self) -> tuple[int, ...]:
         return self._sequence.request.prompt
 
@@ -351,6 +339,18 @@ class Handle:
     def likelihood(self, index: int) -> Likelihood | None:
         """Of a token of the answer that is there; None if it was not asked for."""
         return self._sequence.likelihoods[index] if self._sequence.request.logprobs is not None else None
+
+    @property
+    def position(self) -> int:
+        """Its place among those who wait, from 1; 0 if it runs or is finished."""
+        with self._engine._turn:
+            return self._engine._scheduler.position(self._sequence)
+
+    @property
+    def seconds_to_start(self) -> float:
+        """An estimate of how long it has yet to wait; 0 if it runs or is finished."""
+        position = self.position
+        return self._engine._seconds(position) if position else 0.0
 
     @property
     def finish_reason(self) -> FinishReason | None:

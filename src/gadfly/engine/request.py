@@ -22,11 +22,12 @@ MOST_ALTERNATIVES = 20  # to every token, as in OpenAI's API
 class Request:
     """Continue `prompt` up to a token of `stop_ids`, `max_tokens` new tokens or, failing both, the end of the context.
 
-    With `ignore_eos` a token of `stop_ids` is one like any other. `constraint` says which tokens may come, and ends the
-    answer when none may. `logprobs` asks for the likelihood of every token of the answer and of so many alternatives,
-    `prompt_logprobs` for those of the prompt, too, which then is computed as if nothing of it were cached.
-    Requests of one `client`, whatever that stands for, do not keep those of others waiting. An answer that is not
-    finished after `seconds` fails with DeadlineError.
+    With `ignore_eos` a token of `stop_ids` is one like any other. Requests of one `client`, whatever that stands for,
+    do not keep those of others waiting. An answer that is not finished after `seconds` fails with DeadlineError.
+
+    `constraint` says which tokens may come, and ends the answer when none may. `logprobs` asks for the likelihood of
+    every token of the answer and of so many alternatives, `prompt_logprobs` for those of the prompt, too, which then is
+    computed as if nothing of it were cached.
     """
 
     prompt: tuple[int, ...]
@@ -34,12 +35,11 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stop_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False
+    client: str = ""
+    seconds: float | None = None
     constraint: ConstraintSource | None = None
     logprobs: int | None = None
     prompt_logprobs: bool = False
-
-    client: str = ""
-    seconds: float | None = None
 
     def validate(self, vocab: int, context: int) -> None:
         """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""
@@ -53,10 +53,10 @@ class Request:
                 raise RequestError(f"logit_bias names token {token}; ids are whole numbers below {vocab}")
         if self.max_tokens is not None and (not isinstance(self.max_tokens, int) or self.max_tokens < 1):
             raise RequestError(f"max_tokens is {self.max_tokens!r}; it has to be a whole number of at least 1")
-        if self.seconds is not None and not self.seconds > 0:
-            raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
         if self.logprobs is not None and not 0 <= self.logprobs <= MOST_ALTERNATIVES:
             raise RequestError(f"logprobs is {self.logprobs!r}; from 0 to {MOST_ALTERNATIVES} alternatives are given")
+        if self.seconds is not None and not self.seconds > 0:
+            raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
         if len(self.prompt) >= context:
             raise ContextError(
                 f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "

@@ -16,7 +16,7 @@ Part = tuple[Literal["thought", "text"], str]
 
 def thought_marks(source: str, controls: frozenset[str]) -> tuple[str, str] | None:
     """The marks that a template's source mentions or that are tokens of their own; None for a model that has none."""
-    return next((pair for pair in MARKS if pair[1] in source or pair[1] in controls), None)
+    return next((pair for pair in MARKS if any(mark in source or mark in controls for mark in pair)), None)
 
 
 class ThoughtReader:
