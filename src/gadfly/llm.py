@@ -20,11 +20,12 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.conversation import ChatRequest, TextRequest
+from gadfly.conversation import ChatRequest, TextRequest, Tool
 from gadfly.engine import Counts, Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
+from gadfly.hub.progress import Progress, Silent
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
@@ -51,13 +52,16 @@ def load(
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
     experts: str | None = None,
+    max_waiting: int | None = None,
+    progress: Progress | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. Raises GadflyError.
+    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. At most `max_waiting`
+    requests wait for others to end. `progress` hears how many bytes of weights are in place. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -66,7 +70,7 @@ def load(
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
     store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
-    return LLM(file, changed, made, context, store)
+    return LLM(file, changed, made, context, store, max_waiting, progress)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -91,6 +95,8 @@ class LLM:
         backend: Backend[Any, Any, Any],
         context: int | None = None,
         experts: ExpertStore | None = None,
+        max_waiting: int | None = None,
+        progress: Progress | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -105,7 +111,7 @@ class LLM:
         self._experts = experts or Resident(backend)
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:
-            self._weights = place(file, backend, self._experts)
+            self._weights = place(file, backend, self._experts, progress or Silent())
             pages = -(-self.context // PAGE_SIZE)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
@@ -113,7 +119,9 @@ class LLM:
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
                 "context or model"
             ) from None
-        self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._engine = Engine(
+            self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS, max_waiting=max_waiting
+        )
         self._answerer = Answerer(self._engine, self._prompts)
 
     @property
@@ -220,13 +228,13 @@ class LLM:
     def has_template(self) -> bool:
         return self.template is not None
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
         Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
         UnsupportedError if the model has no tokenizer.
         """
-        return self._prompts.ids(messages)
+        return self._prompts.ids(messages, tools)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
@@ -256,12 +264,16 @@ class LLM:
         return ChatTemplate(source, bos_text, eos_text)
 
 
-def place(file: ModelFile, backend: Backend[Any, Any, Any], experts: ExpertStore) -> Weights[Any]:
+def place(file: ModelFile, backend: Backend[Any, Any, Any], experts: ExpertStore, progress: Progress) -> Weights[Any]:
     """Hand every weight to the backend, experts to their store, and pages read from the file back to the system."""
+    done, total = 0, sum(file.weights[path].size for path in file.weights)
 
     def one(weight: Weight) -> Any:
+        nonlocal done
         placed = (experts if is_stack(weight) else backend).place(weight)
         file.release()
+        done += weight.size
+        progress.advance(done, total)
         return placed
 
     return file.weights.map(one)

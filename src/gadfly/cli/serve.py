@@ -38,7 +38,13 @@ __all__ = ["command"]
 @click.option("--alias", "aliases", multiple=True, metavar="NAME=MODEL", help="Another name; * stands for any.")
 @click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Models in memory at once.")
 @click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
-@click.option("--keep-alive", type=click.FloatRange(0), default=300, show_default=True, help="Seconds that an unused one stays; 0: for ever.")
+@click.option(
+    "--keep-alive",
+    type=click.FloatRange(0),
+    default=300,
+    show_default=True,
+    help="Seconds that an unused one stays; 0: for ever.",
+)
 @click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
 @click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")

@@ -73,7 +73,7 @@ def pull(
     name: str | None = None,
     trusted: bool = True,
 ) -> Pulled:
-    """Bring what `text` means (see `reference`, for `trusted`, too) into the library, called `name` or as suggests itself.
+    """Bring what `text` means (see `reference`) into the library, called `name` or as suggests itself.
 
     Raises NotFoundError, UnsupportedError (planned models), ModelFileError (own files), RequestError (names),
     DownloadError, CapacityError, SettingsError.

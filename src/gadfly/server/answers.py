@@ -42,6 +42,7 @@ class Answering:
             self._news.clear()
             taken = [(number, event) for number, choice in enumerate(self.choices) for event in choice.take()]
             if taken:
+                self._news.set()  # an error comes by itself, after what was there before it
                 yield taken
 
     async def whole(self) -> list[Answer]:

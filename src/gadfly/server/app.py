@@ -15,7 +15,8 @@ from gadfly.errors import GadflyError
 from gadfly.server.gate import Gate, House
 from gadfly.server.record import Record, Recorder
 from gadfly.server.refusals import Refused, refusal
-from gadfly.server.routes import anthropic, openai, operations, responses
+from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
+from gadfly.server.schemas import FAILURES
 from gadfly.server.service import Service
 
 __all__ = ["create_app"]
@@ -45,8 +46,8 @@ def create_app(service: Service, house: House) -> Recorder:
         redoc_url=None,
     )
     app.state.service = service
-    for each in (openai, responses, anthropic, operations):
-        app.include_router(each.routes)
+    for each in (openai, responses, anthropic, ollama, ollama_library, operations):
+        app.include_router(each.routes, responses=FAILURES)
     app.add_exception_handler(GadflyError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(Exception, _refuse)

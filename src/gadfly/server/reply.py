@@ -41,7 +41,6 @@ class Start:
     """What an encoder can know before the first token: `load_seconds` passed until the model was there."""
 
     stamp: Stamp
-    prompt_tokens: int
     load_seconds: float
 
 
@@ -88,7 +87,7 @@ async def reply(request: Request, exchange: Exchange) -> Response:
         load_seconds = service.clock() - began
         answering = await stack.enter_async_context(asking(_asked(exchange.requests, record.client), loaded.llm))
         stamp = _stamp(service, loaded, exchange.id)
-        start = Start(stamp, answering.choices[0].prompt_tokens, load_seconds)
+        start = Start(stamp, load_seconds)
         if exchange.stream is not None:
             encoder = exchange.stream(start)
             chunks = _chunks(answering, exchange, encoder, start, service.limits.heartbeat, record)
@@ -105,9 +104,9 @@ async def reply(request: Request, exchange: Exchange) -> Response:
 def _asked(requests: Sequence[ChatRequest | TextRequest], client: str) -> Callable[[LLM, Listener], Sequence[Choice]]:
     def ask(llm: LLM, listener: Listener) -> list[Choice]:
         answers = [
-            llm.answer(each, listener, client)
+            llm.answer(each, listener, client=client)
             if isinstance(each, ChatRequest)
-            else llm.complete(each, listener, client)
+            else llm.complete(each, listener, client=client)
             for each in requests
         ]
         return [choice for answer in answers for choice in answer.choices]

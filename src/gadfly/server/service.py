@@ -1,9 +1,11 @@
 """What a running server has: one value that every route is handed, so that nothing is global."""
 
+import asyncio
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, TypeVar
 
 from starlette.requests import Request
 
@@ -15,6 +17,8 @@ from gadfly.server.continuations import Continuations
 from gadfly.server.limits import Limits
 from gadfly.server.metrics import Metrics
 from gadfly.server.models import Loaded, Models
+
+T = TypeVar("T")
 
 __all__ = ["Service", "body_of", "service_of"]
 
@@ -32,6 +36,7 @@ class Service:
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
+        self._files = ThreadPoolExecutor(2, "gadfly-files")
         self.continuations = Continuations(self.limits.conversations, self.limits.conversation_bytes)
 
     def model_name(self, asked: str | None) -> str:
@@ -40,6 +45,10 @@ class Service:
         if name is None:
             raise RequestError("model is missing; GET /v1/models lists what there is", "model")
         return name
+
+    async def with_files(self, work: Callable[[], T]) -> T:
+        """What `work` returns, which moves files for minutes or hours: in one of two threads that do nothing else."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, work)
 
     async def cards(self) -> list[ModelCard]:
         """Everything that can be asked for."""

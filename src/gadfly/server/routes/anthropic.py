@@ -10,6 +10,7 @@ from gadfly.api.errors import anthropic_error
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import named_event
 
@@ -18,13 +19,13 @@ __all__ = ["routes"]
 routes = APIRouter(tags=["Anthropic"])
 
 
-@routes.post("/v1/messages")
+@routes.post("/v1/messages", openapi_extra=body("/v1/messages"))
 async def messages(request: Request) -> Response:
     """Answer a conversation."""
     call, request_id = await _read(request), Record.of(request.scope).id
 
     def stream(start: Start) -> Encoder:
-        made = MessageStream(start.stamp, start.prompt_tokens)
+        made = MessageStream(start.stamp)
         return Encoder(
             event=lambda event, _: b"".join(map(named_event, made.events(event))),
             failed=lambda failure: named_event(anthropic_error(failure, request_id)),
@@ -43,12 +44,12 @@ async def messages(request: Request) -> Response:
     )
 
 
-@routes.post("/v1/messages/count_tokens")
+@routes.post("/v1/messages/count_tokens", openapi_extra=body("/v1/messages/count_tokens"))
 async def count_tokens(request: Request) -> Response:
     """How many tokens a conversation would begin with."""
     call, service = await _read(request), service_of(request)
     async with service.models.use(service.model_name(call.model)) as loaded:
-        ids = await asyncio.to_thread(loaded.llm.chat_ids, call.request)
+        ids = await asyncio.to_thread(loaded.llm.prompt_ids, call.request.messages, call.request.tools)
     return json_response(token_count(len(ids)))
 
 

@@ -12,6 +12,7 @@ from gadfly.api.ollama_request import OllamaCall, read_model, read_ollama_chat, 
 from gadfly.api.stamp import Stamp
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import json_line
 
@@ -51,20 +52,20 @@ async def working(request: Request) -> Response:
     )
 
 
-@routes.post("/api/show")
+@routes.post("/api/show", openapi_extra=body("/api/show"))
 async def show(request: Request) -> Response:
     """What is known of a model."""
     name = read_model(Fields(await body_of(request)))
     return json_response(ollama_models.show(await service_of(request).card(name)))
 
 
-@routes.post("/api/chat")
+@routes.post("/api/chat", openapi_extra=body("/api/chat"))
 async def chat(request: Request) -> Response:
     """Answer a conversation; without one, load the model or let it go."""
     return await _answer(request, read_ollama_chat(await body_of(request)), "chat")
 
 
-@routes.post("/api/generate")
+@routes.post("/api/generate", openapi_extra=body("/api/generate"))
 async def generate(request: Request) -> Response:
     """Answer a prompt; without one, load the model or let it go."""
     return await _answer(request, read_ollama_generate(await body_of(request)), "generate")

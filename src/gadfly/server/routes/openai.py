@@ -10,6 +10,7 @@ from gadfly.api.openai_completions import CompletionStream, completion, read_com
 from gadfly.api.openai_models import model_list, model_object
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import DONE, HEARTBEAT, unnamed_event
 
@@ -32,7 +33,7 @@ async def model(request: Request, name: str) -> Response:
     return json_response(make(await service_of(request).card(name)))
 
 
-@routes.post("/v1/chat/completions")
+@routes.post("/v1/chat/completions", openapi_extra=body("/v1/chat/completions"))
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation."""
     call = read_chat(await body_of(request))
@@ -52,7 +53,7 @@ async def chat_completions(request: Request) -> Response:
     )
 
 
-@routes.post("/v1/completions")
+@routes.post("/v1/completions", openapi_extra=body("/v1/completions"))
 async def completions(request: Request) -> Response:
     """Continue texts."""
     call = read_completion(await body_of(request))

@@ -10,6 +10,7 @@ from gadfly.errors import NotFoundError
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import HEARTBEAT, named_event
 
@@ -18,7 +19,7 @@ __all__ = ["routes"]
 routes = APIRouter(tags=["OpenAI"])
 
 
-@routes.post("/v1/responses")
+@routes.post("/v1/responses", openapi_extra=body("/v1/responses"))
 async def responses(request: Request) -> Response:
     """Answer the next turn of a conversation, whose earlier ones may be here."""
     read, owner = read_response(await body_of(request)), Record.of(request.scope).client
