@@ -52,6 +52,7 @@ def load(
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
     experts: str | None = None,
+    speculate: bool = True,
     max_waiting: int | None = None,
     progress: Progress | None = None,
 ) -> "LLM":
@@ -60,8 +61,10 @@ def load(
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. At most `max_waiting`
-    requests wait for others to end. `progress` hears how many bytes of weights are in place. Raises GadflyError.
+    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. With `speculate`, tokens that
+    repeat earlier text are guessed and verified several at a time where that is quicker; answers do not change. At most
+    `max_waiting` requests wait for others to end. `progress` hears how many bytes of weights are in place. Raises
+    GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -70,7 +73,7 @@ def load(
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
     store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
-    return LLM(file, changed, made, context, store, max_waiting, progress)
+    return LLM(file, changed, made, context, store, speculate, max_waiting, progress)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -95,6 +98,7 @@ class LLM:
         backend: Backend[Any, Any, Any],
         context: int | None = None,
         experts: ExpertStore | None = None,
+        speculate: bool = True,
         max_waiting: int | None = None,
         progress: Progress | None = None,
     ) -> None:
@@ -120,7 +124,14 @@ class LLM:
                 "context or model"
             ) from None
         self._engine = Engine(
-            self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS, max_waiting=max_waiting
+            self._executor.step,
+            spec.vocab,
+            self.context,
+            pages,
+            PAGE_SIZE,
+            STEP_TOKENS,
+            max_waiting=max_waiting,
+            speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
 
@@ -138,6 +149,10 @@ class LLM:
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
         return self._bytes_per_token
+
+    def counts(self) -> Counts:
+        """What the engine has done so far and is doing now."""
+        return self._engine.counts()
 
     def expert_use(self) -> list[list[int]] | None:
         """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
@@ -219,10 +234,6 @@ class LLM:
     def drain(self, seconds: float | None = None) -> None:
         """Take no more requests, and return when those under way are finished; after `seconds` they are cancelled."""
         self._engine.drain(seconds)
-
-    def counts(self) -> Counts:
-        """What the engine has done so far and is doing now."""
-        return self._engine.counts()
 
     @property
     def has_template(self) -> bool:

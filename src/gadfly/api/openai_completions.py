@@ -96,7 +96,7 @@ def read_ids(value: object, path: str) -> tuple[int, ...]:
         raise RequestError(f"{path} is neither a text nor an array of ids", path)
     for index, token in enumerate(value):
         if type(token) is not int or not 0 <= token < 2**31:
-            raise RequestError(f"{path}[{index}] is no id of a token: a whole number from 0", path)
+            raise RequestError(f"{path}[{index}] is no id of a token: a whole number from 0", f"{path}[{index}]")
     return tuple(value)
 
 

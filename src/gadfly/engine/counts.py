@@ -24,4 +24,6 @@ class Counts:
     prompt_tokens: int = 0  # computed
     cached_tokens: int = 0  # of prompts, that did not have to be computed
     generated_tokens: int = 0
+    drafted_tokens: int = 0  # that were computed because they were likely to come next
+    accepted_tokens: int = 0  # of them, that did
     preemptions: int = 0  # times that a request had to give up its pages to an older one

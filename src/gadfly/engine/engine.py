@@ -18,6 +18,7 @@ from gadfly.batch import Batch
 from gadfly.completion import FinishReason, Usage
 from gadfly.engine.counts import Counts
 from gadfly.engine.likelihood import Likelihood, likelihood, likelihoods
+from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
 from gadfly.engine.request import Request, Sequence
@@ -35,7 +36,9 @@ class Engine:
 
     `step` keeps keys and values in `pages` pages of `page_size` positions; each call computes up to `step_tokens`
     tokens. If it raises, the requests of that batch fail with what it raised, and the engine goes on. At most
-    `max_waiting` requests wait for others to end. `clock` tells seconds, for deadlines and for what a step takes.
+    `max_waiting` requests wait for others to end. With `speculate`, a step computes tokens that are likely to come next
+    together with those that have to come before them, where that is quicker; answers are the same to the bit. `clock`
+    tells seconds, for deadlines and for what a step takes.
     """
 
     def __init__(
@@ -48,6 +51,7 @@ class Engine:
         step_tokens: int = 512,
         *,
         max_waiting: int | None = None,
+        speculate: bool = True,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         sizes = {"pages": pages, "page_size": page_size, "step_tokens": step_tokens, "max_waiting": max_waiting}
@@ -59,7 +63,8 @@ class Engine:
         self._step = step
         self._page_size = page_size
         self._prefix = PrefixIndex(PagePool(pages), page_size)
-        self._scheduler = Scheduler(self._prefix, step_tokens)
+        self._pace = Pace()
+        self._scheduler = Scheduler(self._prefix, step_tokens, self._pace, speculate)
         self._max_waiting = max_waiting
         self._clock = clock
         self._counts = Counts(pages=pages)
@@ -78,7 +83,7 @@ class Engine:
         request.
         """
         request.validate(self.vocab, self.context)
-        sequence = Sequence(request)
+        sequence = Sequence(request, self.context)
         handle = Handle(self, sequence)
         if listener:
             sequence.listener = partial(listener, handle)
@@ -178,24 +183,26 @@ class Engine:
 
     def _run(self) -> bool:
         """One step of the thread that has set `_stepping`."""
+        chunks: list[Chunk] = []
         try:
             with self._turn:
                 self._sweep()
                 chunks = self._scheduler.schedule()
             if chunks:
-                began = self._clock()
                 self._compute(chunks)
-                self._counts.steps += 1
-                self._counts.step_seconds += self._clock() - began
             self._tell(self._take_news())
             return bool(chunks)
         finally:
             with self._turn:
+                for chunk in chunks:
+                    if chunk.draft and not chunk.sequence.finished:
+                        self._scheduler.trim(chunk.sequence)
                 self._stepping = False
                 self._turn.notify_all()
 
     def _compute(self, chunks: list[Chunk]) -> None:
         began = self._clock()
+        plain = all(chunk.decodes for chunk in chunks)
         batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
         try:
             logits = self._step(batch)
@@ -208,21 +215,42 @@ class Engine:
         first = 0
         for chunk in chunks:
             last = first + len(chunk.sequence.wanted(chunk.count))
-            rows, first = logits[first:last], last
+            rows, drafted = logits[first:last], logits[last : last + len(chunk.draft)]
+            first = last + len(drafted)
             self._count(chunk)
-            self._scheduler.advance(chunk)
+            self._scheduler.advance(chunk.sequence, chunk.count)
             if chunk.sequence.unread:
                 self._read(chunk.sequence, rows)
             if chunk.sequence.pending:
                 chunk.sequence.spend(self._clock() - began)
             else:
                 self._extend(chunk.sequence, rows[-1], began)
+                self._verify(chunk, drafted)
+        seconds = self._clock() - began
+        self._counts.steps += 1
+        self._counts.step_seconds += seconds
+        if plain:
+            self._pace.note(len(batch.tokens), seconds)
 
     def _read(self, sequence: Sequence, rows: Floats) -> None:
         """Note how likely the next tokens of a prompt were."""
         prompt, known = sequence.request.prompt, len(sequence.prompt_likelihoods)
         tokens = list(prompt[known : known + len(rows)])
         sequence.prompt_likelihoods += likelihoods(rows[: len(tokens)], tokens, sequence.request.logprobs or 0)
+
+    def _verify(self, chunk: Chunk, rows: Floats) -> None:
+        """Go on with what was drafted as long as it is what was drawn: `rows` are the logits behind each of its tokens.
+
+        Keys and values of the rest stay where they are, behind everything that is computed, until they are overwritten.
+        """
+        sequence = chunk.sequence
+        for guess, logits in zip(chunk.draft, rows, strict=True):
+            if sequence.finished or sequence.tokens[-1] != guess:
+                break
+            self._scheduler.advance(sequence, 1)
+            self._counts.accepted_tokens += 1
+            self._extend(sequence, logits, self._clock())
+        self._counts.drafted_tokens += len(chunk.draft)
 
     def _extend(self, sequence: Sequence, logits: Floats, began: float) -> None:
         request = sequence.request

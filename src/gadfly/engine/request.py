@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 
 from gadfly.completion import FinishReason, Sampling, Usage
 from gadfly.engine.constraint import ConstraintSource
+from gadfly.engine.draft import Drafter
 from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.sampling import Sampler
 from gadfly.errors import ContextError, RequestError
@@ -65,9 +66,9 @@ class Request:
 
 
 class Sequence:
-    """A request under way. Its pages cover at least the positions before `computed`."""
+    """A request under way. Its pages cover at least the positions before `computed`; `context` ends it at the latest."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, context: int) -> None:
         self.request = request
         self.sampler = Sampler(request.sampling, request.constraint() if request.constraint else None)
         self.tokens = list(request.prompt)  # and the answer so far
@@ -75,6 +76,8 @@ class Sequence:
         self.likelihoods: list[Likelihood] = []  # of the answer so far
         self.computed = 0  # positions whose keys and values are in `pages`
         self.pages: list[int] = []
+        self.drafter = Drafter()
+        self.longest = min(len(request.prompt) + (request.max_tokens or context), context)  # that `tokens` may become
         self.cached_tokens: int | None = None  # of the prompt, found when first admitted
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0

@@ -18,9 +18,9 @@ GREEDY = Sampling(temperature=0)
 predict = noise(VOCAB)
 
 
-def make(pages=24, page_size=4, step_tokens=512, context=CONTEXT, predict=predict):
+def make(pages=24, page_size=4, step_tokens=512, context=CONTEXT, predict=predict, **options):
     model = ScriptedModel(predict, VOCAB, pages, page_size)
-    return Engine(model.step, VOCAB, context, pages, page_size, step_tokens), model
+    return Engine(model.step, VOCAB, context, pages, page_size, step_tokens, **options), model
 
 
 def alone(request, context=CONTEXT):
@@ -158,7 +158,7 @@ TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_a_conversation_computes_only_what_is_new():
-    engine, model = make(pages=40, page_size=4, context=160)
+    engine, model = make(pages=40, page_size=4, context=160, speculate=False)
     prompt = (0, 1, 1, 0, 0)
     for turn in range(10):
         before = computed(model)

@@ -1,6 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
 from gadfly.engine.request import Request, Sequence
@@ -8,8 +9,8 @@ from gadfly.engine.scheduler import Scheduler
 
 
 def start(pages, page_size, step_tokens, *prompts):
-    scheduler = Scheduler(PrefixIndex(PagePool(pages), page_size), step_tokens)
-    sequences = [Sequence(Request(tuple(prompt))) for prompt in prompts]
+    scheduler = Scheduler(PrefixIndex(PagePool(pages), page_size), step_tokens, Pace(), speculate=False)
+    sequences = [Sequence(Request(tuple(prompt)), 999) for prompt in prompts]
     for sequence in sequences:
         scheduler.add(sequence)
     return scheduler, sequences
@@ -19,7 +20,7 @@ def step(scheduler, token=0):
     """Compute what is scheduled; every sequence that has nothing pending gets `token`. Returns (sequence, count)s."""
     chunks = scheduler.schedule()
     for chunk in chunks:
-        scheduler.advance(chunk)
+        scheduler.advance(chunk.sequence, chunk.count)
         if not chunk.sequence.pending:
             chunk.sequence.tokens.append(token)
     scheduler.check()
@@ -56,7 +57,7 @@ def test_a_prompt_may_need_all_pages_but_not_the_next_page_of_those_who_run():
     scheduler, (a, b) = start(3, 2, 16, [1] * 2, [2] * 4)
     assert step(scheduler) == [(a, 2)], "two pages are free, but one is for the third token"
     scheduler.remove(a)
-    scheduler.add(c := Sequence(Request((3,) * 6)))
+    scheduler.add(c := Sequence(Request((3,) * 6), 999))
     assert step(scheduler) == [(b, 4)]
     scheduler.remove(b)
     assert step(scheduler) == [(c, 6)]
@@ -76,7 +77,7 @@ def test_a_span_holds_what_a_step_needs_and_no_more():
     scheduler, _ = start(9, 4, 6, range(10))
     (chunk,) = scheduler.schedule()
     first = chunk.span(4)
-    scheduler.advance(chunk)
+    scheduler.advance(chunk.sequence, chunk.count)
     (chunk,) = scheduler.schedule()
     second = chunk.span(4)
     assert (first.tokens, first.start) == ([*range(6)], 0)

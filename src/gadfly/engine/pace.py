@@ -1,0 +1,56 @@
+"""What a step costs, learned from those that were run: how dear one token is, and how much dearer several are.
+
+The two are kept apart because they change at different times. The seconds of a step of one token grow with the text that
+it attends to and wander with the machine; that eight tokens cost twice as much as one is a property of model and
+processor. Nothing is known here of models: a pace is learned within some steps, and it follows when things change.
+"""
+
+from bisect import bisect_left, insort
+
+__all__ = ["Pace"]
+
+FIRST_SLOPE = 0.15  # of the cost of a token, each one more costs before anything is known: weights are read only once
+QUICK, SLOW = 0.3, 0.1  # weights of a new measurement
+WILD = 2.0  # a measurement further off than this counts as so far: the machine did something else
+
+
+class Pace:
+    """Of steps that write answers: `cost` of a step of so many tokens, in steps of one token, and `seconds` of it."""
+
+    def __init__(self) -> None:
+        self._unit = 0.0  # seconds of a step of one token
+        self._costs = {1: 1.0}
+        self._counts = {1: 1}
+        self._known = [1]  # the keys, in ascending order
+
+    def note(self, tokens: int, seconds: float) -> None:
+        """A step of `tokens` tokens, one or a few of each answer and none of prompts, took so long."""
+        if not self._unit:
+            self._unit = seconds / self.cost(tokens)
+        expected = self.seconds(tokens)
+        seconds = min(max(seconds, expected / WILD), expected * WILD)
+        if tokens > 1:
+            if tokens not in self._costs:
+                insort(self._known, tokens)
+                self._costs[tokens], self._counts[tokens] = seconds / self._unit, 0
+            self._counts[tokens] += 1
+            weight = max(SLOW, 1 / self._counts[tokens])
+            self._costs[tokens] += weight * (seconds / self._unit - self._costs[tokens])
+        self._unit += QUICK * (seconds / self.cost(tokens) - self._unit)
+
+    def cost(self, tokens: int) -> float:
+        """Of a step of `tokens` tokens, at least one; what never was is read off the line through its neighbours."""
+        if tokens in self._costs:
+            return self._costs[tokens]
+        index = bisect_left(self._known, tokens)
+        below = self._known[index - 1]
+        if index < len(self._known):
+            above = self._known[index]
+            slope = (self._costs[above] - self._costs[below]) / (above - below)
+        else:
+            slope = (self._costs[below] - 1) / (below - 1) if below > 1 else FIRST_SLOPE
+        return self._costs[below] + slope * (tokens - below)
+
+    def seconds(self, tokens: int) -> float:
+        """Of such a step, lately; 0 if there was none."""
+        return self._unit * self.cost(tokens)
