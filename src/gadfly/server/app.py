@@ -10,11 +10,12 @@ from importlib.metadata import version
 
 from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 
 from gadfly.errors import GadflyError
 from gadfly.server.gate import Gate, House
 from gadfly.server.record import Record, Recorder
-from gadfly.server.refusals import Refused, refusal
+from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
 from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
 from gadfly.server.schemas import FAILURES
 from gadfly.server.service import Service
@@ -50,6 +51,7 @@ def create_app(service: Service, house: House) -> Recorder:
         app.include_router(each.routes, responses=FAILURES)
     app.add_exception_handler(GadflyError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(ClientDisconnect, _let_go)
     app.add_exception_handler(Exception, _refuse)
     service.metrics.watch(lambda: service.models.loaded)
     return Recorder(Gate(app, house), service.metrics.observe)
@@ -63,6 +65,11 @@ async def _sweep(service: Service) -> None:
 
 async def _refuse(request: Request, error: Exception) -> Response:
     return refusal(error, request.url.path, Record.of(request.scope).id)
+
+
+async def _let_go(_: Request, __: Exception) -> Response:
+    """Who left in the middle of a request is told nothing."""
+    return Response(status_code=CLIENT_LEFT)
 
 
 async def _refuse_http(request: Request, error: Exception) -> Response:

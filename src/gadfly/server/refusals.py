@@ -14,9 +14,11 @@ from starlette.responses import Response
 from gadfly.api.errors import Failure, FailureKind, anthropic_error, failure_of, ollama_error, openai_error
 from gadfly.errors import GadflyError
 
-__all__ = ["Dialect", "Refused", "dialect_of", "error_body", "json_response", "refusal"]
+__all__ = ["CLIENT_LEFT", "Dialect", "Refused", "dialect_of", "error_body", "json_response", "refusal"]
 
 Dialect = Literal["openai", "anthropic", "ollama"]
+
+CLIENT_LEFT = 499  # as nginx writes it: nobody gets to see it
 
 
 class Refused(GadflyError):

@@ -25,16 +25,13 @@ from gadfly.server.answers import Answering, asking
 from gadfly.server.fingerprint import fingerprint
 from gadfly.server.models import Loaded
 from gadfly.server.record import Record
-from gadfly.server.refusals import json_response
+from gadfly.server.refusals import CLIENT_LEFT, json_response
 from gadfly.server.service import Service, service_of
 from gadfly.server.stream import Streamed, unless_gone
 
 __all__ = ["Encoder", "Exchange", "Start", "reply"]
 
 log = logging.getLogger("gadfly.server")
-
-CLIENT_LEFT = 499  # as nginx writes it: nobody gets to see it
-
 
 @dataclass(frozen=True)
 class Start:
