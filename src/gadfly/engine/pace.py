@@ -1,7 +1,7 @@
 """What a step costs, learned from those that were run: how dear one token is, and how much dearer several are.
 
-The two are kept apart because they change at different times. The seconds of a step of one token grow with the text that
-it attends to and wander with the machine; that eight tokens cost twice as much as one is a property of model and
+The two are kept apart because they change at different times. The seconds of a step of one token grow with the text
+that it attends to and wander with the machine; that eight tokens cost twice as much as one is a property of model and
 processor. Nothing is known here of models: a pace is learned within some steps, and it follows when things change.
 """
 

@@ -66,7 +66,7 @@ class Request:
 
 
 class Sequence:
-    """A request under way. Its pages cover at least the positions before `computed`; `context` ends it at the latest."""
+    """A request under way. Its pages cover at least the positions before `computed`; `context` ends it in any case."""
 
     def __init__(self, request: Request, context: int) -> None:
         self.request = request

@@ -91,7 +91,7 @@ class Vocabulary:
 
 def _check(tokens: Sequence[str], kinds: Sequence[int]) -> None:
     lengths = list(map(len, tokens))
-    if tokens and not (0 < min(lengths) and max(lengths) <= LONGEST_TOKEN):
+    if tokens and (min(lengths) == 0 or max(lengths) > LONGEST_TOKEN):
         i = next(i for i, length in enumerate(lengths) if not 0 < length <= LONGEST_TOKEN)
         raise ModelFileError(f"token {i} has {lengths[i]} characters; expected 1 to {LONGEST_TOKEN}")
     if len(set(tokens)) < len(tokens):
