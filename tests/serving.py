@@ -1,14 +1,16 @@
-"""A real server on a free port, in a thread, behind which anything may answer: for tests of whoever speaks HTTP to us."""
+"""A real server on a free port, in a thread, behind which anything may answer: for tests that speak HTTP."""
 
 import asyncio
 import logging
+import socket
 import threading
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 import httpx2
 import uvloop
+from uvicorn import Server
 
 from gadfly.api.model_card import ModelCard
 from gadfly.server.gate import House
@@ -44,8 +46,10 @@ class Shelf:
 class Serving:
     """`url` is where it is, `client` speaks to it, `service` is what it has."""
 
-    def __init__(self, url: str, service: Service, lines: "Lines") -> None:
+    def __init__(self, url: str, service: Service, lines: "Lines", server: Server, end: Callable[[], None]) -> None:
         self.url = url
+        self.state = server.server_state  # uvicorn's: connections and tasks
+        self.end = end  # and wait until it has
         self.host, _, port = url.removeprefix("http://").rpartition(":")
         self.port = int(port)
         self.service = service
@@ -54,6 +58,13 @@ class Serving:
 
     def post(self, path, **body):
         return self.client.post(path, json=body)
+
+    def takes_connections(self) -> bool:
+        try:
+            socket.create_connection((self.host, self.port), timeout=5).close()
+        except OSError:
+            return False
+        return True
 
 
 class Lines(logging.Handler):
@@ -91,14 +102,18 @@ def serving(service: Service, house: House | None = None) -> Iterator[Serving]:
     while not server.started:
         assert thread.is_alive(), failures
         thread.join(0.005)
-    try:
-        with (running := Serving(address(listening), service, lines)).client:
-            yield running
-    finally:
+
+    def end() -> None:
         server.should_exit = True
         thread.join(60)
-        log.removeHandler(lines)
         assert not thread.is_alive(), "the server does not end"
+
+    try:
+        with (running := Serving(address(listening), service, lines, server, end)).client:
+            yield running
+    finally:
+        log.removeHandler(lines)
+        end()
 
 
 def eventually(condition, seconds: float = 30.0) -> bool:

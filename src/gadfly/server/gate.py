@@ -108,8 +108,8 @@ class Gate:
             await send(message)
 
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
-            answer, send = self._preflight(origin), shared if self._house.welcomes(origin, "") else send
-            await answer(scope, receive, send)
+            welcome = self._house.welcomes(origin, "")
+            await _preflight(welcome)(scope, receive, shared if welcome else send)
             return
         try:
             record.key = self._house.admit(headers, scope["path"], scope["scheme"])
@@ -118,17 +118,22 @@ class Gate:
             return
         await self._app(scope, receive, shared)
 
-    def _preflight(self, origin: str | None) -> Response:
-        """A browser asks before it sends what a page could not send by itself; it has no key to show yet."""
-        if not self._house.welcomes(origin, ""):
-            return Response(status_code=403)
-        allowed = {"methods": "GET, POST, DELETE", "headers": "*, authorization, x-api-key", "max-age": "600"}
-        return Response(status_code=204, headers={f"access-control-allow-{k}": v for k, v in allowed.items()})
-
 
 def is_loopback(name: str) -> bool:
     """Whether an address, or the name localhost, can be reached from this machine alone."""
     return name == "localhost" or (_is_address(name) and ip_address(name).is_loopback)
+
+
+def _preflight(welcome: bool) -> Response:
+    """A browser asks before it sends what a page could not send by itself; it has no key to show yet."""
+    if not welcome:
+        return Response(status_code=403)
+    headers = {
+        "access-control-allow-methods": "GET, POST, DELETE",
+        "access-control-allow-headers": "*, authorization, x-api-key",
+        "access-control-max-age": "600",
+    }
+    return Response(status_code=204, headers=headers)
 
 
 def _is_address(name: str) -> bool:

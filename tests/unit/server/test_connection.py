@@ -168,7 +168,7 @@ def test_leaving_is_noticed_with_other_requests_behind(llm, server, behind):
     assert len(llm.choices) == 1
 
 
-def test_who_reads_nothing_is_cut_off(llm):
+def test_who_reads_nothing_is_cut_off():
     endless = ScriptedAnswers([TextDelta("x" * 1000)] * 20_000)
     with serving(service_for(endless, limits=Limits(stall=0.2, grace=5.0))) as server, connect(server) as connection:
         connection.sendall(streamed())
@@ -215,5 +215,8 @@ def open_and_close(server, times):
 def test_connections_that_come_and_go_leave_nothing(llm, server, times):
     open_and_close(server, times)
     assert server.post("/v1/chat/completions", **json.loads(BODY)).status_code == 200
+    server.client.close()
     assert eventually(lambda: all(choice.finished or choice.cancelled for choice in llm.choices))
     assert eventually(lambda: server.service.models.loaded[0].users == 0)
+    assert eventually(lambda: not server.state.connections and not server.state.tasks)
+    llm.choices.clear()  # which the fake would wake one by one, and all for each
