@@ -101,6 +101,8 @@ def command(
     shelf = LibraryShelf(library, files, load_file)
     pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
     service = Service(pool, library=library, offline=settings.offline, default_model=next(iter(files)))
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, _end)
     with listen(host, port) as listening:
         if closed and not house.keys():
             key, text = new_key("first", SCOPES)
@@ -109,8 +111,6 @@ def command(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
         click.echo(_hint(address(listening), tuple(files), closed))
-        _log_to_stderr()
-        signal.signal(signal.SIGTERM, _end)
         run_server(service, house, listening)
 
 

@@ -33,6 +33,7 @@ __all__ = ["Encoder", "Exchange", "Start", "reply"]
 
 log = logging.getLogger("gadfly.server")
 
+
 @dataclass(frozen=True)
 class Start:
     """What an encoder can know before the first token: `load_seconds` passed until the model was there."""

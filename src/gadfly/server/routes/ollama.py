@@ -1,13 +1,14 @@
 """Ollama's dialect: conversations, and how models are listed, loaded and asked to go. Their files: `ollama_library`."""
 
 from importlib.metadata import version as version_of
+from typing import Literal
 
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api import ollama_models
 from gadfly.api.errors import ollama_error
 from gadfly.api.fields import Fields
-from gadfly.api.ollama_answers import Kind, OllamaStream, loaded, ollama_answer
+from gadfly.api.ollama_answers import OllamaStream, loaded, ollama_answer
 from gadfly.api.ollama_request import OllamaCall, read_model, read_ollama_chat, read_ollama_generate
 from gadfly.api.stamp import Stamp
 from gadfly.server.refusals import json_response
@@ -19,6 +20,8 @@ from gadfly.server.stream import json_line
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["Ollama"])
+
+Kind = Literal["chat", "generate"]
 
 
 @routes.get("/api/version")
