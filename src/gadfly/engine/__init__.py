@@ -7,6 +7,7 @@ It knows ids and pages, not text, files or arithmetic: a model is a function fro
 
 from gadfly.engine.constraint import Constraint, ConstraintSource
 from gadfly.engine.counts import Counts
+from gadfly.engine.embedder import Embedder, declared_pooling
 from gadfly.engine.engine import Engine, Handle, Listener
 from gadfly.engine.executor import Executor
 from gadfly.engine.likelihood import Likelihood
@@ -16,10 +17,12 @@ __all__ = [
     "Constraint",
     "ConstraintSource",
     "Counts",
+    "Embedder",
     "Engine",
     "Executor",
     "Handle",
     "Likelihood",
     "Listener",
     "Request",
+    "declared_pooling",
 ]

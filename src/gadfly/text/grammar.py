@@ -100,7 +100,8 @@ class Grammars:
 
     def constraints(self, grammar: str, count: int) -> list["GrammarConstraint"]:
         """`count` constraints to a grammar in llguidance's form. Raises RequestError if it is wrong or too much."""
-        future: Future[list[GrammarConstraint]] = self._builder.submit(self._build, grammar, count)
+        tokens = self._tokens()  # takes its time once, which is nobody's fault
+        future: Future[list[GrammarConstraint]] = self._builder.submit(self._build, tokens, grammar, count)
         try:
             return future.result(self._patience)
         except TimeoutError:
@@ -109,8 +110,8 @@ class Grammars:
                 f"the format takes more than {self._patience:g} s to prepare; ask for something simpler"
             ) from None
 
-    def _build(self, grammar: str, count: int) -> list["GrammarConstraint"]:
-        matcher = LLMatcher(self._tokens(), grammar, log_level=0, limits=LIMITS)
+    def _build(self, tokens: LLTokenizer, grammar: str, count: int) -> list["GrammarConstraint"]:
+        matcher = LLMatcher(tokens, grammar, log_level=0, limits=LIMITS)
         first = GrammarConstraint(matcher, self._vocab, self._endless, self._masks.submit)
         return [first, *(first.again() for _ in range(count - 1))]
 

@@ -1,3 +1,5 @@
+from threading import Event
+
 import numpy as np
 import pytest
 
@@ -150,11 +152,15 @@ def test_what_the_limits_let_through_has_stack_enough(grammars, wanted):
     assert grammars.constraints(written(wanted), 1)
 
 
-def test_patience_has_an_end():
-    grammars = Grammars(TOKENIZER, 258, patience=0.0)
-    for _ in range(2):
-        with pytest.raises(RequestError, match="more than 0 s"):
-            grammars.constraints(written(Regex("(.*a.{12}b|.*c.{13}d)*x")), 1)
+def test_patience_has_an_end_and_others_do_not_wait_for_what_it_left(monkeypatch):
+    grammars, done = Grammars(TOKENIZER, 258, patience=0.01), Event()
+    with monkeypatch.context() as patched:
+        patched.setattr(grammars, "_build", lambda *_: done.wait())
+        with pytest.raises(RequestError, match="takes more than"):
+            grammars.constraints(written(Regex("a")), 1)
+    grammars._patience = 60.0
+    assert grammars.constraints(written(Regex("a")), 1)
+    done.set()
 
 
 COSTLY = {
