@@ -32,7 +32,13 @@ PERSON = {
     "required": ["name", "age"],
     "additionalProperties": False,
 }
-WEATHER = Tool("weather", "how it is", {"type": "object", "properties": {"in": {"enum": ["Rome", "Bern"]}}})
+PLACE = {
+    "type": "object",
+    "properties": {"in": {"enum": ["Rome", "Bern"]}},
+    "required": ["in"],
+    "additionalProperties": False,
+}
+WEATHER = Tool("weather", "how it is", PLACE)
 GREEDY = Sampling(temperature=0)
 
 
@@ -71,7 +77,7 @@ def test_a_tool_that_has_to_be_called_is_called(llm: gadfly.LLM) -> None:
     *events, end = llm.answer(asked("How is the weather in Bern?", tools=(WEATHER,), tool_choice=choice))
     assert [event.name for event in events if isinstance(event, ToolCallStart)] == ["weather"]
     arguments = "".join(event.arguments for event in events if isinstance(event, ToolCallDelta))
-    assert isinstance(json.loads(arguments), dict)
+    assert json.loads(arguments)["in"] in ("Rome", "Bern")
     assert end.reason == "tool_calls" and text_of(events) == ""
 
 

@@ -34,7 +34,7 @@ class Sampler:
         self._constraint = constraint
         self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
         penalties = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
-        self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties)
+        self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties or constraint)
 
     def draw(self, logits: Floats, tokens: Sequence[int], prompt_length: int) -> int:
         """The token after `tokens`, of which the first `prompt_length` are the prompt, from logits (vocab,).
