@@ -6,8 +6,9 @@ It knows ids and pages, not text, files or arithmetic: a model is a function fro
 """
 
 from gadfly.engine.counts import Counts
-from gadfly.engine.engine import Engine, Handle, Listener
+from gadfly.engine.engine import Engine
 from gadfly.engine.executor import Executor
+from gadfly.engine.handle import Handle, Listener
 from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Request
 
