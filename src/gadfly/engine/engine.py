@@ -253,6 +253,7 @@ class Engine:
                 break
             self._scheduler.advance(sequence, 1)
             self._counts.accepted_tokens += 1
+            sequence.drafter.win()
             self._extend(sequence, logits, self._clock())
         self._counts.drafted_tokens += len(chunk.draft)
 
