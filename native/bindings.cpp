@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -210,13 +211,19 @@ void gated(CheckedProgram& program, size_t gate, size_t up, const std::string& a
     program.gated(gate, up, activation_named(activation), out);
 }
 
+std::vector<std::tuple<std::string, double, double>> costs(const CheckedProgram& program) {
+    std::vector<std::tuple<std::string, double, double>> found;
+    for (const auto& [name, working, waiting] : program.costs()) found.emplace_back(name, working, waiting);
+    return found;
+}
+
 nb::ndarray<nb::numpy, float> run(CheckedProgram& program, ThreadPool& pool, const Ints& tokens, const Ints& positions,
                                   const Ints& starts, const Ints& page_ids, const Ints& page_starts, const Ints& wanted,
                                   size_t result) {
     // Copies, as without the interpreter lock others could change the arrays.
     const Step step{copy(tokens), copy(positions), copy(starts), copy(page_ids), copy(page_starts), copy(wanted)};
     const auto [rows, columns] = program.admit(pool, step, result);
-    auto output = std::make_unique<float[]>(product({rows, columns}));
+    auto output = std::make_unique_for_overwrite<float[]>(product({rows, columns}));
     {
         const nb::gil_scoped_release release;
         program.run(pool, step, result, output.get());
@@ -303,6 +310,8 @@ NB_MODULE(_native, m) {
              nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
+        .def("profile", &CheckedProgram::profile, "Note where time goes, from now on.")
+        .def_prop_ro("costs", &costs, "Of every instruction: its name, seconds at work, seconds of waiting before it.")
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),
              nb::arg("starts").noconvert(), nb::arg("page_ids").noconvert(), nb::arg("page_starts").noconvert(),
              nb::arg("wanted").noconvert(), nb::arg("result"));

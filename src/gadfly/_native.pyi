@@ -130,6 +130,15 @@ class Program:
     def expert(self, x: int, rest: int | None, weights: Sequence[PackedMatrix], deal: Deal, out: int) -> None: ...
     def combine(self, x: int, deal: Deal, out: int) -> None: ...
     def select(self, x: int, out: int) -> None: ...
+    def profile(self) -> None:
+        """Note where time goes, from now on."""
+
+    @property
+    def costs(self) -> list[tuple[str, float, float]]:
+        """
+        Of every instruction: its name, seconds at work, seconds of waiting before it.
+        """
+
     def run(
         self,
         pool: ThreadPool,

@@ -20,7 +20,7 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.conversation import ChatRequest, TextRequest
+from gadfly.conversation import ChatRequest, TextRequest, Tool
 from gadfly.engine import Counts, Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
@@ -55,6 +55,7 @@ def load(
     cache: bool | None = None,
     packing: Callable[[int, int], None] = lambda *_: None,
     speculate: bool = True,
+    max_waiting: int | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
@@ -64,7 +65,8 @@ def load(
     it once; by default they are mapped if memory has no room for them. `cache` says whether weights, packed for the
     kernels, are kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears
     how many bytes have been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
-    verified several at a time where that is quicker; answers do not change. Raises GadflyError.
+    verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
+    others to end. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -73,7 +75,7 @@ def load(
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
     placement = choose_placement(file, made, experts, cache, memory_available(), Cache(home()), packing)
-    return LLM(file, changed, made, context, placement, speculate)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -99,6 +101,7 @@ class LLM:
         context: int | None = None,
         placement: Placement | None = None,
         speculate: bool = True,
+        max_waiting: int | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -122,7 +125,14 @@ class LLM:
                 "context or model"
             ) from None
         self._engine = Engine(
-            self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=speculate
+            self._executor.step,
+            spec.vocab,
+            self.context,
+            pages,
+            PAGE_SIZE,
+            STEP_TOKENS,
+            max_waiting=max_waiting,
+            speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
 
@@ -230,13 +240,13 @@ class LLM:
     def has_template(self) -> bool:
         return self.template is not None
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
         Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
         UnsupportedError if the model has no tokenizer.
         """
-        return self._prompts.ids(messages)
+        return self._prompts.ids(messages, tools)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]

@@ -11,6 +11,7 @@ from gadfly.errors import (
     BusyError,
     CapacityError,
     ContextError,
+    DeadlineError,
     GadflyError,
     NotFoundError,
     RequestError,
@@ -68,6 +69,8 @@ def failure_of(error: Exception) -> Failure:
             return Failure("too_many", message, "rate_limit_exceeded", retry_after=error.retry_after)
         case CapacityError():
             return Failure("busy", message, "overloaded", retry_after=1.0)
+        case DeadlineError():
+            return Failure("too_slow", message, "timeout")
         case TemplateError() | UnsupportedError():  # of what this model cannot be asked
             return Failure("invalid", message, "unsupported")
         case GadflyError():
