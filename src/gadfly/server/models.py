@@ -5,6 +5,7 @@ loaded model has a thread that runs its steps. What a name stands for and how a 
 """
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -229,5 +230,9 @@ class Models:
     async def _unload(self, found: Loaded, seconds: float = 0.0) -> None:
         del self._loaded[found.name]
         self._changed.set()
-        await asyncio.to_thread(found.llm.drain, seconds)
+        llm = found.llm
+        del found.llm  # whoever has yet to forget the rest does not keep what is large
+        await asyncio.to_thread(llm.drain, seconds)
         await asyncio.to_thread(found.thread.join)
+        del llm
+        await asyncio.to_thread(gc.collect)  # an engine and its listeners know each other
