@@ -1,6 +1,7 @@
 """What tests of wire formats share: an answer of every kind, and the check that the official SDKs make when strict."""
 
 import json
+from functools import cache
 from typing import Any, TypeVar
 
 from pydantic import TypeAdapter
@@ -47,6 +48,11 @@ CALLS: list[AnswerEvent] = [
 ANSWERS = [SHORT, STOPPED, CUT, CANCELLED, LIKELY, THOUGHT, CALLS]
 
 
+@cache
+def adapter(kind: type[Kind]) -> "TypeAdapter[Kind]":
+    return TypeAdapter(kind)
+
+
 def strict(kind: type[Kind], body: dict[str, Any]) -> Kind:
     """The body as an SDK parses it, which then is stricter still: a wrong type anywhere in it is an error."""
-    return TypeAdapter(kind).validate_json(json.dumps(body, allow_nan=False), strict=True)
+    return adapter(kind).validate_json(json.dumps(body, allow_nan=False), strict=True)

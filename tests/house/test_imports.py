@@ -19,6 +19,7 @@ WRONG = {
     "engine/pages.py": "from gadfly.text.utf8 import decode_utf8",
     "model/cost.py": "from gadfly.ops.native import Native",
     "engine/executor.py": "import gadfly.weights.gguf",
+    "api/fields.py": "import gadfly.text",
     "weights/gguf.py": "from gadfly._native import kernel_names",
     "hub/plan.py": "import rich",
     "ops/reference.py": "import torch",

@@ -4,6 +4,7 @@ A request has one prompt or many, texts or ids, and `n` answers to each: choice 
 events begin with the prompt, whose first token has no log probability: `null` stands in its place, as OpenAI had it.
 """
 
+from codecs import getincrementaldecoder
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -156,10 +157,14 @@ class CompletionStream:
 
 
 class _Logprobs:
-    """The four arrays in which this API writes log probabilities; offsets go on from chunk to chunk."""
+    """The four arrays in which this API writes log probabilities; offsets go on from chunk to chunk.
+
+    They count characters, and a token may be a part of one: the whole character is counted with the last of its parts.
+    """
 
     def __init__(self) -> None:
         self._offset = 0
+        self._decoder = getincrementaldecoder("utf-8")("replace")
 
     def table(self, tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
         if not tokens:
@@ -167,7 +172,7 @@ class _Logprobs:
         offsets = []
         for token in tokens:
             offsets.append(self._offset)
-            self._offset += len(token.text)
+            self._offset += len(self._decoder.decode(token.bytes))
         return {
             "tokens": [_name(token) for token in tokens],
             "token_logprobs": [_logprob(token) for token in tokens],

@@ -118,7 +118,10 @@ def _add(messages: list[Message], item: Fields) -> None:
         case "reasoning":
             parts = [*item.tables("content", MESSAGE_LIMIT), *item.tables("summary", MESSAGE_LIMIT)]
             thought = "\n".join(part.text("text", "") for part in parts)
-            messages.append(Message("assistant", "", thought))
+            if last is None or last.content or last.tool_calls:
+                messages.append(Message("assistant", "", thought))
+            else:
+                messages[-1] = replace(last, reasoning=f"{last.reasoning}\n{thought}")
         case "function_call":
             call = ToolCall(item.need_text("call_id"), tool_name(item), item.text("arguments", ""))
             if last is None:

@@ -90,7 +90,9 @@ def command(
     from gadfly.server.shelf import LibraryShelf
 
     def load_file(path: Path, progress: Progress) -> "LLM":
-        return load(path, max_waiting=queue, progress=progress, **{**loading, "threads": settings.threads})
+        cache = None if settings.origins["cache"] == "default" else settings.cache
+        loaded = {**loading, "threads": settings.threads, "cache": cache}
+        return load(path, max_waiting=queue, packing=progress.advance, **loaded)
 
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
     stored = KeyFile(home())

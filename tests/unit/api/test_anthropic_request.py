@@ -13,6 +13,8 @@ HI = [{"role": "user", "content": "Hi"}]
 SKY = {"name": "look", "input_schema": {"type": "object"}}
 SEA = {"type": "custom", "name": "dive", "description": "Deep.", "input_schema": {"type": "object"}, "strict": True}
 
+CALL = {"type": "tool_use", "id": "c", "name": "look"}
+
 
 def read(**fields: Any) -> ChatRequest:
     return read_message({"messages": HI, "max_tokens": 9, **fields}).request

@@ -104,6 +104,12 @@ def test_offsets_go_on_from_chunk_to_chunk() -> None:
     assert [table and table["text_offset"] for table in tables] == [[0], [2], None]
 
 
+def test_a_character_of_several_tokens_is_one_character() -> None:
+    parts = [TokenLogprob(i, "�", bytes([byte]), -1.0) for i, byte in enumerate("é".encode())]
+    answer = collect([TextDelta("Hiéé", (HI, *parts, *parts)), Finished("stop", USAGE)])
+    assert completion([answer], 1, STAMP)["choices"][0]["logprobs"]["text_offset"] == [0, 2, 2, 3, 3]
+
+
 def test_a_stream_of_two_prompts_with_two_answers_each() -> None:
     stream = CompletionStream(STAMP, prompts=2, n=2, include_usage=True)
     chunks = [each for choice in range(4) for event in SHORT for each in stream.events(event, choice)]
