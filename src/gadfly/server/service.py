@@ -66,7 +66,8 @@ def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
     if loaded is None:
         return card
     llm = loaded.llm
-    return replace(card, context=llm.context, width=llm.spec.dim)
+    able = ("completion", "tools") if llm.has_template else ("completion",)
+    return replace(card, context=llm.context, width=llm.spec.dim, capabilities=able)
 
 
 def service_of(request: Request) -> Service:
