@@ -67,7 +67,7 @@ def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
         return card
     llm = loaded.llm
     able = ("completion", "tools") if llm.has_template else ("completion",)
-    return replace(card, context=llm.context, width=llm.spec.dim, capabilities=able)
+    return replace(card, context=llm.context, width=llm.spec.dim if llm.spec else 0, capabilities=able)
 
 
 def service_of(request: Request) -> Service:
