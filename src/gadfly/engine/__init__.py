@@ -5,10 +5,24 @@ It knows ids and pages, not text, files or arithmetic: a model is a function fro
 `prefix` finds what need not be computed again; `sampling` draws.
 """
 
+from gadfly.engine.constraint import Constraint, ConstraintSource
 from gadfly.engine.counts import Counts
+from gadfly.engine.embedder import Embedder, declared_pooling
 from gadfly.engine.engine import Engine, Handle, Listener
 from gadfly.engine.executor import Executor
 from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Request
 
-__all__ = ["Counts", "Engine", "Executor", "Handle", "Likelihood", "Listener", "Request"]
+__all__ = [
+    "Constraint",
+    "ConstraintSource",
+    "Counts",
+    "Embedder",
+    "Engine",
+    "Executor",
+    "Handle",
+    "Likelihood",
+    "Listener",
+    "Request",
+    "declared_pooling",
+]
