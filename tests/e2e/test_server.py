@@ -127,6 +127,14 @@ def test_openai_responses(gpt: openai.OpenAI) -> None:
     assert usage.input_tokens_details.cached_tokens > 0
 
 
+def test_embeddings(gpt: openai.OpenAI, llama: ollama.Client) -> None:
+    texts = ["A cat sat on the mat.", "A kitten lay on the rug.", "The stock market fell."]
+    vectors = [each.embedding for each in gpt.embeddings.create(model=MODEL, input=texts).data]
+    near, far = (sum(map(float.__mul__, vectors[0], other)) for other in vectors[1:])
+    assert near > far
+    assert list(llama.embed(MODEL, texts[0]).embeddings[0]) == pytest.approx(vectors[0], abs=1e-6)
+
+
 def test_openai_errors(gpt: openai.OpenAI) -> None:
     with pytest.raises(openai.NotFoundError):
         gpt.chat.completions.create(model="gpt-5", messages=FRANCE)

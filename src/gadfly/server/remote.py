@@ -10,7 +10,7 @@ from gadfly.answer.prompt import spoken
 from gadfly.api.model_card import ModelCard
 from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion
 from gadfly.chat.persona import load_persona
-from gadfly.conversation import ChatRequest, Message, TextRequest, Tool
+from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
 from gadfly.engine import Counts
 from gadfly.errors import UnsupportedError
 from gadfly.hub.progress import Progress
@@ -53,6 +53,10 @@ class RemoteModel:
         """Like `LLM.complete`."""
         body = write_completion(request, self._name)
         return self._ask("/v1/completions", body, CompletionReader(request.n), request.n, listener)
+
+    def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002
+        """Raises UnsupportedError."""
+        raise UnsupportedError(f"{self._name} runs elsewhere, and only answers are asked for there")
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:  # noqa: ARG002
         """Raises UnsupportedError."""
