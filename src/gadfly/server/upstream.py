@@ -24,6 +24,7 @@ from gadfly.errors import BusyError, CapacityError, ContextError, GadflyError, N
 __all__ = ["Pool", "RemoteChoice", "Upstream"]
 
 _PATIENCE = httpx2.Timeout(600.0, connect=5.0)  # seconds without a byte of an answer
+_CONNECTIONS = httpx2.Limits(keepalive_expiry=2.0)  # as many as it takes; engines close idle ones after five seconds
 
 
 @dataclass(eq=False)
@@ -78,7 +79,7 @@ class RemoteChoice:
 
 
 class Pool:
-    """See the module. `key` is shown to all. `changed` looks are taken at the start and every `interval` seconds."""
+    """See the module. `key` is shown to all. They are looked at in the beginning and every `interval` seconds."""
 
     def __init__(self, urls: Sequence[str], key: str | None = None, interval: float = 5.0) -> None:
         self.upstreams = tuple(Upstream(url.rstrip("/").removesuffix("/v1")) for url in urls)
@@ -117,7 +118,9 @@ class Pool:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._client = httpx2.AsyncClient(timeout=_PATIENCE, headers=self._headers, trust_env=False)
+        self._client = httpx2.AsyncClient(
+            timeout=_PATIENCE, limits=_CONNECTIONS, headers=self._headers, trust_env=False
+        )
         looking = self._loop.create_task(self._look_again())
         self._loop.run_forever()
         tasks = asyncio.all_tasks(self._loop)
