@@ -51,11 +51,13 @@ class PackedMatrix:
 
     def fill(
         self,
+        pool: ThreadPool,
         first: int,
         blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...
     def fill_transposed(
         self,
+        pool: ThreadPool,
         codes: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
         scales: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...

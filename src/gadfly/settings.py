@@ -26,12 +26,16 @@ Origin = Literal["default", "file", "environment", "flag"]
 
 @dataclass(frozen=True)
 class Settings:
-    """`threads` None: as many as the engine finds best. `origins` has an entry for every other field."""
+    """`threads` None: as many as the engine finds best. `origins` has an entry for every other field.
+
+    `cache`: whether packed weights are kept on disk for the next start. By default that depends on the room there is.
+    """
 
     model: str = "smollm2"
     persona: str = "gadfly"
     wit: float = 0.5
     threads: int | None = None
+    cache: bool = True
     offline: bool = False
     origins: Mapping[str, Origin] = field(default_factory=dict)
 
@@ -115,6 +119,7 @@ _RULES: Mapping[str, _Rule] = {
     "persona": _Rule('the name of a persona, such as "gadfly"', _is_name, str),
     "wit": _Rule("a number from 0 to 1", _is_share, _number),
     "threads": _Rule("a whole number from 1 to 1024", _is_thread_count, _count),
+    "cache": _Rule("true or false", lambda value: isinstance(value, bool), _switch),
     "offline": _Rule("true or false", lambda value: isinstance(value, bool), _switch),
 }
 

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.completion import Sampling
+from gadfly.engine.constraint import Constraint
 from gadfly.errors import ModelFileError, RequestError
 
 __all__ = ["Sampler", "distribution", "score"]
@@ -27,8 +28,10 @@ ROUNDING = 1e-6  # of a weight's logarithm: more than it can be off
 class Sampler:
     """Draws the tokens of one request: the same seed and the same logits give the same tokens."""
 
-    def __init__(self, sampling: Sampling) -> None:
+    def __init__(self, sampling: Sampling, constraint: Constraint | None = None) -> None:
+        self.complete = False  # the constraint lets nothing follow
         self._sampling = sampling
+        self._constraint = constraint
         self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
         penalties = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
         self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties)
@@ -36,11 +39,21 @@ class Sampler:
     def draw(self, logits: Floats, tokens: Sequence[int], prompt_length: int) -> int:
         """The token after `tokens`, of which the first `prompt_length` are the prompt, from logits (vocab,).
 
-        Raises ModelFileError for logits that are no numbers, RequestError if logit_bias forbids every token.
+        Raises ModelFileError for logits that are no numbers, RequestError if logit_bias and constraint forbid them all.
         """
         if self._greedy:
             return likeliest(logits)
         scores = score(logits, self._sampling, tokens, prompt_length)
+        if self._constraint:
+            scores[self._constraint.forbidden()] = -np.inf
+            if scores.max() == -np.inf:
+                raise RequestError("no token is left that format and logit_bias both allow; change one of them")
+        token = self._drawn(scores)
+        if self._constraint:
+            self.complete = self._constraint.advance(token)
+        return token
+
+    def _drawn(self, scores: Doubles) -> int:
         if self._sampling.temperature == 0:
             return int(scores.argmax())  # the lowest id among equals
         ids, probabilities = distribution(scores, self._sampling)

@@ -67,12 +67,12 @@ class Native:
             case Reordered() | Joined() | Deferred():
                 return self.pack(weight.rows(slice(None)))
             case Plain(array):
-                return pack_floats(array)
+                return pack_floats(self._pool, array)
             case Int8():
-                return pack_int8(weight)
+                return pack_int8(self._pool, weight)
             case Quantised(name, shape, blocks):
                 self._lossless &= name in FLOATS
-                return pack(name, shape, blocks)
+                return pack(self._pool, name, shape, blocks)
 
     def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
         """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
@@ -147,25 +147,25 @@ def layout_of(weight: Matrix) -> str:
             return name
 
 
-def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
+def pack(pool: ThreadPool, layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
     rows, columns = shape
     matrix = PackedMatrix(layout, rows, columns)
-    matrix.fill(0, blocks)
+    matrix.fill(pool, 0, blocks)
     return matrix
 
 
-def pack_floats(array: Floats) -> PackedMatrix:
-    return pack("F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
+def pack_floats(pool: ThreadPool, array: Floats) -> PackedMatrix:
+    return pack(pool, "F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
 
 
-def pack_int8(weight: Int8) -> PackedMatrix:
+def pack_int8(pool: ThreadPool, weight: Int8) -> PackedMatrix:
     """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
     columns, rows = weight.codes.shape
     if layout_of(weight) == "F32":
-        return pack_floats(weight.decode())
+        return pack_floats(pool, weight.decode())
     matrix = PackedMatrix("I8", rows, columns)
     matrix.fill_transposed(
-        np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
+        pool, np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
     )
     return matrix
 
