@@ -26,6 +26,7 @@ from gadfly.engine import Counts, Embedder, Engine, Executor, Handle, Request, d
 from gadfly.errors import CapacityError, ContextError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
+from gadfly.model.cost import Cost
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
@@ -57,6 +58,7 @@ def load(
     packing: Callable[[int, int], None] = lambda *_: None,
     speculate: bool = True,
     max_waiting: int | None = None,
+    contexts: int = 1,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
@@ -67,7 +69,8 @@ def load(
     kernels, are kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears
     how many bytes have been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
     verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
-    others to end. Raises GadflyError.
+    others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than an eighth
+    of the free memory. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -76,7 +79,7 @@ def load(
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
     placement = choose_placement(file, made, experts, cache, memory_available(), Cache(home()), packing)
-    return LLM(file, changed, made, context, placement, speculate, max_waiting)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -103,6 +106,7 @@ class LLM:
         placement: Placement | None = None,
         speculate: bool = True,
         max_waiting: int | None = None,
+        contexts: int = 1,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -118,7 +122,7 @@ class LLM:
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:
             self._weights = place(file, self._placement)
-            pages = -(-self.context // PAGE_SIZE)
+            pages = cache_pages(spec, self.context, contexts, memory_available() // 8)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
             raise CapacityError(
@@ -311,6 +315,13 @@ class LLM:
         bos, eos = self.tokenizer.bos, self.tokenizer.eos
         bos_text, eos_text = ("" if token is None else self.tokenizer.token_text(token) for token in (bos, eos))
         return ChatTemplate(source, bos_text, eos_text)
+
+
+def cache_pages(spec: ModelSpec, context: int, contexts: int, room: int) -> int:
+    """Pages for as many contexts as fit into `room` bytes: one at least, `contexts` at most."""
+    one = -(-context // PAGE_SIZE)
+    page_bytes = 2 * Cost.of(spec, tied=False).kv_values_per_token * PAGE_SIZE  # half floats, or less
+    return max(one, min(contexts * one, room // page_bytes))
 
 
 def place(file: ModelFile, placement: Placement) -> Weights[Any]:

@@ -39,6 +39,13 @@ __all__ = ["command"]
 @click.option("--upstream", "upstreams", multiple=True, metavar="URL", help="Also serve what an engine there serves.")
 @click.option("--upstream-key", envvar="GADFLY_UPSTREAM_KEY", help="The key to show to upstreams.")
 @click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Models in memory at once.")
+@click.option(
+    "--contexts",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Contexts of cache that a model's requests may fill together, as far as an eighth of the free memory goes.",
+)
 @click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
 @click.option(
     "--keep-alive",
@@ -63,6 +70,7 @@ def command(
     upstreams: Sequence[str],
     upstream_key: str | None,
     most: int,
+    contexts: int,
     queue: int,
     keep_alive: float,
     offline: bool | None,
@@ -103,7 +111,7 @@ def command(
     def load_file(path: Path, progress: Progress) -> "LLM":
         cache = None if settings.origins["cache"] == "default" else settings.cache
         loaded = {**loading, "threads": settings.threads, "cache": cache}
-        return load(path, max_waiting=queue, packing=progress.advance, **loaded)
+        return load(path, max_waiting=queue, contexts=contexts, packing=progress.advance, **loaded)
 
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
     stored = KeyFile(home())
