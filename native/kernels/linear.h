@@ -18,11 +18,9 @@ void packed_strips(const PackedMatrix& w, size_t strip, const Rows (&x)[P], size
     for (auto& a : acc) a = V::splat(0);
     for (size_t b = 0; b < w.columns() / Tile::kColumns; b++) {
 #ifdef GADFLY_AVX2
-        if constexpr (C == 1) {  // a lone token streams the weights: fetch what is a block ahead
-            const char* ahead = reinterpret_cast<const char*>(tiles + b + kBlock / Tile::kColumns);
-            for (size_t s = 0; s < V::kStrips; s++, ahead += w.strip_bytes()) {
-                for (size_t line = 0; line < sizeof(Tile); line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
-            }
+        const char* ahead = reinterpret_cast<const char*>(tiles + b + kBlock / Tile::kColumns);  // weights stream in
+        for (size_t s = 0; s < V::kStrips; s++, ahead += w.strip_bytes()) {
+            for (size_t line = 0; line < sizeof(Tile); line += 64) _mm_prefetch(ahead + line, _MM_HINT_T0);
         }
 #endif
 #pragma GCC unroll 1

@@ -17,6 +17,7 @@ __all__ = [
     "AnswerFormat",
     "ChatRequest",
     "EmbeddingRequest",
+    "Embeddings",
     "Finished",
     "Grammar",
     "JsonSchema",
@@ -152,6 +153,14 @@ class EmbeddingRequest:
 
 
 @dataclass(frozen=True)
+class Embeddings:
+    """A vector of length 1 for each input, and how many tokens the inputs had together."""
+
+    vectors: Sequence[Sequence[float]]
+    tokens: int
+
+
+@dataclass(frozen=True)
 class TokenLogprob:
     """A token, its bytes, its natural log probability (None for the first of a prompt), and the likeliest instead."""
 
@@ -196,12 +205,16 @@ class ToolCallDelta:
 
 @dataclass(frozen=True)
 class Finished:
-    """The last event. `stop` is the stop string that ended the answer; `dropped` messages had no room."""
+    """The last event. `stop` is the stop string that ended the answer; `dropped` messages had no room.
+
+    Of the tokens that `usage` counts, `reasoning_tokens` were thought and not said.
+    """
 
     reason: FinishReason | Literal["tool_calls"]
     usage: Usage
     stop: str | None = None
     dropped: int = 0
+    reasoning_tokens: int = 0
 
 
 AnswerEvent = TextDelta | ReasoningDelta | ToolCallStart | ToolCallDelta | Finished

@@ -9,14 +9,18 @@
     ├── RequestError          a value in a request is out of range
     │   └── ContextError      the prompt does not fit the model's context
     ├── CapacityError         memory, disk or pages ran out
+    │   └── BusyError         too many requests wait already; it says when to come again
+    ├── DeadlineError         an answer was not finished in the time its request allowed
     └── SettingsError         a setting or a file of settings is wrong
 
 A message names the value, the limit and the next step, on one line. Any other exception that reaches a user is a bug.
 """
 
 __all__ = [
+    "BusyError",
     "CapacityError",
     "ContextError",
+    "DeadlineError",
     "DownloadError",
     "GadflyError",
     "ModelFileError",
@@ -53,7 +57,11 @@ class TemplateError(GadflyError):
 
 
 class RequestError(GadflyError):
-    """A value in a request is of the wrong type or out of range."""
+    """A value in a request is of the wrong type or out of range. `parameter` is its name there, if it has one."""
+
+    def __init__(self, message: str, parameter: str | None = None) -> None:
+        super().__init__(message)
+        self.parameter = parameter
 
 
 class ContextError(RequestError):
@@ -62,6 +70,18 @@ class ContextError(RequestError):
 
 class CapacityError(GadflyError):
     """Memory, disk space or cache pages ran out."""
+
+
+class BusyError(CapacityError):
+    """No more requests are taken now; `retry_after` is an estimate of the seconds until that changes."""
+
+    def __init__(self, message: str, retry_after: float = 1.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class DeadlineError(GadflyError):
+    """An answer was not finished in the time that its request allowed. What there was of it is in its handle."""
 
 
 class SettingsError(GadflyError):

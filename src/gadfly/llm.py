@@ -14,13 +14,15 @@ from typing import Any
 
 import numpy as np
 
+from gadfly.answer import Answer, Answerer, Prompts
 from gadfly.batch import Batch, Span
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.engine import Engine, Executor, Handle, Request
-from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
+from gadfly.conversation import ChatRequest, TextRequest, Tool
+from gadfly.engine import Counts, Engine, Executor, Handle, Request
+from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
 from gadfly.ops import Backend, Floats
@@ -28,18 +30,11 @@ from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
-from gadfly.text import (
-    ChatTemplate,
-    Decoder,
-    StopStrings,
-    Tokenizer,
-    TranscriptAnswer,
-    encode_chat,
-    encode_transcript,
-)
+from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, TranscriptAnswer
 from gadfly.weight import Weight, Weights
-from gadfly.weights.experts import ExpertStore, Resident, expert_store, is_stack
+from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.placement import Placement, Resident, choose_placement
 
 __all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "load"]
 
@@ -57,13 +52,21 @@ def load(
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
     experts: str | None = None,
+    cache: bool | None = None,
+    packing: Callable[[int, int], None] = lambda *_: None,
+    speculate: bool = True,
+    max_waiting: int | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. Raises GadflyError.
+    it once; by default they are mapped if memory has no room for them. `cache` says whether weights, packed for the
+    kernels, are kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears
+    how many bytes have been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
+    verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
+    others to end. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -71,8 +74,8 @@ def load(
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
-    store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
-    return LLM(file, changed, made, context, store)
+    placement = choose_placement(file, made, experts, cache, memory_available(), Cache(home()), packing)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -96,7 +99,9 @@ class LLM:
         spec: ModelSpec,
         backend: Backend[Any, Any, Any],
         context: int | None = None,
-        experts: ExpertStore | None = None,
+        placement: Placement | None = None,
+        speculate: bool = True,
+        max_waiting: int | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -104,13 +109,14 @@ class LLM:
         self.metadata = file.metadata
         self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
         self.template = self._read_template()
+        self._prompts = Prompts(self.path.name, self.tokenizer, self.template)
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
         self._backend = backend
-        self._experts = experts or Resident(backend)
+        self._placement = placement or Resident(backend)
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:
-            self._weights = place(file, backend, self._experts)
+            self._weights = place(file, self._placement)
             pages = -(-self.context // PAGE_SIZE)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
@@ -118,12 +124,22 @@ class LLM:
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
                 "context or model"
             ) from None
-        self._engine = Engine(self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS)
+        self._engine = Engine(
+            self._executor.step,
+            spec.vocab,
+            self.context,
+            pages,
+            PAGE_SIZE,
+            STEP_TOKENS,
+            max_waiting=max_waiting,
+            speculate=speculate,
+        )
+        self._answerer = Answerer(self._engine, self._prompts)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how this model is run here."""
-        return (self._experts.note,) if self._experts.note else ()
+        return (self._placement.note,) if self._placement.note else ()
 
     @property
     def kernels(self) -> str:
@@ -134,6 +150,10 @@ class LLM:
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
         return self._bytes_per_token
+
+    def counts(self) -> Counts:
+        """What the engine has done so far and is doing now."""
+        return self._engine.counts()
 
     def expert_use(self) -> list[list[int]] | None:
         """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
@@ -152,7 +172,7 @@ class LLM:
 
     def logits(self, prompt: str | Sequence[int]) -> Floats:
         """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
-        ids = self._ids(prompt)
+        ids = self._prompts.text_ids(prompt)
         Request(tuple(ids)).validate(self.spec.vocab, self.spec.context + 1)
         executor, pages = self.executor(len(ids))
         chunks = [ids[first : first + STEP_TOKENS] for first in range(0, len(ids), STEP_TOKENS)]
@@ -189,30 +209,44 @@ class LLM:
         if unknown:
             raise RequestError(f"there is no option {unknown[0]!r}; see help(gadfly.completion.Sampling)")
         drawn = replace(sampling or Sampling(), **values)
-        return self._generation(self._ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
+        return self._generation(self._prompts.text_ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
 
     def chat(self, persona: str = "gadfly", wit: float = 0.5, **options: Any) -> Chat:
         """A conversation; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, **options)
 
+    def answer(self, request: ChatRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
+        """Answer a conversation: events as they come, of text, thoughts and calls of tools.
+
+        `listener` is called when there is something to take, by the thread that runs the engine: see `Engine.submit`.
+        `terms` are the `client` that asks and the `seconds` it waits, as in `Request`. Raises RequestError,
+        ContextError, UnsupportedError or BusyError before anything is computed.
+        """
+        return self._answerer.answer(request, listener, **terms)
+
+    def complete(self, request: TextRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
+        """Continue text or ids as they are, with all that an API may ask for. Otherwise like `answer`."""
+        return self._answerer.complete(request, listener, **terms)
+
+    def run(self) -> None:
+        """Compute for whoever asks, in a thread that is lent for it; return after `drain`."""
+        self._engine.run()
+
+    def drain(self, seconds: float | None = None) -> None:
+        """Take no more requests, and return when those under way are finished; after `seconds` they are cancelled."""
+        self._engine.drain(seconds)
+
     @property
     def has_template(self) -> bool:
         return self.template is not None
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
         Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
         UnsupportedError if the model has no tokenizer.
         """
-        if self.tokenizer is None:
-            raise UnsupportedError(
-                f"{self.path.name} has no tokenizer, so it cannot be talked to; add the one it was made for"
-            )
-        if self.template is None:
-            return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
-        turns = [{"role": message.role, "content": message.content} for message in messages]
-        return encode_chat(self.tokenizer, self.template, turns)
+        return self._prompts.ids(messages, tools)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
@@ -233,13 +267,6 @@ class LLM:
         request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
 
-    def _ids(self, prompt: str | Sequence[int]) -> list[int]:
-        if not isinstance(prompt, str):
-            return [int(token) for token in prompt]
-        if self.tokenizer is None:
-            raise RequestError(f"{self.path.name} has no tokenizer; give token ids instead of text")
-        return self.tokenizer.encode(prompt, bos=self.tokenizer.adds_bos)
-
     def _read_template(self) -> ChatTemplate | None:
         source = self.metadata.get("tokenizer.chat_template")
         if self.tokenizer is None or not isinstance(source, str):
@@ -249,11 +276,11 @@ class LLM:
         return ChatTemplate(source, bos_text, eos_text)
 
 
-def place(file: ModelFile, backend: Backend[Any, Any, Any], experts: ExpertStore) -> Weights[Any]:
-    """Hand every weight to the backend, experts to their store, and pages read from the file back to the system."""
+def place(file: ModelFile, placement: Placement) -> Weights[Any]:
+    """Every weight where it will live, and pages read from the file given back to the system."""
 
     def one(weight: Weight) -> Any:
-        placed = (experts if is_stack(weight) else backend).place(weight)
+        placed = placement.place(weight)
         file.release()
         return placed
 

@@ -9,6 +9,7 @@ is not in it is an error in either direction.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 __all__ = ["Entry", "NameTable"]
 
@@ -44,13 +45,21 @@ class NameTable:
     def __init__(
         self, *tables: Rows, aliases: Mapping[str, str] | None = None, alternatives: Rows | None = None
     ) -> None:
-        merged = {paths: name for table in tables for paths, name in table.items()}
-        rows = _rows(merged)
-        self._by_path = [(_pattern(path), paths, name) for paths, name in rows for path in paths]
-        rows += _rows(alternatives or {})
-        names = [(name, name) for _, name in rows] + list((aliases or {}).items())
+        self._rows = _rows({paths: name for table in tables for paths, name in table.items()})
+        self._alternatives = _rows(alternatives or {})
+        self._aliases = dict(aliases or {})
+
+    # Patterns are compiled when they are first looked for: of some thirty tables, a model needs one or two.
+    @cached_property
+    def _by_path(self) -> list[tuple[re.Pattern[str], tuple[str, ...], str]]:
+        return [(_pattern(path), paths, name) for paths, name in self._rows for path in paths]
+
+    @cached_property
+    def _by_name(self) -> list[tuple[re.Pattern[str], tuple[str, ...], str]]:
+        rows = self._rows + self._alternatives
+        names = [(name, name) for _, name in rows] + list(self._aliases.items())
         held = {name: paths for paths, name in rows}
-        self._by_name = [(_pattern(written), held[name], name) for written, name in names]
+        return [(_pattern(written), held[name], name) for written, name in names]
 
     def entry(self, path: str) -> Entry | None:
         """The tensor or tensors that hold a path, or None if the table does not know it."""

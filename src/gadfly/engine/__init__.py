@@ -5,8 +5,10 @@ It knows ids and pages, not text, files or arithmetic: a model is a function fro
 `prefix` finds what need not be computed again; `sampling` draws.
 """
 
-from gadfly.engine.engine import Engine, Handle
+from gadfly.engine.counts import Counts
+from gadfly.engine.engine import Engine, Handle, Listener
 from gadfly.engine.executor import Executor
+from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Request
 
-__all__ = ["Engine", "Executor", "Handle", "Request"]
+__all__ = ["Counts", "Engine", "Executor", "Handle", "Likelihood", "Listener", "Request"]

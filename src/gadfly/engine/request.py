@@ -4,20 +4,31 @@ A sequence is its tokens, prompt and answer alike: those before `computed` have 
 others are pending. Nothing else tells a prompt that is being read from an answer that is being written.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from gadfly.completion import FinishReason, Sampling, Usage
+from gadfly.engine.constraint import ConstraintSource
+from gadfly.engine.draft import Drafter
+from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.sampling import Sampler
 from gadfly.errors import ContextError, RequestError
 
 __all__ = ["Request", "Sequence"]
+
+MOST_ALTERNATIVES = 20  # to every token, as in OpenAI's API
 
 
 @dataclass(frozen=True)
 class Request:
     """Continue `prompt` up to a token of `stop_ids`, `max_tokens` new tokens or, failing both, the end of the context.
 
-    With `ignore_eos` a token of `stop_ids` is one like any other.
+    With `ignore_eos` a token of `stop_ids` is one like any other. Requests of one `client`, whatever that stands for,
+    do not keep those of others waiting. An answer that is not finished after `seconds` fails with DeadlineError.
+
+    `constraint` says which tokens may come, and ends the answer when none may. `logprobs` asks for the likelihood of
+    every token of the answer and of so many alternatives, `prompt_logprobs` for those of the prompt, too, which then is
+    computed as if nothing of it were cached.
     """
 
     prompt: tuple[int, ...]
@@ -25,6 +36,11 @@ class Request:
     sampling: Sampling = field(default_factory=Sampling)
     stop_ids: frozenset[int] = frozenset()
     ignore_eos: bool = False
+    client: str = ""
+    seconds: float | None = None
+    constraint: ConstraintSource | None = None
+    logprobs: int | None = None
+    prompt_logprobs: bool = False
 
     def validate(self, vocab: int, context: int) -> None:
         """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""
@@ -38,6 +54,10 @@ class Request:
                 raise RequestError(f"logit_bias names token {token}; ids are whole numbers below {vocab}")
         if self.max_tokens is not None and (not isinstance(self.max_tokens, int) or self.max_tokens < 1):
             raise RequestError(f"max_tokens is {self.max_tokens!r}; it has to be a whole number of at least 1")
+        if self.logprobs is not None and not 0 <= self.logprobs <= MOST_ALTERNATIVES:
+            raise RequestError(f"logprobs is {self.logprobs!r}; from 0 to {MOST_ALTERNATIVES} alternatives are given")
+        if self.seconds is not None and not self.seconds > 0:
+            raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
         if len(self.prompt) >= context:
             raise ContextError(
                 f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "
@@ -46,20 +66,27 @@ class Request:
 
 
 class Sequence:
-    """A request under way. Its pages cover at least the positions before `computed`."""
+    """A request under way. Its pages cover at least the positions before `computed`; `context` ends it in any case."""
 
-    def __init__(self, request: Request) -> None:
+    def __init__(self, request: Request, context: int) -> None:
         self.request = request
-        self.sampler = Sampler(request.sampling)
+        self.sampler = Sampler(request.sampling, request.constraint() if request.constraint else None)
         self.tokens = list(request.prompt)  # and the answer so far
+        self.prompt_likelihoods = [Likelihood(request.prompt[0], None)] if request.prompt_logprobs else []
+        self.likelihoods: list[Likelihood] = []  # of the answer so far
         self.computed = 0  # positions whose keys and values are in `pages`
         self.pages: list[int] = []
-        self.cached_tokens: int | None = None  # of the prompt, found when first admitted
+        self.drafter = Drafter()
+        self.longest = min(len(request.prompt) + (request.max_tokens or context), context)  # that `tokens` may become
+        self.cached_tokens = 0  # of the prompt, that did not have to be computed
+        self.set_back = False  # it has had to give up its pages
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0
         self.cancelled = False  # asked for; the engine acts on it between steps
         self.finish_reason: FinishReason | None = None
         self.error: Exception | None = None
+        self.deadline: float | None = None  # by the engine's clock
+        self.listener: Callable[[], None] | None = None  # told of new tokens and of the end
 
     @property
     def pending(self) -> int:
@@ -67,8 +94,25 @@ class Sequence:
         return len(self.tokens) - self.computed
 
     @property
+    def unread(self) -> bool:
+        """Whether there are tokens of the prompt whose likelihood is wanted and not known yet."""
+        return self.request.prompt_logprobs and len(self.prompt_likelihoods) < len(self.request.prompt)
+
+    def wanted(self, count: int) -> list[int]:
+        """Which of the next `count` pending tokens need logits, 0 being the first of them."""
+        end = self.computed + count
+        first = max(self.computed, len(self.prompt_likelihoods) - 1)
+        read = range(first, min(end, len(self.request.prompt) - 1)) if self.unread else ()
+        return [position - self.computed for position in (*read, *([end - 1] if end == len(self.tokens) else []))]
+
+    @property
     def generated(self) -> int:
         return len(self.tokens) - len(self.request.prompt)
+
+    @property
+    def decodes(self) -> bool:
+        """Whether it has begun its answer and lacks nothing but the next token."""
+        return self.generated > 0 and self.pending == 1
 
     @property
     def finished(self) -> bool:
@@ -84,7 +128,7 @@ class Sequence:
     def usage(self) -> Usage:
         return Usage(
             prompt_tokens=len(self.request.prompt),
-            cached_tokens=self.cached_tokens or 0,
+            cached_tokens=self.cached_tokens,
             completion_tokens=self.generated,
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self.decode_seconds,

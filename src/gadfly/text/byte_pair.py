@@ -7,7 +7,7 @@ The patterns: `gadfly.text.pre_tokenizers`. Source: GPT-2 (Radford et al. 2019) 
 characters.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Self
 
 import tokenizers
@@ -37,7 +37,7 @@ class BytePair:
     ) -> None:
         """`merges` are pairs, best first, or strings with a space between the two; they may only join known tokens."""
         plain = vocabulary.of_kind(NORMAL, BYTE)
-        model = models.BPE(plain, list(sound_merges(merges, vocabulary)), ignore_merges=whole_words)
+        model = models.BPE(plain, sound_merges(merges, vocabulary, plain), ignore_merges=whole_words)
         self.size = len(vocabulary.tokens)
         self._library = tokenizers.Tokenizer(model)
         self._library.pre_tokenizer = pre_tokenizer
@@ -94,9 +94,28 @@ class BytePair:
         return True
 
 
-def sound_merges(merges: Sequence[str] | Sequence[Sequence[str]], vocabulary: Vocabulary) -> Iterator[tuple[str, str]]:
-    """The merges of tokens that may arise from text; others are left out, merges of no token at all are an error."""
-    known, plain = frozenset(vocabulary.tokens), vocabulary.of_kind(NORMAL, BYTE)
+def sound_merges(
+    merges: Sequence[str] | Sequence[Sequence[str]], vocabulary: Vocabulary, plain: Mapping[str, int] | None = None
+) -> list[tuple[str, str]]:
+    """The merges of tokens that may arise from text; others are left out, merges of no token at all are an error.
+
+    `plain` are the tokens that may, if they are at hand. There are some hundred thousand merges, nearly always sound
+    ones, and whoever starts a model waits for this: what is wrong is looked for only if something is.
+    """
+    plain = vocabulary.of_kind(NORMAL, BYTE) if plain is None else plain
+    try:
+        pairs = [(left, right) for left, right in (m.split(" ") if isinstance(m, str) else m for m in merges)]
+        if all(left in plain and right in plain and left + right in plain for left, right in pairs):
+            return pairs
+    except (TypeError, ValueError):
+        pass  # found and named below
+    return list(_picked_merges(merges, vocabulary, plain))
+
+
+def _picked_merges(
+    merges: Sequence[str] | Sequence[Sequence[str]], vocabulary: Vocabulary, plain: Mapping[str, int]
+) -> Iterator[tuple[str, str]]:
+    known = frozenset(vocabulary.tokens)
     for number, merge in enumerate(merges):
         pair = merge.split(" ") if isinstance(merge, str) else merge
         try:

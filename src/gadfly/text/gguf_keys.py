@@ -49,7 +49,7 @@ def _keys(file: TokenizerFile) -> dict[str, Value]:
     match file.kind:
         case "json":
             vocabulary, _ = read_tokenizer_json(file.content, file.config, file.ends)
-            merges = list(sound_merges(file.content["model"]["merges"], vocabulary))
+            merges = sound_merges(file.content["model"]["merges"], vocabulary)
             pre = _pre_tokenizer(file.content, vocabulary, merges)
             return _byte_pair(vocabulary, merges, pre, token_text(file.config.get("pad_token")))
         case "tok_json":

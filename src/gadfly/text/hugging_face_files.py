@@ -37,7 +37,7 @@ def hugging_face_files(metadata: Mapping[str, Any]) -> dict[str, bytes]:
         files["tokenizer.model"] = model.proto()
         files["tokenizer.json"] = _json(pieces_json(model, bos))
     else:
-        merges = list(sound_merges(keys.strings("merges") or [], vocabulary))
+        merges = sound_merges(keys.strings("merges") or [], vocabulary)
         pre = PRE_TOKENIZERS[keys.word("pre") or "default"]
         files["tokenizer.json"] = _json(byte_pair_json(vocabulary, merges, pre, bos))
     pad = keys.token_id("padding_token_id", len(vocabulary.tokens))

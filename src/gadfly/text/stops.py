@@ -20,18 +20,20 @@ class StopStrings:
         self._patterns = [_Pattern(stop) for stop in dict.fromkeys(stops)]
         self._held = ""
         self._stopped = False
+        self.found: str | None = None  # the stop string that has appeared
 
     def push(self, piece: str) -> tuple[str, bool]:
         """Text that may be shown, and whether a stop string is complete. After that nothing is shown any more."""
         if self._stopped:
             return "", True
         for end, character in enumerate(piece, 1):
-            complete = [len(pattern.text) for pattern in self._patterns if pattern.advance(character)]
+            complete = [pattern.text for pattern in self._patterns if pattern.advance(character)]
             if complete:
                 self._stopped = True
+                self.found = max(complete, key=len)
                 text = self._held + piece[:end]
                 self._held = ""
-                return text[: -max(complete)], True
+                return text[: -len(self.found)], True
         text = self._held + piece
         border = len(text) - max((pattern.matched for pattern in self._patterns), default=0)
         self._held = text[border:]

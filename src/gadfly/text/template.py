@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import jinja2
+from jinja2 import meta
 
 from gadfly.errors import GadflyError, RequestError, TemplateError
 from gadfly.text.sandbox import Sandbox
@@ -38,6 +39,8 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._work = work
         self._code = _attempt(lambda: Sandbox(work).compiled(source))
+        names = _attempt(lambda: meta.find_undeclared_variables(Sandbox(work).parse(source)))
+        self.knows_tools = "tools" in names  # otherwise they have to be described in words
 
     def render(
         self, messages: Sequence[Mapping[str, Any]], add_generation_prompt: bool = True, **variables: Any

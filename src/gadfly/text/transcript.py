@@ -60,6 +60,11 @@ class TranscriptAnswer:
         self._indented: bool | None = None  # None: there has been one line only
         self._blank = ""  # at the end so far
 
+    @property
+    def found(self) -> str | None:
+        """The text of `stop` that has appeared."""
+        return self._stops.found
+
     def push(self, piece: str) -> tuple[str, bool]:
         """Text that may be shown, and whether the answer has ended."""
         if not self._begun:

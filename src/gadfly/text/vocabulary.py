@@ -60,9 +60,12 @@ class Vocabulary:
         """
         _check(tokens, kinds)
         stated = {i for i in (eos, *ends) if i is not None}
-        named = {i for i, token in enumerate(tokens) if token in ENDS and kinds[i] in (NORMAL, CONTROL, USER_DEFINED)}
+        ids = {token: i for i, token in enumerate(tokens)}
+        named = {ids[end] for end in ENDS if end in ids and kinds[ids[end]] in (NORMAL, CONTROL, USER_DEFINED)}
         marks = {i for i in (*stated, bos) if i is not None and kinds[i] == USER_DEFINED}
-        kinds = [CONTROL if i in marks or i in named else kind for i, kind in enumerate(kinds)]
+        kinds = list(kinds)
+        for i in marks | named:
+            kinds[i] = CONTROL
         return cls(tokens, kinds, bos, eos, frozenset(stated | named), adds_bos, strips or {})
 
     @classmethod
@@ -87,15 +90,18 @@ class Vocabulary:
 
 
 def _check(tokens: Sequence[str], kinds: Sequence[int]) -> None:
-    seen: dict[str, int] = {}
-    for i, token in enumerate(tokens):
-        if not 0 < len(token) <= LONGEST_TOKEN:
-            raise ModelFileError(f"token {i} has {len(token)} characters; expected 1 to {LONGEST_TOKEN}")
-        if seen.setdefault(token, i) != i:
-            raise ModelFileError(f"token {i} is {token[:40]!r}, as is token {seen[token]}; expected no two alike")
-    for i, kind in enumerate(kinds):
-        if not NORMAL <= kind <= BYTE:
-            raise ModelFileError(f"token {i} is of type {kind}; expected {NORMAL} to {BYTE}")
+    lengths = list(map(len, tokens))
+    if tokens and (min(lengths) == 0 or max(lengths) > LONGEST_TOKEN):
+        i = next(i for i, length in enumerate(lengths) if not 0 < length <= LONGEST_TOKEN)
+        raise ModelFileError(f"token {i} has {lengths[i]} characters; expected 1 to {LONGEST_TOKEN}")
+    if len(set(tokens)) < len(tokens):
+        seen: dict[str, int] = {}
+        for i, token in enumerate(tokens):
+            if seen.setdefault(token, i) != i:
+                raise ModelFileError(f"token {i} is {token[:40]!r}, as is token {seen[token]}; expected no two alike")
+    if wrong := set(kinds) - set(range(NORMAL, BYTE + 1)):
+        i = next(i for i, kind in enumerate(kinds) if kind in wrong)
+        raise ModelFileError(f"token {i} is of type {kinds[i]}; expected {NORMAL} to {BYTE}")
     try:
         "".join(tokens).encode()
     except UnicodeEncodeError:

@@ -1,8 +1,7 @@
-"""Public fakes, small enough to reason about and strict enough to catch mistakes.
+"""Models for tests: scripted ones, which say what they are told to, and tiny real ones with random weights.
 
-`ScriptedModel` and `scripted_engine` answer what they are told to, through real pages and batches; `ByteTokenizer`
-needs no file; `tiny_spec` and `random_weights` make a real model of a few thousand numbers, `tiny_specs` one of every
-kind. Nothing here is used outside tests, but tests of programs built on Gadfly may use all of it.
+`ScriptedModel` and `scripted_engine` answer through real pages and batches; `ByteTokenizer` needs no file; `tiny_spec`
+and `random_weights` make a real model of a few thousand numbers, `tiny_specs` one of every kind.
 """
 
 from collections.abc import Callable, Sequence

@@ -1,0 +1,12 @@
+"""From what an API asks to what a model answers: between the engine, which knows ids, and the wire formats of clients.
+
+`answerer` makes prompts and requests of a `ChatRequest` or a `TextRequest`; `builder` makes events of tokens; `answer`
+is what callers hold. The values are those of `gadfly.conversation`.
+"""
+
+from gadfly.answer.answer import Answer, Choice
+from gadfly.answer.answerer import Answerer
+from gadfly.answer.builder import AnswerBuilder
+from gadfly.answer.prompt import Prompts
+
+__all__ = ["Answer", "AnswerBuilder", "Answerer", "Choice", "Prompts"]

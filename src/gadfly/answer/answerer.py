@@ -1,0 +1,158 @@
+"""Answers requests with a model: what they ask for becomes prompts for the engine and readers for what it writes.
+
+What a model is able to do, such as thinking between marks or calling tools in its own dialect, is read once from its
+template and vocabulary. Events are made in `gadfly.answer.builder`, prompts in `gadfly.answer.prompt`.
+"""
+
+import secrets
+import string
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import Any
+
+from gadfly.answer.answer import Answer, EngineChoice
+from gadfly.answer.builder import AnswerBuilder, Stops
+from gadfly.answer.prompt import Prompts, fitting, spoken
+from gadfly.chat.persona import load_persona
+from gadfly.completion import Sampling
+from gadfly.conversation import ChatRequest, Message, TextRequest
+from gadfly.engine import Engine, Request
+from gadfly.errors import RequestError
+from gadfly.text import (
+    AnswerReader,
+    StopStrings,
+    ThoughtReader,
+    ToolCallReader,
+    TranscriptAnswer,
+    thought_marks,
+    tool_dialect,
+)
+
+__all__ = ["Answerer", "new_call_id"]
+
+MOST_CHOICES = 128  # as in OpenAI's API
+ID_ALPHABET = string.ascii_letters + string.digits
+INSIDE = ("</tool_call>", "[ARGS]", "[CALL_ID]")  # marks within calls that may be tokens of their own
+PERSONA = "gadfly"  # whose wit is meant if a request names none
+BEGINNING = 8  # tokens at the end of a prompt in which a thought may have begun
+
+
+def new_call_id() -> str:
+    """An id for a call of a tool: nine letters and digits, which is what the strictest templates take."""
+    return "".join(secrets.choice(ID_ALPHABET) for _ in range(9))
+
+
+Listener = Callable[[Any], None]
+
+
+class Answerer:
+    """Of one model: its engine, and how prompts are written for it."""
+
+    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+        self._engine = engine
+        self._prompts = prompts
+        self._tokenizer = prompts.tokenizer
+        source = prompts.template.source if prompts.template else ""
+        controls = dict(prompts.tokenizer.controls) if prompts.tokenizer else {}
+        self._thought = thought_marks(source, frozenset(controls))
+        self._dialect = tool_dialect(source, frozenset(controls))
+        marks = {*(self._thought or ()), *self._dialect.marks, *INSIDE}
+        self._marks = {token: text for text, token in controls.items() if text in marks}
+
+    def answer(self, request: ChatRequest, listener: Listener | None = None, **terms: Any) -> Answer:
+        """Answer a conversation. Raises RequestError, ContextError or UnsupportedError before anything is computed.
+
+        `listener` and `terms` are those of `Engine.submit` and `Request`: who hears of news, `client` and `seconds`.
+        """
+        _checked(request)
+        messages, sampling, stop = list(request.messages), request.sampling, request.stop
+        if request.persona is not None or request.wit is not None:
+            persona = load_persona(request.persona or PERSONA)
+            messages = spoken(persona, 0.5 if request.wit is None else request.wit, messages)
+            sampling, stop = sampling or persona.sampling, (*stop, *persona.stop)
+        tools = request.tools if request.tool_choice.mode != "none" else ()
+
+        def write(shown: Sequence[Message]) -> list[int]:
+            return self._prompts.ids(shown, tools, request.template_variables)
+
+        context = self._engine.context
+        room = context - min(request.max_tokens or context, context // 4)
+        prompt, dropped = fitting(messages, write, context, room, request.truncate)
+
+        def reader() -> AnswerReader:
+            thoughts = ThoughtReader(*self._thought, begun=self._thinking(prompt)) if self._thought else None
+            if not tools:
+                return AnswerReader(thoughts)
+            names = frozenset(tool.name for tool in tools)
+            most = 0 if request.tool_choice.parallel else 1
+            return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, most))
+
+        def stops() -> Stops:
+            return StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop)
+
+        asked = self._asked(prompt, request.max_tokens, sampling, request.logprobs)
+        builders = [AnswerBuilder(self._tokenizer, stops(), reader(), self._marks, dropped) for _ in range(request.n)]
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders)
+
+    def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
+        """Continue text or ids as they are. Raises like `answer`."""
+        _checked(request)
+        prompt = self._prompts.text_ids(request.prompt)
+        dropped = 0
+        if request.truncate:
+            context = self._engine.context
+            dropped = max(0, len(prompt) - (context - min(request.max_tokens or 1, context // 2)))
+        asked = self._asked(prompt[dropped:], request.max_tokens, request.sampling, request.logprobs)
+        asked = replace(
+            asked, ignore_eos=request.ignore_eos, prompt_logprobs=request.echo and request.logprobs is not None
+        )
+        echo = None
+        if request.echo:
+            echo = request.prompt if isinstance(request.prompt, str) and not dropped else ""
+        builders = [
+            AnswerBuilder(self._tokenizer, StopStrings(request.stop), dropped=dropped) for _ in range(request.n)
+        ]
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, echo)
+
+    def _asked(
+        self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None
+    ) -> Request:
+        stop_ids = self._tokenizer.stop_ids if self._tokenizer else frozenset[int]()
+        most = 1 if max_tokens == 0 else max_tokens  # the engine is asked for one token at least
+        return Request(tuple(prompt), most, sampling or Sampling(), stop_ids, logprobs=logprobs)
+
+    def _begin(
+        self,
+        asked: Request,
+        listener: Listener | None,
+        limit: int | None,
+        builders: Sequence[AnswerBuilder],
+        echo: str | None = None,
+    ) -> Answer:
+        """One choice for each builder; their seeds follow one another."""
+        seed = asked.sampling.seed
+        choices = []
+        for number, builder in enumerate(builders):
+            own = asked.sampling if seed is None else replace(asked.sampling, seed=seed + number)
+            handle = self._engine.submit(replace(asked, sampling=own), listener)
+            choices.append(EngineChoice(handle, builder, limit, echo))
+        return Answer(choices)
+
+    def _thinking(self, prompt: Sequence[int]) -> bool:
+        """Whether the prompt ends within a thought, because the template has begun one."""
+        if self._tokenizer is None or self._thought is None:
+            return False
+        end = "".join(
+            self._marks.get(token) or self._tokenizer.token_bytes(token).decode(errors="replace")
+            for token in prompt[-BEGINNING:]
+        )
+        return end.rstrip().endswith(self._thought[0])
+
+
+def _checked(request: ChatRequest | TextRequest) -> None:
+    if isinstance(request.n, bool) or not isinstance(request.n, int) or not 1 <= request.n <= MOST_CHOICES:
+        raise RequestError(f"n is {request.n!r}; from 1 to {MOST_CHOICES} answers are given to one request")
+    if isinstance(request, ChatRequest) and request.adapters:
+        raise RequestError(f"there is no adapter {next(iter(request.adapters))!r} for this model")
+    if isinstance(request, ChatRequest) and not request.messages:
+        raise RequestError("there are no messages; a conversation needs at least one")

@@ -1,0 +1,171 @@
+"""What OpenAI's chat completions send back, at once or as a stream:
+
+    role ► (reasoning | content | tool call)* ► finish_reason       for each choice, interleaved as they come
+    ► usage, with `choices: []`, where the client asked for it
+
+`[DONE]` belongs to the transport. `reasoning_content` is how engines of open models send what a model thinks, and
+`dropped_messages` tells those who allowed truncation that there was one. What is asked: `openai_chat_request`.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+from gadfly.api.answer import Answer, Tally, tally
+from gadfly.api.stamp import Stamp
+from gadfly.conversation import (
+    AnswerEvent,
+    Finished,
+    ReasoningDelta,
+    TextDelta,
+    TokenLogprob,
+    ToolCallDelta,
+    ToolCallStart,
+)
+
+__all__ = [
+    "LEAST_LOGPROB",
+    "ChatStream",
+    "chat_completion",
+    "dropped",
+    "finish_reason",
+    "head",
+    "logprob_objects",
+    "usage_object",
+]
+
+LEAST_LOGPROB = -9999.0  # what OpenAI writes for a token that cannot be
+
+
+def chat_completion(answers: Sequence[Answer], stamp: Stamp) -> dict[str, Any]:
+    """The body for the finished answers to one request, a choice each."""
+    ends = [answer.end for answer in answers]
+    return {
+        **head("chat.completion", stamp),
+        "choices": [
+            {
+                "index": index,
+                "message": _message(answer),
+                "logprobs": _logprobs(answer.logprobs),
+                "finish_reason": finish_reason(answer.end),
+            }
+            for index, answer in enumerate(answers)
+        ],
+        "usage": usage_object(tally(ends, len(ends))),
+        **dropped(ends),
+    }
+
+
+class ChatStream:
+    """Chunks for the events of `n` answers to one request."""
+
+    def __init__(self, stamp: Stamp, n: int = 1, include_usage: bool = False) -> None:
+        self._head = head("chat.completion.chunk", stamp)
+        self._include_usage = include_usage
+        self._started = [False] * n
+        self._ends: list[Finished | None] = [None] * n
+
+    def events(self, event: AnswerEvent, choice: int = 0) -> list[dict[str, Any]]:
+        """What to send for the next event of one of the answers."""
+        chunks = []
+        if not self._started[choice]:
+            self._started[choice] = True
+            chunks.append(self._chunk(choice, {"role": "assistant", "content": "", "refusal": None}))
+        match event:
+            case TextDelta() if event.text or event.logprobs:
+                chunks.append(self._chunk(choice, {"content": event.text}, event.logprobs))
+            case ReasoningDelta() if event.text:
+                chunks.append(self._chunk(choice, {"reasoning_content": event.text}))
+            case ToolCallStart():
+                function = {"name": event.name, "arguments": ""}
+                call = {"index": event.index, "id": event.id, "type": "function", "function": function}
+                chunks.append(self._chunk(choice, {"tool_calls": [call]}))
+            case ToolCallDelta() if event.arguments:
+                more = {"index": event.index, "function": {"arguments": event.arguments}}
+                chunks.append(self._chunk(choice, {"tool_calls": [more]}))
+            case Finished():
+                self._ends[choice] = event
+                chunks.append(self._chunk(choice, {}, finish=event))
+                chunks += self._usage()
+        return chunks
+
+    def _chunk(
+        self,
+        choice: int,
+        delta: dict[str, Any],
+        logprobs: Sequence[TokenLogprob] = (),
+        finish: Finished | None = None,
+    ) -> dict[str, Any]:
+        made = {
+            "index": choice,
+            "delta": delta,
+            "logprobs": _logprobs(logprobs),
+            "finish_reason": finish and finish_reason(finish),
+        }
+        usage = {"usage": None} if self._include_usage else {}
+        return {**self._head, "choices": [made], **usage, **dropped([finish] if finish else [])}
+
+    def _usage(self) -> list[dict[str, Any]]:
+        """The last chunk of all, once every choice has ended."""
+        ends = [end for end in self._ends if end is not None]
+        if not self._include_usage or len(ends) < len(self._ends):
+            return []
+        return [{**self._head, "choices": [], "usage": usage_object(tally(ends, len(ends)))}]
+
+
+def head(kind: str, stamp: Stamp) -> dict[str, Any]:
+    """How every body and every chunk begins."""
+    return {
+        "id": stamp.id,
+        "object": kind,
+        "created": int(stamp.created),
+        "model": stamp.model,
+        "system_fingerprint": stamp.fingerprint,
+    }
+
+
+def finish_reason(end: Finished) -> str:
+    """An answer that somebody cancelled is one that was cut short."""
+    return "length" if end.reason == "cancelled" else end.reason
+
+
+def usage_object(spent: Tally) -> dict[str, Any]:
+    return {
+        "prompt_tokens": spent.prompt,
+        "completion_tokens": spent.answer,
+        "total_tokens": spent.prompt + spent.answer,
+        "prompt_tokens_details": {"cached_tokens": spent.cached},
+        "completion_tokens_details": {"reasoning_tokens": spent.reasoning},
+    }
+
+
+def _message(answer: Answer) -> dict[str, Any]:
+    message: dict[str, Any] = {"role": "assistant", "content": answer.text, "refusal": None}
+    if answer.reasoning:
+        message["reasoning_content"] = answer.reasoning
+    if answer.tool_calls:
+        message["content"] = answer.text or None
+        message["tool_calls"] = [
+            {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
+            for call in answer.tool_calls
+        ]
+    return message
+
+
+def logprob_objects(tokens: Sequence[TokenLogprob]) -> list[dict[str, Any]]:
+    """Tokens with how likely they were, and what was as likely."""
+    return [{**_logprob(each), "top_logprobs": [*map(_logprob, each.top)]} for each in tokens]
+
+
+def _logprobs(tokens: Sequence[TokenLogprob]) -> dict[str, Any] | None:
+    return {"content": logprob_objects(tokens), "refusal": None} if tokens else None
+
+
+def _logprob(token: TokenLogprob) -> dict[str, Any]:
+    logprob = LEAST_LOGPROB if token.logprob is None else max(token.logprob, LEAST_LOGPROB)
+    return {"token": token.text, "logprob": logprob, "bytes": list(token.bytes)}
+
+
+def dropped(ends: Iterable[Finished]) -> dict[str, int]:
+    """For those who allowed it: how many messages had no room; nothing if all had."""
+    most = max((end.dropped for end in ends), default=0)
+    return {"dropped_messages": most} if most else {}
