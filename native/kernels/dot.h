@@ -10,10 +10,14 @@
 namespace gadfly {
 namespace {
 
-#ifdef GADFLY_AVX2
-
 // GCC re-associates sums of 16-bit lanes and spills; this keeps the order as written.
+#ifdef GADFLY_AVX2
 #define GADFLY_KEEP(x) asm volatile("" : "+x"(x))
+#else
+#define GADFLY_KEEP(x) asm volatile("" : "+m"(x))
+#endif
+
+#ifdef GADFLY_AVX2
 
 // The plane's bits of group g, moved to bit `to` of each byte.
 template <int to, class V, int bits>
