@@ -8,33 +8,33 @@ namespace {
 
 // Returns how many products it has computed.
 size_t exercise(bool floats, size_t rounds) {
-    constexpr size_t kSums = 12;  // hide the latency of additions
+    constexpr size_t kChains = 12;  // of additions hide their latency
 #ifdef GADFLY_VNNI
     using V = TwoStrips;
 #else
     using V = OneStrip;
 #endif
-    typename V::Floats totals[kSums], x = V::splat(1e-3F);
+    typename V::Floats totals[kChains], x = V::splat(1e-3F);
 #pragma GCC unroll 12
-    for (size_t i = 0; i < kSums; i++) totals[i] = V::splat(0);
+    for (size_t i = 0; i < kChains; i++) totals[i] = V::splat(0);
     constexpr size_t kRows = V::kStrips * kStrip;
     if (floats) {
         for (size_t round = 0; round < rounds; round++) {
 #pragma GCC unroll 12
-            for (size_t i = 0; i < kSums; i++) {
+            for (size_t i = 0; i < kChains; i++) {
                 totals[i] = fma(x, x, totals[i]);
                 GADFLY_KEEP(totals[i]);
             }
         }
-        return rounds * kSums * kRows;
+        return rounds * kChains * kRows;
     }
 #ifdef GADFLY_AVX2
-    typename V::Ints sums[kSums], codes = V::byte(1);
+    typename V::Ints sums[kChains], codes = V::byte(1);
 #pragma GCC unroll 12
-    for (size_t i = 0; i < kSums; i++) sums[i] = V::word(0);
+    for (size_t i = 0; i < kChains; i++) sums[i] = V::word(0);
     for (size_t round = 0; round < rounds; round++) {
 #pragma GCC unroll 12
-        for (size_t i = 0; i < kSums; i++) {
+        for (size_t i = 0; i < kChains; i++) {
             GADFLY_KEEP(codes);  // lest products are computed once for all rounds
 #ifdef GADFLY_VNNI
             sums[i] = add_dot(sums[i], codes, codes);
@@ -44,7 +44,7 @@ size_t exercise(bool floats, size_t rounds) {
             GADFLY_KEEP(sums[i]);
         }
     }
-    return rounds * kSums * kRows * 4;
+    return rounds * kChains * kRows * 4;
 #else
     int8_t codes[kTile] = {1};
     int32_t sum = 0;

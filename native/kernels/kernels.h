@@ -56,17 +56,25 @@ struct HeadPage {
     }
 };
 
+// What a query has made of a stretch of positions, as floats: mixed[padded(head_dim)] | total | top. A position weighs
+// 2^(score - top), `top` being the largest score, in powers of two; mixed is Σ weight · value, total is Σ weight.
+struct AttendState {
+    static constexpr size_t padded(size_t head_dim) { return (head_dim + 15) / 16 * 16; }
+    static constexpr size_t floats(size_t head_dim) { return padded(head_dim) + 16; }  // whole cache lines
+};
+
 // Up to kQueries queries that read the same keys and values: heads of one group, neighbouring tokens, or both.
-constexpr size_t kQueries = 6;
+constexpr size_t kQueries = 48;
+constexpr size_t kSpan = 256;  // positions that make a state, counted from position zero
 struct AttendTask {
-    const float* query[kQueries];  // head_dim floats each
-    float* out[kQueries];
+    const float* query[kQueries];               // head_dim floats each
     size_t first[kQueries], visible[kQueries];  // keys first … visible-1 take part
     float temperature[kQueries];                // what a query's scores are multiplied with at last
     size_t queries;
-    size_t begin;      // where their scores begin: at most the smallest `first`, a multiple of 16
-    size_t head_dim;   // a multiple of 8
-    size_t page_size;  // a multiple of 16
+    size_t begin, end;  // the positions to be taken; `begin` is a multiple of 16. If they are not all that queries see,
+                        // both are multiples of kSpan, but for the last `end`
+    size_t head_dim;    // a multiple of 8
+    size_t page_size;   // a multiple of 16
     float scale;
     float softcap;  // scores become softcap · tanh(score / softcap); 0: they stay
     const int32_t* pages;
@@ -74,8 +82,14 @@ struct AttendTask {
     const std::byte* values;  // likewise
     Values kind;              // of the values
     size_t page_stride;
-    float* scores;        // scratch: kQueries · score_stride floats
-    size_t score_stride;  // at least the largest `visible`, rounded up to 16, less `begin`
+    float* states;  // out: of every query, one after another; of every span, if they are to be kept apart
+    bool apart;
+    float* scratch;
+
+    static constexpr size_t scratch_floats(size_t head_dim) {  // see Scratch in attention.h
+        return kQueries * (head_dim + kSpan + 16 + AttendState::floats(head_dim)) + 32 * AttendState::padded(head_dim) +
+               kSpan;
+    }
 };
 
 // Where weights to be encoded come from: rows of floats, or int8 codes (columns, rows) with bfloat16 scales
@@ -124,6 +138,8 @@ struct Kernels {
     float (*to_int8)(const float* x, size_t width, int8_t* codes);
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
+    // What a query gets in the end: its state, merged with the `later` ones that follow, `stride` floats apart.
+    void (*conclude)(float* state, size_t later, size_t stride, size_t head_dim, float* out);
     bool (*encode)(const EncodeTask& task);  // false: a weight is no number or too large for the format
     // Multiplies what is in registers, floats or int8, and returns how many products that were: the ceiling.
     size_t (*exercise)(bool floats, size_t rounds);

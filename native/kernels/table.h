@@ -11,8 +11,8 @@ namespace gadfly {
 namespace {
 
 constexpr Kernels kernels_named(std::string_view name) {
-    return {name,        linear,     quantise, rms_norm, rope,     gated,  add_rows, scale_row,
-            softcap_row, add_scaled, to_half,  to_int8,  residual, attend, encode,   exercise};
+    return {name,       linear,  quantise, rms_norm, rope,   gated,    add_rows, scale_row, softcap_row,
+            add_scaled, to_half, to_int8,  residual, attend, conclude, encode,   exercise};
 }
 
 }  // namespace

@@ -22,7 +22,7 @@ class PagedCache {
     PagedCache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim, Values kind)
         : layers_(layers), pages_(pages), page_size_(page_size), kv_heads_(kv_heads), head_dim_(head_dim), kind_(kind) {
         product({kv_heads, sum(head_dim, 4), page_size, 4});  // at least page_stride()
-        data_.reset(static_cast<std::byte*>(std::calloc(product({layers, pages}), page_stride())));
+        data_.reset(static_cast<std::byte*>(std::calloc(sum(product({layers, pages, page_stride()}), kSlack), 1)));
         if (!data_) throw std::bad_alloc();
     }
 
@@ -63,6 +63,8 @@ class PagedCache {
     }
 
   private:
+    static constexpr size_t kSlack = 64;  // kernels read values by sixteen and may look past the last one
+
     size_t key_bytes() const { return HeadPage::key_bytes(head_dim_, page_size_); }
     size_t value_bytes() const { return HeadPage::value_bytes(kind_, head_dim_, page_size_); }
 

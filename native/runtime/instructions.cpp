@@ -38,98 +38,6 @@ class Linear final : public Instruction {
     size_t out_;
 };
 
-// A unit is a key/value head and a block of queries that share it: some of its heads times some neighbouring tokens.
-class Attend final : public Instruction {
-  public:
-    Attend(size_t q, Cache cache, size_t layer, size_t heads, Scoring scoring, size_t out)
-        : q_(q),
-          cache_(std::move(cache)),
-          layer_(layer),
-          group_(heads / cache_->kv_heads()),
-          scoring_(scoring),
-          out_(out) {}
-
-    void prepare(const Step& step, size_t threads) override {
-        const bool few = step.tokens.size() * cache_->kv_heads() < 4 * threads;
-        heads_per_block_ = few ? 1 : std::min(group_, kQueries);
-        const size_t tokens_per_block = few ? 1 : kQueries / heads_per_block_;
-        blocks_.clear();
-        score_stride_ = 0;
-        for (size_t s = 0; s + 1 < step.starts.size(); s++) {
-            const auto last = static_cast<size_t>(step.starts[s + 1]);
-            for (auto row = static_cast<size_t>(step.starts[s]); row < last; row += tokens_per_block) {
-                const size_t tokens = std::min(tokens_per_block, last - row);
-                const size_t position = position_of(step, row), begin = first_seen(position) / kSpan * kSpan;
-                blocks_.push_back({s, row, tokens, begin});
-                score_stride_ = std::max(score_stride_, (position + tokens + kSpan - 1) / kSpan * kSpan - begin);
-            }
-        }
-    }
-
-    size_t units(const Step&, size_t) const override { return blocks_.size() * cache_->kv_heads() * head_blocks(); }
-
-    size_t scratch_bytes() const override { return product({kQueries, score_stride_, sizeof(float)}); }
-
-    void run(const Context& c, size_t unit) const noexcept override {
-        const Block& block = blocks_[unit / (cache_->kv_heads() * head_blocks())];
-        const size_t kv_head = unit / head_blocks() % cache_->kv_heads();
-        const size_t first_head = unit % head_blocks() * heads_per_block_;
-        const size_t last_head = std::min(first_head + heads_per_block_, group_);
-        const size_t head_dim = cache_->head_dim();
-
-        AttendTask task{};
-        for (size_t row = block.row; row < block.row + block.tokens; row++) {
-            for (size_t head = first_head; head < last_head; head++) {
-                const size_t offset = (kv_head * group_ + head) * head_dim;
-                task.query[task.queries] = c.buffers[q_].floats(row) + offset;
-                task.out[task.queries] = c.buffers[out_].floats(row) + offset;
-                const size_t position = position_of(c.step, row);
-                task.first[task.queries] = first_seen(position);
-                task.visible[task.queries] = position + 1;
-                task.temperature[task.queries++] = temperature(position);
-            }
-        }
-        task.begin = block.begin;
-        task.head_dim = head_dim;
-        task.page_size = cache_->page_size();
-        task.scale = scoring_.scale;
-        task.softcap = scoring_.softcap;
-        task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
-        task.keys = cache_->keys(layer_, 0, kv_head);
-        task.values = cache_->values(layer_, 0, kv_head);
-        task.kind = cache_->kind();
-        task.page_stride = cache_->page_stride();
-        task.scores = reinterpret_cast<float*>(c.scratch);
-        task.score_stride = score_stride_;
-        c.kernels.attend(task);
-    }
-
-  private:
-    static constexpr size_t kSpan = 16;  // positions that are scored together
-
-    struct Block {
-        size_t sequence, row, tokens, begin;
-    };
-    static size_t position_of(const Step& step, size_t row) { return static_cast<size_t>(step.positions[row]); }
-    size_t first_seen(size_t position) const {
-        return scoring_.window > 0 && position >= scoring_.window ? position - scoring_.window + 1 : 0;
-    }
-    float temperature(size_t position) const {
-        if (scoring_.temperature == 0 || position <= scoring_.temperature) return 1;
-        return static_cast<float>(std::log(static_cast<double>(position)) /
-                                  std::log(static_cast<double>(scoring_.temperature)));
-    }
-    size_t head_blocks() const { return (group_ + heads_per_block_ - 1) / heads_per_block_; }
-
-    size_t q_;
-    Cache cache_;
-    size_t layer_, group_;
-    Scoring scoring_;
-    size_t out_;
-    size_t heads_per_block_ = 1, score_stride_ = 0;  // these and blocks_ are of the step prepared
-    std::vector<Block> blocks_;
-};
-
 }  // namespace
 
 std::unique_ptr<Instruction> make_embed(Matrix table, size_t out) {
@@ -195,23 +103,6 @@ std::unique_ptr<Instruction> make_rope(size_t x, size_t angles, size_t heads, si
         const float* cos = c.buffers[angles].floats(row);
         c.kernels.rope(c.buffers[x].floats(row), cos, cos + dim / 2, heads, head_dim, dim, c.buffers[out].floats(row));
     });
-}
-
-std::unique_ptr<Instruction> make_store(size_t k, size_t v, Cache cache, size_t layer) {
-    return per_row(RowsOf::kTokens, [k, v, cache = std::move(cache), layer](const Context& c, size_t row) {
-        const auto& starts = c.step.starts;
-        const auto next = std::upper_bound(starts.begin(), starts.end(), static_cast<int32_t>(row));
-        const int32_t* pages =
-            c.step.page_ids.data() + c.step.page_starts[static_cast<size_t>(next - starts.begin()) - 1];
-        const auto position = static_cast<size_t>(c.step.positions[row]);
-        cache->store(c.kernels, layer, static_cast<size_t>(pages[position / cache->page_size()]),
-                     position % cache->page_size(), c.buffers[k].floats(row), c.buffers[v].floats(row));
-    });
-}
-
-std::unique_ptr<Instruction> make_attend(size_t q, Cache cache, size_t layer, size_t heads, Scoring scoring,
-                                         size_t out) {
-    return std::make_unique<Attend>(q, std::move(cache), layer, heads, scoring, out);
 }
 
 std::unique_ptr<Instruction> make_gated(RowsOf rows, size_t gate, size_t up, size_t width, Activation kind,

@@ -49,11 +49,13 @@ std::vector<size_t> Program::conflicting(const std::vector<size_t>& reads, const
 void Program::add(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
                   const std::vector<size_t>& writes) {
     const std::vector<size_t> before = conflicting(reads, writes);
+    std::vector<size_t> gathered;
     if (dynamic_cast<RowWise*>(instruction.get()) != nullptr) {
         std::unique_ptr<RowWise> link(static_cast<RowWise*>(instruction.release()));
+        if (link->place() == Place::kFirst) gathered = reads;
         const auto takes = [&](size_t i) {
             const auto* chain = dynamic_cast<const Chain*>(entries_[i].instruction.get());
-            return chain != nullptr && chain->takes(*link);
+            return chain != nullptr && chain->takes(*link) && !overlap(writes, entries_[i].gathered);
         };
         if (before.size() == 1 && takes(before.front())) {
             Entry& entry = entries_[before.front()];
@@ -66,7 +68,7 @@ void Program::add(std::string name, std::unique_ptr<Instruction> instruction, co
         instruction = std::make_unique<Chain>(std::move(link));
     }
     if (!before.empty()) group_ = entries_.size();
-    entries_.push_back({std::move(instruction), reads, writes, !before.empty(), {std::move(name)}});
+    entries_.push_back({std::move(instruction), reads, writes, gathered, !before.empty(), {std::move(name)}});
 }
 
 void Program::lay_out(const Step& step, size_t result, float* output) {

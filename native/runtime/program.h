@@ -79,6 +79,7 @@ class Program {
     struct Entry {
         std::unique_ptr<Instruction> instruction;
         std::vector<size_t> reads, writes;
+        std::vector<size_t> gathered;  // read at rows other than those that a chain is at, so not for it to write
         bool starts_group;  // instructions of a group are independent; a group starts when the one before is done
         Cost cost;
 
