@@ -1,6 +1,8 @@
-// How many strips of a matrix are multiplied at once, a lane per row: one, or two where vectors have sixteen lanes.
+// How many strips of a matrix are multiplied at once, a lane per row: one, or two where vectors have sixteen lanes, or
+// a pair of either, so that what is known of a token serves twice.
 //
-// Either loads what a row has (scales, codes) of all its strips, given where the first strip has it.
+// Either loads what a row has (scales, codes) of all its strips, given where the first strip has it; `whole` and `put`
+// are for what has been unpacked, of all strips in one.
 #pragma once
 
 #include "kernels/kernels.h"
@@ -39,9 +41,13 @@ struct OneStrip {
         return gadfly::load(p, kind...);
     }
     static Floats splat(float x) { return gadfly::splat(x); }
+    static Floats whole(const float* p) { return gadfly::load(p); }
+    static void put(float* p, Floats a) { store(p, a); }
     static f32x8 strip(Floats a, size_t) { return a; }
 #ifdef GADFLY_AVX2
     Ints bytes(const void* p) const { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+    static Ints whole(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
+    static void put(void* p, Ints a) { _mm256_store_si256(static_cast<__m256i*>(p), a); }
     static Ints byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
     static Ints word(int32_t x) { return _mm256_set1_epi32(x); }
     static Ints four(const void* p) { return word(word_at(p)); }  // bytes
@@ -68,6 +74,8 @@ inline i32x16 look_up(const int8_t (&table)[16], i32x16 index) {
 }
 inline i32x8 flipped(i32x8 a, i32x8 bits) { return _mm256_xor_si256(a, bits); }
 inline i32x16 flipped(i32x16 a, i32x16 bits) { return _mm512_xor_si512(a, bits); }
+inline i32x8 add_bytes(i32x8 a, i32x8 b) { return _mm256_add_epi8(a, b); }
+inline i32x16 add_bytes(i32x16 a, i32x16 b) { return _mm512_add_epi8(a, b); }
 inline i32x8 add_dot(i32x8 sum, i32x8 a, i32x8 b) { return _mm256_dpbusd_epi32(sum, a, b); }
 inline i32x16 add_dot(i32x16 sum, i32x16 a, i32x16 b) { return _mm512_dpbusd_epi32(sum, a, b); }
 
@@ -85,6 +93,8 @@ struct TwoStrips {
             _mm512_maskz_insertf64x4(0xFF, first, _mm256_castps_pd(gadfly::load(second, kind...)), 1));
     }
     static Floats splat(float x) { return _mm512_set1_ps(x); }
+    static Floats whole(const float* p) { return _mm512_load_ps(p); }
+    static void put(float* p, Floats a) { _mm512_store_ps(p, a); }
     static f32x8 strip(Floats a, size_t index) {
         const __m512d both = _mm512_castps_pd(a);
         return _mm256_castpd_ps(index == 0 ? _mm512_maskz_extractf64x4_pd(0xFF, both, 0)
@@ -95,6 +105,8 @@ struct TwoStrips {
         const __m256i first = _mm256_loadu_si256(static_cast<const __m256i*>(p));
         return _mm512_maskz_inserti64x4(0xFF, _mm512_castsi256_si512(first), _mm256_loadu_si256(second), 1);
     }
+    static Ints whole(const void* p) { return _mm512_load_si512(p); }
+    static void put(void* p, Ints a) { _mm512_store_si512(p, a); }
     static Ints byte(int x) { return _mm512_set1_epi8(static_cast<char>(x)); }
     static Ints word(int32_t x) { return _mm512_set1_epi32(x); }
     static Ints four(const void* p) { return word(word_at(p)); }
@@ -104,6 +116,91 @@ struct TwoStrips {
 };
 
 #endif
+
+#ifdef GADFLY_AVX2
+
+template <class V>
+struct PairOf {
+    static constexpr size_t kStrips = 2 * V::kStrips;
+    struct Floats {
+        typename V::Floats first, second;
+
+        friend Floats mul(Floats a, Floats b) { return {mul(a.first, b.first), mul(a.second, b.second)}; }
+        friend Floats fma(Floats a, Floats b, Floats c) {
+            return {fma(a.first, b.first, c.first), fma(a.second, b.second, c.second)};
+        }
+    };
+    struct Ints {
+        typename V::Ints first, second;
+
+        friend Floats to_float(Ints a) { return {to_float(a.first), to_float(a.second)}; }
+#ifdef GADFLY_VNNI
+        friend Ints add_dot(Ints sum, Ints a, Ints b) {
+            return {add_dot(sum.first, a.first, b.first), add_dot(sum.second, a.second, b.second)};
+        }
+#endif
+    };
+
+    explicit PairOf(size_t strip_bytes) : half_(strip_bytes), half_bytes_(V::kStrips * strip_bytes) {}
+    template <class T, class... Kind>
+    Floats load(const T* p, Kind... kind) const {
+        return {half_.load(p, kind...), half_.load(second(p), kind...)};
+    }
+    static Floats splat(float x) { return {V::splat(x), V::splat(x)}; }
+    static Floats whole(const float* p) { return {V::whole(p), V::whole(p + V::kStrips * kStrip)}; }
+    static void put(float* p, Floats a) {
+        V::put(p, a.first);
+        V::put(p + V::kStrips * kStrip, a.second);
+    }
+    static f32x8 strip(Floats a, size_t index) {
+        return index < V::kStrips ? V::strip(a.first, index) : V::strip(a.second, index - V::kStrips);
+    }
+    Ints bytes(const void* p) const { return {half_.bytes(p), half_.bytes(second(static_cast<const std::byte*>(p)))}; }
+    static Ints whole(const void* p) { return {V::whole(p), V::whole(static_cast<const std::byte*>(p) + kBytes)}; }
+    static void put(void* p, Ints a) {
+        V::put(p, a.first);
+        V::put(static_cast<std::byte*>(p) + kBytes, a.second);
+    }
+    static Ints word(int32_t x) { return {V::word(x), V::word(x)}; }
+    static Ints four(const void* p) { return {V::four(p), V::four(p)}; }
+
+    V half() const { return half_; }
+    template <class T>
+    const T* second(const T* p) const {
+        return reinterpret_cast<const T*>(reinterpret_cast<const std::byte*>(p) + half_bytes_);
+    }
+
+  private:
+    static constexpr size_t kBytes = sizeof(typename V::Ints);
+
+    V half_;
+    size_t half_bytes_;
+};
+
+#endif
+
+constexpr size_t kTokens = 96;  // whose sums wait while panels are unpacked
+
+// How many tokens at a time come after C of them.
+constexpr size_t fewer(size_t C) { return C > 4 ? 4 : C / 2; }
+
+inline void store_strip(f32x8 acc, float* out, size_t rows) {
+    if (rows == kStrip) {
+        store(out, acc);
+    } else {
+        float lanes[kStrip];
+        store(lanes, acc);
+        for (size_t r = 0; r < rows; r++) out[r] = lanes[r];
+    }
+}
+
+template <class V>
+inline void store_strips(const PackedMatrix& w, size_t strip, typename V::Floats acc, float* out) {
+    for (size_t s = 0; s < V::kStrips; s++) {
+        const size_t first = (strip + s) * kStrip;
+        store_strip(V::strip(acc, s), out + first, w.rows() - first < kStrip ? w.rows() - first : kStrip);
+    }
+}
 
 }  // namespace
 }  // namespace gadfly

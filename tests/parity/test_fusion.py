@@ -68,10 +68,10 @@ def test_instructions_of_a_layer() -> None:
         "linear",
         "add + rms_norm + quantise",
         *("linear", "linear"),
-        "gated + quantise + residual",
+        "gated + quantise",
         "linear",
         "add",
-        "select + rms_norm + quantise",
+        "select + rms_norm + quantise + residual",
         "linear",
     )
     assert min(working) > 0

@@ -29,7 +29,7 @@ from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reor
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
-NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
+NARROW = 2  # matrices with this many times fewer rows than a token has columns: keys and values
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
 )  # element by element: they may replace what they read
@@ -201,9 +201,11 @@ class Recording:
     residual_of: dict[Buffer, Buffer] = field(default_factory=dict)
     deal_of: dict[Buffer, Deal] = field(default_factory=dict)
     angles_of: dict[Rope, Buffer] = field(default_factory=dict)
+    width: int = 0  # of a token
 
     def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
         assert isinstance(table, PackedMatrix)
+        self.width = table.columns
         return self._call("embed", table, out=Buffer(4 * table.columns))
 
     def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
@@ -312,11 +314,13 @@ class Recording:
     def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
         """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
-        A row of x is `parts` rows, one after another.
+        The latter where it costs little and errors tell most: where few rows are read by everybody, and at the very
+        end, for wanted tokens alone. A row of x is `parts` rows, one after another.
         """
         if weight.is_float:
             return x, None
-        precise = weight.is_exact or weight.rows * NARROW <= weight.columns
+        narrow = weight.rows * NARROW <= min(weight.columns, self.width)
+        precise = weight.is_exact or narrow or x.wanted
         return self._int8(x, parts), self._residual(x, parts) if precise else None
 
     def _int8(self, x: Buffer, parts: int) -> Buffer:
