@@ -9,7 +9,7 @@
 namespace gadfly {
 namespace {
 
-#ifdef GADFLY_AVX2
+#if defined(GADFLY_AVX2) || defined(GADFLY_NEON)
 
 // GCC re-associates sums of 16-bit lanes and spills; this keeps the order as written.
 #define GADFLY_KEEP(x) asm volatile("" : "+x"(x))
@@ -53,11 +53,14 @@ inline typename V::Ints codes_of(V v, const EightBits& codes, size_t g) {
     return v.bytes(codes.bytes[g]);
 }
 
-#ifdef GADFLY_VNNI
+#if defined(GADFLY_VNNI) || defined(GADFLY_NEON)
 
 // What the products of a group of 16 begin with, so that codes can be unsigned: less the share of what was added.
 template <class V, Range range>
 inline typename V::Ints offset(const Int8Row& x, size_t group) {
+#ifdef GADFLY_NEON
+    if constexpr (range == Range::kInt8) return V::word(0);
+#endif
     if constexpr (range == Range::kSmall) return V::word(0);
     if constexpr (range == Range::kCentred) return V::word(x.bias[group] >> 2);
     return V::word(x.bias[group]);
@@ -72,7 +75,9 @@ inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t k, typena
 #pragma GCC unroll 4
         for (size_t g = 4 * h; g < 4 * h + 4; g++) {
             auto w = codes_of(v, codes, g);
+#ifndef GADFLY_NEON
             if constexpr (Codes::range == Range::kInt8) w = flipped(w, V::byte(128));  // w + 128
+#endif
 #pragma GCC unroll 8
             for (size_t c = 0; c < C; c++) {
                 sums[c][h] = add_dot(sums[c][h], w, V::four(x[c].codes + k + 4 * g));

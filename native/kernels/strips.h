@@ -9,13 +9,12 @@
 namespace gadfly {
 namespace {
 
-#ifdef GADFLY_AVX2
-
 inline int32_t word_at(const void* p) {
     int32_t word;
     std::memcpy(&word, p, sizeof word);
     return word;
 }
+#ifdef GADFLY_AVX2
 
 inline i32x8 shift_right(i32x8 a, int bits) { return _mm256_srli_epi16(a, bits); }
 inline i32x8 shift_left(i32x8 a, int bits) { return _mm256_slli_epi16(a, bits); }
@@ -44,6 +43,11 @@ struct OneStrip {
     Ints bytes(const void* p) const { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
     static Ints byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
     static Ints word(int32_t x) { return _mm256_set1_epi32(x); }
+    static Ints four(const void* p) { return word(word_at(p)); }  // bytes
+#elif defined(GADFLY_NEON)
+    Ints bytes(const void* p) const { return load_words(p); }
+    static Ints byte(int x) { return splat_byte(x); }
+    static Ints word(int32_t x) { return splat_word(x); }
     static Ints four(const void* p) { return word(word_at(p)); }  // bytes
 #endif
 };
