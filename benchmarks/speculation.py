@@ -14,9 +14,12 @@ from statistics import median
 import gadfly
 from gadfly.chat.values import Message
 
-TEXT = """The lighthouse at Cape Wrath was built in 1828 by Robert Stevenson. It stands on a cliff of 121 metres and
-was manned until 1998, when it was converted to automatic operation. The tower is 20 metres high, and its light can be
-seen for 22 nautical miles. Supplies used to arrive by sea twice a year, at a small jetty in the bay of Clais."""
+TEXT = (
+    "The lighthouse at Cape Wrath was built in 1828 by Robert Stevenson. It stands on a cliff of 121 metres and was "
+    "manned until 1998, when it was converted to automatic operation. The tower is 20 metres high, and its light can "
+    "be seen for 22 nautical miles. Supplies used to arrive by sea twice a year, at a small jetty in the bay of Clais "
+    "Charnach."
+)
 
 CODE = """```python
 class Counter:

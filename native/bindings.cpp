@@ -4,6 +4,7 @@
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
+#include <nanobind/stl/tuple.h>
 #include <nanobind/stl/vector.h>
 
 #include <algorithm>
@@ -16,6 +17,7 @@
 #include "formats/size.h"
 #include "runtime/checked_program.h"
 #include "runtime/encode.h"
+#include "runtime/pack.h"
 #include "runtime/probe.h"
 #include "runtime/require.h"
 
@@ -89,16 +91,16 @@ void require_rows(const PackedMatrix& matrix, size_t first, size_t count) {
     require(first <= matrix.rows() && count <= matrix.rows() - first, "more rows than the matrix has");
 }
 
-void fill(PackedMatrix& matrix, size_t first, const ByteMatrix& blocks) {
+void fill_rows(PackedMatrix& matrix, ThreadPool& pool, size_t first, const ByteMatrix& blocks) {
     require(matrix.layout() != Layout::kI8, "I8 matrices are filled from transposed codes");
     require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require_rows(matrix, first, blocks.shape(0));
     require(blocks.shape(1) == file_row_bytes(matrix.layout(), matrix.columns()), "rows of the wrong length");
     const nb::gil_scoped_release release;
-    matrix.fill(first, blocks.shape(0), blocks.data());
+    fill(pool, matrix, first, blocks.shape(0), blocks.data());
 }
 
-void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatScales& scales) {
+void fill_codes(PackedMatrix& matrix, ThreadPool& pool, const Int8Codes& codes, const BFloatScales& scales) {
     require(matrix.layout() == Layout::kI8, "only I8 matrices are filled from transposed codes");
     require(matrix.can_be_filled(), "a matrix over borrowed bytes");
     require(codes.shape(0) == matrix.columns() && codes.shape(1) == matrix.rows(), "codes are (columns, rows)");
@@ -107,7 +109,7 @@ void fill_transposed(PackedMatrix& matrix, const Int8Codes& codes, const BFloatS
                 matrix.columns() / groups % kTile == 0,
             "scales are (groups, rows), groups of a multiple of 32 columns");
     const nb::gil_scoped_release release;
-    matrix.fill_transposed(codes.data(), scales.data(), groups);
+    fill_transposed(pool, matrix, codes.data(), scales.data(), groups);
 }
 
 std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim,
@@ -209,13 +211,19 @@ void gated(CheckedProgram& program, size_t gate, size_t up, const std::string& a
     program.gated(gate, up, activation_named(activation), out);
 }
 
+std::vector<std::tuple<std::string, double, double>> costs(const CheckedProgram& program) {
+    std::vector<std::tuple<std::string, double, double>> found;
+    for (const auto& [name, working, waiting] : program.costs()) found.emplace_back(name, working, waiting);
+    return found;
+}
+
 nb::ndarray<nb::numpy, float> run(CheckedProgram& program, ThreadPool& pool, const Ints& tokens, const Ints& positions,
                                   const Ints& starts, const Ints& page_ids, const Ints& page_starts, const Ints& wanted,
                                   size_t result) {
     // Copies, as without the interpreter lock others could change the arrays.
     const Step step{copy(tokens), copy(positions), copy(starts), copy(page_ids), copy(page_starts), copy(wanted)};
     const auto [rows, columns] = program.admit(pool, step, result);
-    auto output = std::make_unique<float[]>(product({rows, columns}));
+    auto output = std::make_unique_for_overwrite<float[]>(product({rows, columns}));
     {
         const nb::gil_scoped_release release;
         program.run(pool, step, result, output.get());
@@ -251,8 +259,9 @@ NB_MODULE(_native, m) {
         .def(nb::new_(&make_matrix), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"))
         .def_static("over", &matrix_over, nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
                     nb::arg("packed").noconvert(), "A matrix that lies packed in read-only bytes. It cannot be filled.")
-        .def("fill", &fill, nb::arg("first"), nb::arg("blocks").noconvert())
-        .def("fill_transposed", &fill_transposed, nb::arg("codes").noconvert(), nb::arg("scales").noconvert())
+        .def("fill", &fill_rows, nb::arg("pool"), nb::arg("first"), nb::arg("blocks").noconvert())
+        .def("fill_transposed", &fill_codes, nb::arg("pool"), nb::arg("codes").noconvert(),
+             nb::arg("scales").noconvert())
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
@@ -301,6 +310,8 @@ NB_MODULE(_native, m) {
              nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
+        .def("profile", &CheckedProgram::profile, "Note where time goes, from now on.")
+        .def_prop_ro("costs", &costs, "Of every instruction: its name, seconds at work, seconds of waiting before it.")
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),
              nb::arg("starts").noconvert(), nb::arg("page_ids").noconvert(), nb::arg("page_starts").noconvert(),
              nb::arg("wanted").noconvert(), nb::arg("result"));

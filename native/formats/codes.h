@@ -20,6 +20,7 @@ enum class Range : uint8_t {
     kSmall,    // from 0 to 31
     kCentred,  // from -32 to 31, stored as 32 more
     kInt8,     // from -127 to 127, and -128 as it is multiplied by at most 127
+    kRaised,   // the same, stored as 128 more: only as kernels unpack codes
 };
 
 template <int bits>

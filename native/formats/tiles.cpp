@@ -88,9 +88,11 @@ void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
     }
 }
 
-void PackedMatrix::fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups) {
+void PackedMatrix::fill_transposed(size_t first, size_t count, const int8_t* codes, const uint16_t* scales,
+                                   size_t groups) {
     const size_t group = columns_ / groups;
-    for (size_t b = 0; b < columns_ / kTile; b++, codes += kTile * rows_) {
+    codes += first * kTile * rows_;
+    for (size_t b = first; b < first + count; b++, codes += kTile * rows_) {
         for (size_t row = 0; row < rows_; row++) {
             auto& tile = reinterpret_cast<ScaledTile<EightBits, BFloat>*>(strip_of(row))[b];
             tile.d[row % kStrip] = scales[b * kTile / group * rows_ + row];

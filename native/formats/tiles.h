@@ -195,9 +195,10 @@ class PackedMatrix {
     // by different threads unless they share a strip.
     void fill(size_t first, size_t count, const uint8_t* blocks);
 
-    // All of an I8 matrix from codes (columns, rows) and bfloat16 scales (groups, rows), as Grok-1 was released: a
-    // group is columns / groups rows of codes, a multiple of kTile.
-    void fill_transposed(const int8_t* codes, const uint16_t* scales, size_t groups);
+    // Tiles `first` on of all rows of an I8 matrix, from all its codes (columns, rows) and bfloat16 scales (groups,
+    // rows), as Grok-1 was released: a group is columns / groups rows of codes, a multiple of kTile. Different tiles
+    // may be filled by different threads.
+    void fill_transposed(size_t first, size_t count, const int8_t* codes, const uint16_t* scales, size_t groups);
 
     // Decodes one row to float32.
     void row(size_t index, float* out) const;

@@ -87,16 +87,14 @@ void quantise(const float* x, size_t width, Int8Row out) {
         store_int8(codes + kLanes, code_b);
         const bool finite = !any_nan(add(sub(a, a), sub(b, b)));
         const auto [even, odd] = finite ? pair_sums(add(code_a, code_b)) : PairSums{0, 0};
-        out.scale[group] = finite ? largest / 127.0F : NAN;
-        out.bias[group] = -128 * (even + odd);
-        out.pairs[group][0] = static_cast<int16_t>(-32 * even);
-        out.pairs[group][1] = static_cast<int16_t>(-32 * odd);
-        const float scaled = out.scale[group] * static_cast<float>(even + odd);
-        if (group % 2 == 0) {
-            out.sum[group / 2] = scaled;
-        } else {
-            out.sum[group / 2] += scaled;
-        }
+        Int8Row::Tile& tile = out.tiles[group / 2];
+        const size_t half = group % 2;
+        tile.scale[half] = finite ? largest / 127.0F : NAN;
+        tile.sum[half] = tile.scale[half] * static_cast<float>(even + odd);
+        tile.total = half == 0 ? tile.sum[0] : tile.sum[0] + tile.sum[1];
+        tile.bias[half] = -128 * (even + odd);
+        tile.pairs[half][0] = static_cast<int16_t>(-32 * even);
+        tile.pairs[half][1] = static_cast<int16_t>(-32 * odd);
     }
 }
 
@@ -111,7 +109,7 @@ void rope(const float* x, const float* cos, const float* sin, size_t heads, size
 
 void residual(const float* x, Int8Row rounded, size_t width, float* out) {
     for (size_t i = 0; i < width; i += kLanes) {
-        const f32x8 known = mul(load(rounded.codes + i), splat(rounded.scale[i / kGroup]));
+        const f32x8 known = mul(load(rounded.codes + i), splat(rounded.tiles[i / kTile].scale[i / kGroup % 2]));
         store(out + i, sub(load(x + i), known));
     }
 }

@@ -17,23 +17,22 @@ namespace gadfly {
 
 enum class Activation : uint8_t { kSilu, kGelu, kGeluErf };
 
-// An activation row as int8: x[k] ≈ scale[k / 16] · codes[k]. Laid out in one stretch of memory:
-//     codes[width] | scale[width / 16] | bias[width / 16] | pairs[width / 16] | sum[width / 32]
-// bias is -128 Σ codes of the group (for unsigned dot products), pairs are -32 Σ codes of those at k % 4 < 2 and of the
-// others (for codes with 32 added), sum is Σ x of 32 columns (for weights with a minimum).
+// An activation row as int8, x[k] ≈ scale[k / 16] · codes[k]. In one stretch of memory: codes[width] | tiles[width /
+// 32].
 struct Int8Row {
+    struct Tile {  // what is known of 32 columns, of either half
+        float scale[2];
+        float sum[2];         // Σ x, for weights with a minimum
+        float total;          // of both
+        int32_t bias[2];      // -128 Σ codes: starts products with codes that have 128 added to be unsigned
+        int16_t pairs[2][2];  // -32 Σ codes of those at k % 4 < 2 and of the others: likewise where 32 is added
+    };
     int8_t* codes;
-    float* scale;
-    int32_t* bias;
-    int16_t (*pairs)[2];
-    float* sum;
+    Tile* tiles;
 
-    static constexpr size_t bytes(size_t width) { return width + width / kGroup * 12 + width / kTile * 4; }
+    static constexpr size_t bytes(size_t width) { return width + width / kTile * sizeof(Tile); }
     static Int8Row at(std::byte* row, size_t width) {
-        auto* scale = reinterpret_cast<float*>(row + width);
-        auto* bias = reinterpret_cast<int32_t*>(scale + width / kGroup);
-        auto* pairs = reinterpret_cast<int16_t (*)[2]>(bias + width / kGroup);
-        return {reinterpret_cast<int8_t*>(row), scale, bias, pairs, reinterpret_cast<float*>(pairs + width / kGroup)};
+        return {reinterpret_cast<int8_t*>(row), reinterpret_cast<Tile*>(row + width)};
     }
 };
 

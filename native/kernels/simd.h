@@ -30,8 +30,10 @@ struct PairSums {  // of lanes 0, 1, 4, 5 and of lanes 2, 3, 6, 7
 
 #if defined(__AVX2__) && defined(__FMA__) && defined(__F16C__)
 #define GADFLY_AVX2 1
+#define GADFLY_VECTORS 1
 #include "kernels/simd_avx2.h"
 #elif defined(GADFLY_NEON)
+#define GADFLY_VECTORS 1
 #include "kernels/simd_neon.h"
 #else
 #include "kernels/simd_portable.h"

@@ -21,14 +21,14 @@ inline f32x8 load(const uint16_t* p, BFloat) {
 inline f32x8 load(const int8_t* p) {
     return _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
 }
-inline i32x8 load_bytes(const uint8_t* p) {
+inline i32x8 widened(const uint8_t* p) {
     return _mm256_cvtepu8_epi32(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
-inline f32x8 load(const uint8_t* p) { return _mm256_cvtepi32_ps(load_bytes(p)); }
+inline f32x8 load(const uint8_t* p) { return _mm256_cvtepi32_ps(widened(p)); }
 inline f32x8 load(const uint8_t* p, LowNibble) {
-    return _mm256_cvtepi32_ps(_mm256_and_si256(load_bytes(p), _mm256_set1_epi32(15)));
+    return _mm256_cvtepi32_ps(_mm256_and_si256(widened(p), _mm256_set1_epi32(15)));
 }
-inline f32x8 load(const uint8_t* p, HighNibble) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(load_bytes(p), 4)); }
+inline f32x8 load(const uint8_t* p, HighNibble) { return _mm256_cvtepi32_ps(_mm256_srli_epi32(widened(p), 4)); }
 inline void store(float* p, f32x8 x) { _mm256_storeu_ps(p, x); }
 inline void store_half(uint16_t* p, f32x8 x) {
     _mm_storeu_si128(reinterpret_cast<__m128i*>(p), _mm256_cvtps_ph(x, _MM_FROUND_TO_NEAREST_INT));
@@ -80,6 +80,21 @@ inline PairSums pair_sums(i32x8 a) {  // exact, hence in any order
 }
 inline i32x8 add(i32x8 a, i32x8 b) { return _mm256_add_epi32(a, b); }
 inline bool any_nan(f32x8 a) { return _mm256_movemask_ps(_mm256_cmp_ps(a, a, _CMP_UNORD_Q)) != 0; }
+
+// Thirty-two bytes, four of them in each lane.
+inline i32x8 splat_byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
+inline i32x8 splat_word(int32_t x) { return _mm256_set1_epi32(x); }
+inline i32x8 load_bytes(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+inline void store_bytes(void* p, i32x8 a) { _mm256_storeu_si256(static_cast<__m256i*>(p), a); }
+// Shifts are of pairs of bytes here, and what they let in from the neighbour is to be masked out.
+inline i32x8 shift_right(i32x8 a, int bits) { return _mm256_srli_epi16(a, bits); }
+inline i32x8 shift_left(i32x8 a, int bits) { return _mm256_slli_epi16(a, bits); }
+inline i32x8 both(i32x8 a, i32x8 b) { return _mm256_and_si256(a, b); }
+inline i32x8 either(i32x8 a, i32x8 b) { return _mm256_or_si256(a, b); }
+inline i32x8 look_up(const int8_t (&table)[16], i32x8 index) {
+    const __m128i lane = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
+    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(lane), index);
+}
 
 }  // namespace
 }  // namespace gadfly

@@ -119,9 +119,14 @@ inline i32x8 splat_byte(int x) {
     return as_lanes(bytes, bytes);
 }
 inline i32x8 splat_word(int32_t x) { return {vdupq_n_s32(x), vdupq_n_s32(x)}; }
-inline i32x8 load_words(const void* p) {
+inline i32x8 load_bytes(const void* p) {
     const auto* bytes = static_cast<const uint8_t*>(p);
     return as_lanes(vld1q_u8(bytes), vld1q_u8(bytes + 16));
+}
+inline void store_bytes(void* p, i32x8 a) {
+    auto* bytes = static_cast<uint8_t*>(p);
+    vst1q_u8(bytes, as_bytes(a.low));
+    vst1q_u8(bytes + 16, as_bytes(a.high));
 }
 inline i32x8 shift_right(i32x8 a, int bits) {
     const uint8x16_t by = vdupq_n_u8(static_cast<uint8_t>(bits));
@@ -137,7 +142,8 @@ inline i32x8 look_up(const int8_t (&table)[16], i32x8 index) {
     const uint8x16_t levels = vreinterpretq_u8_s8(vld1q_s8(table));
     return as_lanes(vqtbl1q_u8(levels, as_bytes(index.low)), vqtbl1q_u8(levels, as_bytes(index.high)));
 }
-// Codes are signed here on either side, whereas VNNI's are unsigned on one.
+// sum + a · b, four products of signed bytes in each lane.
+constexpr bool kSignedCodes = true;
 inline int32x4_t add_dot(int32x4_t sum, int32x4_t a, int32x4_t b) {
     return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
 }

@@ -45,15 +45,16 @@ void CheckedProgram::require_factors(size_t x, std::optional<size_t> rest, RowsO
     require_int8s(*rest, rows, width);
 }
 
-void CheckedProgram::record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write) {
+void CheckedProgram::record(std::string name, std::unique_ptr<Instruction> instruction,
+                            const std::vector<size_t>& reads, size_t write) {
     require(std::find(reads.begin(), reads.end(), write) == reads.end(), "an instruction cannot replace its input");
-    record_in_place(std::move(instruction), reads, write);
+    record_in_place(std::move(name), std::move(instruction), reads, write);
 }
 
-void CheckedProgram::record_in_place(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
-                                     size_t write) {
+void CheckedProgram::record_in_place(std::string name, std::unique_ptr<Instruction> instruction,
+                                     const std::vector<size_t>& reads, size_t write) {
     require(!admitted_, "a program that has run is complete");
-    program_.add(std::move(instruction), reads, {write});
+    program_.add(std::move(name), std::move(instruction), reads, {write});
 }
 
 void CheckedProgram::remember(const Cache& cache) {
@@ -74,7 +75,7 @@ size_t CheckedProgram::buffer(RowsOf rows, size_t row_bytes) {
 
 void CheckedProgram::embed(const Matrix& table, size_t out) {
     require_floats(out, RowsOf::kTokens, table->columns());
-    record(make_embed(table, out), {}, out);
+    record("embed", make_embed(table, out), {}, out);
     vocab_ = std::min(vocab_, table->rows());
 }
 
@@ -82,32 +83,32 @@ void CheckedProgram::rms_norm(size_t x, std::vector<float> weight, float eps, si
     const RowsOf rows = at(out).rows;
     require(!weight.empty() && width(out) % weight.size() == 0, "a norm whose weight is no whole part of a row");
     require_floats(x, rows, width(out));
-    record_in_place(make_rms_norm(rows, x, width(out), std::move(weight), eps, out), {x}, out);
+    record_in_place("rms_norm", make_rms_norm(rows, x, width(out), std::move(weight), eps, out), {x}, out);
 }
 
 void CheckedProgram::quantise(size_t x, size_t parts, size_t out) {
     require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
     require_int8s(out, at(x).rows, width(x));
-    record(make_quantise(at(x).rows, x, width(x) / parts, parts, out), {x}, out);
+    record("quantise", make_quantise(at(x).rows, x, width(x) / parts, parts, out), {x}, out);
 }
 
 void CheckedProgram::residual(size_t x, size_t rounded, size_t parts, size_t out) {
     require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
     require_int8s(rounded, at(x).rows, width(x));
     require_int8s(out, at(x).rows, width(x));
-    record(make_residual(at(x).rows, x, rounded, width(x) / parts, parts, out), {x, rounded}, out);
+    record("residual", make_residual(at(x).rows, x, rounded, width(x) / parts, parts, out), {x, rounded}, out);
 }
 
 void CheckedProgram::linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out) {
     const RowsOf rows = at(out).rows;
     require_factors(x, rest, rows, *weight, 1);
     require_floats(out, rows, weight->rows());
-    record(make_linear(rows, x, rest, weight, out), both(x, rest), out);
+    record("linear", make_linear(rows, x, rest, weight, out), both(x, rest), out);
 }
 
 void CheckedProgram::angles(std::vector<double> frequencies, double magnitude, size_t out) {
     require_floats(out, RowsOf::kTokens, 2 * frequencies.size());
-    record(make_angles(std::move(frequencies), magnitude, out), {}, out);
+    record("angles", make_angles(std::move(frequencies), magnitude, out), {}, out);
 }
 
 void CheckedProgram::rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out) {
@@ -116,14 +117,14 @@ void CheckedProgram::rope(size_t x, size_t angles, size_t heads, size_t head_dim
     require_floats(x, RowsOf::kTokens, heads * head_dim);
     require_floats(angles, RowsOf::kTokens, dim);
     require_floats(out, RowsOf::kTokens, heads * head_dim);
-    record(make_rope(x, angles, heads, head_dim, dim, out), {x, angles}, out);
+    record("rope", make_rope(x, angles, heads, head_dim, dim, out), {x, angles}, out);
 }
 
 void CheckedProgram::store(size_t k, size_t v, const Cache& cache, size_t layer) {
     require(layer < cache->layers(), "a layer that the cache does not have");
     require_floats(k, RowsOf::kTokens, cache->kv_heads() * cache->head_dim());
     require_floats(v, RowsOf::kTokens, cache->kv_heads() * cache->head_dim());
-    record(make_store(k, v, cache, layer), {k, v}, kCaches + layer);
+    record("store", make_store(k, v, cache, layer), {k, v}, kCaches + layer);
     remember(cache);
 }
 
@@ -134,7 +135,7 @@ void CheckedProgram::attend(size_t q, const Cache& cache, size_t layer, size_t h
     require(scoring.temperature != 1, "temperatures begin at two positions, as the logarithm of one is zero");
     require_floats(q, RowsOf::kTokens, heads * cache->head_dim());
     require_floats(out, RowsOf::kTokens, heads * cache->head_dim());
-    record(make_attend(q, cache, layer, heads, scoring, out), {q, kCaches + layer}, out);
+    record("attend", make_attend(q, cache, layer, heads, scoring, out), {q, kCaches + layer}, out);
     remember(cache);
 }
 
@@ -142,46 +143,46 @@ void CheckedProgram::gated(size_t gate, size_t up, Activation activation, size_t
     const RowsOf rows = at(out).rows;
     require_floats(gate, rows, width(out));
     require_floats(up, rows, width(out));
-    record_in_place(make_gated(rows, gate, up, width(out), activation, out), {gate, up}, out);
+    record_in_place("gated", make_gated(rows, gate, up, width(out), activation, out), {gate, up}, out);
 }
 
 void CheckedProgram::add(size_t x, size_t y, size_t out) {
     const RowsOf rows = at(out).rows;
     require_floats(x, rows, width(out));
     require_floats(y, rows, width(out));
-    record_in_place(make_add(rows, x, y, width(out), out), {x, y}, out);
+    record_in_place("add", make_add(rows, x, y, width(out), out), {x, y}, out);
 }
 
 void CheckedProgram::shift(size_t x, std::vector<float> bias, size_t out) {
     const RowsOf rows = at(out).rows;
     require_floats(x, rows, bias.size());
     require_floats(out, rows, bias.size());
-    record_in_place(make_shift(rows, x, std::move(bias), out), {x}, out);
+    record_in_place("shift", make_shift(rows, x, std::move(bias), out), {x}, out);
 }
 
 void CheckedProgram::softcap(size_t x, float cap, size_t out) {
     require(cap > 0, "a cap is positive");
     require_floats(x, at(out).rows, width(out));
-    record_in_place(make_softcap(at(out).rows, x, cap, width(out), out), {x}, out);
+    record_in_place("softcap", make_softcap(at(out).rows, x, cap, width(out), out), {x}, out);
 }
 
 void CheckedProgram::scale(size_t x, float factor, size_t out) {
     require_floats(x, at(out).rows, width(out));
-    record_in_place(make_scale(at(out).rows, x, factor, width(out), out), {x}, out);
+    record_in_place("scale", make_scale(at(out).rows, x, factor, width(out), out), {x}, out);
 }
 
 void CheckedProgram::select(size_t x, size_t out) {
     require_floats(x, RowsOf::kTokens, width(out));
     require_floats(out, RowsOf::kWanted, width(out));
-    record(make_select(x, width(out), out), {x}, out);
+    record("select", make_select(x, width(out), out), {x}, out);
 }
 
 void CheckedProgram::route(size_t logits, bool renormalised, const SharedDeal& deal) {
     require(!deal->taken, "a deal is filled by one router");
     require_floats(logits, RowsOf::kTokens, deal->experts);
     const size_t number = kDeals + deals_.size();
-    record(make_route(logits, renormalised, deal), {logits}, number);
-    record_in_place(make_group(deal), {number}, number);
+    record("route", make_route(logits, renormalised, deal), {logits}, number);
+    record_in_place("group", make_group(deal), {number}, number);
     deals_.push_back(deal);
     deal->taken = true;
 }
@@ -190,7 +191,7 @@ void CheckedProgram::deal(size_t x, const SharedDeal& deal, size_t out) {
     const size_t row_bytes = at(x).row_bytes;
     require(at(x).rows == RowsOf::kTokens && at(out).rows == RowsOf::kTokens, "only rows of all tokens are dealt");
     require(at(out).row_bytes == product({deal->selected, row_bytes}), "a buffer of the wrong width");
-    record(make_deal(x, row_bytes, deal, out), {x, number(deal)}, out);
+    record("deal", make_deal(x, row_bytes, deal, out), {x, number(deal)}, out);
 }
 
 void CheckedProgram::expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal,
@@ -207,13 +208,13 @@ void CheckedProgram::expert(size_t x, std::optional<size_t> rest, std::vector<Ma
     const size_t row_bytes = at(x).row_bytes / deal->selected;
     std::vector<size_t> reads = both(x, rest);
     reads.push_back(number(deal));
-    record(make_expert(x, rest, row_bytes, std::move(weights), deal, out), reads, out);
+    record("expert", make_expert(x, rest, row_bytes, std::move(weights), deal, out), reads, out);
 }
 
 void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {
     require_floats(x, RowsOf::kTokens, product({deal->selected, width(out)}));
     require_floats(out, RowsOf::kTokens, width(out));
-    record(make_combine(x, width(out), deal, out), {x, number(deal)}, out);
+    record("combine", make_combine(x, width(out), deal, out), {x, number(deal)}, out);
 }
 
 CheckedProgram::Shape CheckedProgram::admit(const ThreadPool& pool, const Step& step, size_t result) {

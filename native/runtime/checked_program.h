@@ -52,6 +52,9 @@ class CheckedProgram {
     // Runs an admitted step: `output` receives the result, row after row. Concurrent callers queue.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);
 
+    void profile() { program_.profile(); }
+    std::vector<Cost> costs() const { return program_.costs(); }
+
   private:
     const Buffer& at(size_t buffer) const;
     size_t width(size_t buffer) const;
@@ -59,8 +62,10 @@ class CheckedProgram {
     void require_int8s(size_t buffer, RowsOf rows, size_t width) const;
     void require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, const PackedMatrix& weight,
                          size_t parts) const;
-    void record(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
-    void record_in_place(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads, size_t write);
+    void record(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
+                size_t write);
+    void record_in_place(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
+                         size_t write);
     void remember(const Cache& cache);
     size_t number(const SharedDeal& deal) const;
 

@@ -6,6 +6,7 @@
 
 #include "formats/size.h"
 #include "runtime/per_row.h"
+#include "runtime/stretches.h"
 
 namespace gadfly {
 namespace {
@@ -49,21 +50,22 @@ class Expert final : public Instruction {
            size_t out)
         : x_(x), rest_(rest), row_bytes_(row_bytes), weights_(std::move(weights)), deal_(std::move(deal)), out_(out) {}
 
-    size_t units(const Step&, size_t threads) const override { return weights_.size() * stretches(threads); }
+    size_t units(const Step&, size_t threads) const override {
+        return weights_.size() * Stretches(weights_.front()->strips(), threads).count();
+    }
 
     void run(const Context& c, size_t unit) const noexcept override {
-        const size_t all = stretches(c.threads), expert = unit / all, stretch = unit % all;
+        const Stretches stretches(weights_.front()->strips(), c.threads);
+        const size_t expert = unit / stretches.count(), stretch = unit % stretches.count();
         const size_t begin = deal_->starts[expert], end = deal_->starts[expert + 1];
         if (begin == end) return;
         const PackedMatrix& w = *weights_[expert];
         const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
         const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};
-        c.kernels.linear(w, x, rest, begin, end, stretch * w.strips() / all, (stretch + 1) * w.strips() / all, out);
+        c.kernels.linear(w, x, rest, begin, end, stretches.first(stretch), stretches.last(stretch), out);
     }
 
   private:
-    size_t stretches(size_t threads) const { return std::min(weights_.front()->strips(), 4 * threads); }
-
     size_t x_;
     std::optional<size_t> rest_;
     size_t row_bytes_;
@@ -99,12 +101,13 @@ std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, Shared
 std::unique_ptr<Instruction> make_group(SharedDeal deal) { return std::make_unique<Group>(std::move(deal)); }
 
 std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out) {
-    return per_row(RowsOf::kTokens, [x, row_bytes, deal = std::move(deal), out](const Context& c, size_t row) {
+    const auto deal_out = [x, row_bytes, deal = std::move(deal), out](const Context& c, size_t row) {
         for (size_t rank = 0; rank < deal->selected; rank++) {
             const size_t to = deal->row_of[row * deal->selected + rank];
             std::memcpy(c.buffers[out].data + to * row_bytes, c.buffers[x].bytes(row), row_bytes);
         }
-    });
+    };
+    return per_row(RowsOf::kTokens, deal_out, 0, Place::kAlone);
 }
 
 std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
@@ -113,14 +116,15 @@ std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, s
 }
 
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out) {
-    return per_row(RowsOf::kTokens, [x, width, deal = std::move(deal), out](const Context& c, size_t row) {
+    const auto combine = [x, width, deal = std::move(deal), out](const Context& c, size_t row) {
         float* sum = c.buffers[out].floats(row);
         std::fill(sum, sum + width, 0.0F);
         for (size_t pair = row * deal->selected; pair < (row + 1) * deal->selected; pair++) {
             const auto* from = reinterpret_cast<const float*>(c.buffers[x].data) + deal->row_of[pair] * width;
             c.kernels.add_scaled(from, deal->choices[pair].weight, width, sum);
         }
-    });
+    };
+    return per_row(RowsOf::kTokens, combine, 0, Place::kFirst);
 }
 
 }  // namespace gadfly

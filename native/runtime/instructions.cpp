@@ -6,6 +6,7 @@
 
 #include "formats/size.h"
 #include "runtime/per_row.h"
+#include "runtime/stretches.h"
 
 namespace gadfly {
 namespace {
@@ -17,20 +18,18 @@ class Linear final : public Instruction {
         : rows_(rows), x_(x), rest_(rest), weight_(std::move(weight)), out_(out) {}
 
     size_t units(const Step& step, size_t threads) const override {
-        return (step.rows(rows_) + kTokens - 1) / kTokens * stretches(threads);
+        return (step.rows(rows_) + kTokens - 1) / kTokens * Stretches(weight_->strips(), threads).count();
     }
     void run(const Context& c, size_t unit) const noexcept override {
-        const size_t strips = weight_->strips(), all = stretches(c.threads);
-        const size_t block = unit / all, stretch = unit % all;
+        const Stretches stretches(weight_->strips(), c.threads);
+        const size_t block = unit / stretches.count(), stretch = unit % stretches.count();
         const size_t begin = block * kTokens, end = std::min(begin + kTokens, c.step.rows(rows_));
         c.kernels.linear(*weight_, c.buffers[x_], rest_ ? c.buffers[*rest_] : Rows{}, begin, end,
-                         stretch * strips / all, (stretch + 1) * strips / all, c.buffers[out_]);
+                         stretches.first(stretch), stretches.last(stretch), c.buffers[out_]);
     }
 
   private:
     static constexpr size_t kTokens = 96;  // activations of a block stay in the second-level cache
-
-    size_t stretches(size_t threads) const { return std::min(weight_->strips(), 4 * threads); }
 
     RowsOf rows_;
     size_t x_;
@@ -248,10 +247,11 @@ std::unique_ptr<Instruction> make_scale(RowsOf rows, size_t x, float factor, siz
 }
 
 std::unique_ptr<Instruction> make_select(size_t x, size_t width, size_t out) {
-    return per_row(RowsOf::kWanted, [=](const Context& c, size_t row) {
+    const auto select = [=](const Context& c, size_t row) {
         const auto source = static_cast<size_t>(c.step.wanted[row]);
         std::memcpy(c.buffers[out].floats(row), c.buffers[x].floats(source), width * sizeof(float));
-    });
+    };
+    return per_row(RowsOf::kWanted, select, 0, Place::kFirst);
 }
 
 }  // namespace gadfly

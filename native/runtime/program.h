@@ -1,9 +1,10 @@
 // A forward pass as a list of instructions over numbered buffers, run by all threads of a pool together.
 //
 // A program is recorded once per model (by gadfly/ops/native.py) and run for every step, whatever its tokens. Each
-// instruction divides its work for the step at hand into units, which threads take from a shared counter. Where an
+// instruction divides its work for the step at hand into units, which threads share out among themselves. Where an
 // instruction touches what earlier ones wrote, it waits for their units to be done, not for the other threads: one that
-// the operating system holds up between two units holds up nobody. Who computes a unit never changes its result.
+// the operating system holds up before it has taken a unit holds up nobody. Who computes a unit never changes its
+// result. Instructions that work row by row and depend on one another become a chain, see runtime/per_row.h.
 //
 // Nothing is checked here: CheckedProgram is what callers who may be wrong hold.
 #pragma once
@@ -12,10 +13,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <string>
 #include <vector>
 
 #include "formats/size.h"
 #include "kernels/kernels.h"
+#include "runtime/shares.h"
 #include "runtime/step.h"
 #include "runtime/threads.h"
 
@@ -46,6 +49,12 @@ struct Buffer {
     size_t row_bytes;
 };
 
+// What an instruction, or a chain of them, has cost: seconds, summed over threads and steps.
+struct Cost {
+    std::string name;
+    double working = 0, waiting = 0;  // until it could begin
+};
+
 class Program {
   public:
     explicit Program(const Kernels& kernels) : kernels_(kernels) {}
@@ -54,33 +63,45 @@ class Program {
     const std::vector<Buffer>& buffers() const { return buffers_; }
 
     // `reads` and `writes` are what decides which instructions wait: buffers, or any other number for a shared
-    // resource.
-    void add(std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
+    // resource. The name is for `costs`.
+    void add(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
              const std::vector<size_t>& writes);
 
     // Runs all instructions; `output` receives the rows of buffer `result`. One caller at a time.
     // Throws std::bad_alloc, and what ThreadPool::run does.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);
 
+    // From now on, look at the clock before and after every instruction.
+    void profile() { profiled_ = true; }
+    std::vector<Cost> costs() const;  // of all steps since
+
   private:
     struct Entry {
         std::unique_ptr<Instruction> instruction;
+        std::vector<size_t> reads, writes;
         bool starts_group;  // instructions of a group are independent; a group starts when the one before is done
+        Cost cost;
+
+        bool conflicts(const std::vector<size_t>& reading, const std::vector<size_t>& writing) const;
     };
-    // A unit's writes are published by its increment of `done`, and taken over by whoever waits for `done` to reach
-    // `units`: this is all that orders one group after another. `taken` hands out numbers and orders nothing.
+    // A thread's units are published by its addition to `done`, and taken over by whoever waits for `done` to reach
+    // `units`: this is all that orders one group after another. Taking units orders nothing.
     struct alignas(kCacheLine) Progress {
         size_t units = 0;
-        std::atomic<size_t> taken{0}, done{0};
+        std::atomic<uint32_t> done{0};
+        std::atomic<int64_t> working{0}, waiting{0};  // nanoseconds, where profiled
     };
 
+    std::vector<size_t> conflicting(const std::vector<size_t>& reads, const std::vector<size_t>& writes) const;
     void lay_out(const Step& step, size_t result, float* output);
-    void work(const Context& context, std::vector<Progress>& progress) const noexcept;
+    void work(size_t thread, const Context& context, Shares& shares, std::vector<Progress>& progress) const noexcept;
+    void note_costs(const std::vector<Progress>& progress);
 
     const Kernels& kernels_;
     std::vector<Buffer> buffers_;
     std::vector<Entry> entries_;
-    std::vector<size_t> dirty_reads_, dirty_writes_;  // of the last group, while recording
+    size_t group_ = 0;  // where the last group starts, while recording
+    bool profiled_ = false;
     std::vector<Rows> rows_;
     std::vector<std::byte> arena_, scratch_;  // grow to what the largest step so far needed
 };

@@ -13,7 +13,10 @@
 namespace gadfly {
 namespace {
 
-constexpr int kSpins = 4000;  // 50 to 200 µs: a pause takes 40 to 140 cycles
+// A pause takes 40 to 140 cycles. Within a job whoever is waited for is nearly done, or has been stopped by the system,
+// and then wants this processor; between the steps of an answer its next token is chosen and shown.
+constexpr int kSpinsInJob = 4000;         // 50 to 200 µs
+constexpr int kSpinsBetweenJobs = 20000;  // 0.25 to 1 ms
 
 void pause() {
 #if defined(__x86_64__)
@@ -25,8 +28,8 @@ void pause() {
 
 // Returns when ready(value) holds. Acquires what was released by the writes that made it so.
 template <class T, class Ready>
-void wait_until(const std::atomic<T>& value, Ready ready) {
-    for (int spin = 0; spin < kSpins; spin++) {
+void wait_until(const std::atomic<T>& value, int spins, Ready ready) {
+    for (int spin = 0; spin < spins; spin++) {
         if (ready(value.load(std::memory_order_acquire))) return;
         pause();
     }
@@ -35,8 +38,8 @@ void wait_until(const std::atomic<T>& value, Ready ready) {
 
 }  // namespace
 
-void wait_until_equal(const std::atomic<size_t>& value, size_t wanted) {
-    wait_until(value, [wanted](size_t now) { return now == wanted; });
+void wait_until_equal(const std::atomic<uint32_t>& value, size_t wanted) {
+    wait_until(value, kSpinsInJob, [wanted](uint32_t now) { return now == wanted; });
 }
 
 ThreadPool::ThreadPool(size_t threads) : process_(getpid()) {
@@ -69,7 +72,7 @@ void ThreadPool::run(const std::function<void(size_t)>& job) {
     check_process();
     const std::scoped_lock lock(one_job_);
     job_ = &job;
-    running_.store(workers_.size(), std::memory_order_relaxed);
+    running_.store(static_cast<uint32_t>(workers_.size()), std::memory_order_relaxed);
     started_.fetch_add(1, std::memory_order_release);  // publishes job_ and running_
     started_.notify_all();
     job(0);
@@ -79,7 +82,7 @@ void ThreadPool::run(const std::function<void(size_t)>& job) {
 // No job is missed: the next one starts only after every worker has finished this one.
 void ThreadPool::work(size_t index) {
     for (uint32_t seen = 0;; seen++) {
-        wait_until(started_, [seen](uint32_t now) { return now != seen; });
+        wait_until(started_, kSpinsBetweenJobs, [seen](uint32_t now) { return now != seen; });
         if (stopping_.load(std::memory_order_relaxed)) return;
         (*job_)(index);
         if (running_.fetch_sub(1, std::memory_order_acq_rel) == 1) running_.notify_one();

@@ -15,7 +15,7 @@ namespace gadfly {
 
 // Waiting spins for a moment, as the gap is usually microseconds, then sleeps: on a busy machine, whoever is waited for
 // may need this processor. Whoever makes the value equal has to notify; changes before that need not.
-void wait_until_equal(const std::atomic<size_t>& value, size_t wanted);
+void wait_until_equal(const std::atomic<uint32_t>& value, size_t wanted);
 
 // `threads` counts the caller, who works too. One job runs at a time; concurrent callers queue.
 //
@@ -48,7 +48,7 @@ class ThreadPool {
     const std::function<void(size_t)>* job_ = nullptr;
     alignas(64) std::atomic<uint32_t> started_{0};  // jobs so far
     std::atomic<bool> stopping_{false};
-    alignas(64) std::atomic<size_t> running_{0};
+    alignas(64) std::atomic<uint32_t> running_{0};
     std::vector<std::thread> workers_;
 };
 

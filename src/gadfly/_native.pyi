@@ -51,11 +51,13 @@ class PackedMatrix:
 
     def fill(
         self,
+        pool: ThreadPool,
         first: int,
         blocks: Annotated[NDArray[numpy.uint8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...
     def fill_transposed(
         self,
+        pool: ThreadPool,
         codes: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
         scales: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...
@@ -128,6 +130,15 @@ class Program:
     def expert(self, x: int, rest: int | None, weights: Sequence[PackedMatrix], deal: Deal, out: int) -> None: ...
     def combine(self, x: int, deal: Deal, out: int) -> None: ...
     def select(self, x: int, out: int) -> None: ...
+    def profile(self) -> None:
+        """Note where time goes, from now on."""
+
+    @property
+    def costs(self) -> list[tuple[str, float, float]]:
+        """
+        Of every instruction: its name, seconds at work, seconds of waiting before it.
+        """
+
     def run(
         self,
         pool: ThreadPool,

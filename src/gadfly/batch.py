@@ -10,6 +10,7 @@ page_ids[page_starts[s]:page_starts[s+1]]; position p of it lives in slot p % pa
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Self
 
 import numpy as np
@@ -44,16 +45,16 @@ class Batch:
     @classmethod
     def of(cls, spans: Sequence[Span]) -> Self:
         """Lay `spans` end to end."""
-        starts = np.cumsum([0, *(len(span.tokens) for span in spans)])
+        starts = list(accumulate((len(span.tokens) for span in spans), initial=0))
         return cls(
             tokens=_ints([token for span in spans for token in span.tokens]),
             positions=_ints([span.start + i for span in spans for i in range(len(span.tokens))]),
             starts=_ints(starts),
             page_ids=_ints([page for span in spans for page in span.pages]),
-            page_starts=_ints(np.cumsum([0, *(len(span.pages) for span in spans)])),
+            page_starts=_ints(list(accumulate((len(span.pages) for span in spans), initial=0))),
             rows=_ints([first + row for first, span in zip(starts, spans, strict=False) for row in span.wanted]),
         )
 
 
-def _ints(values: Sequence[int] | NDArray[np.integer]) -> Ints:
-    return np.asarray(values, dtype=np.int32)
+def _ints(values: list[int]) -> Ints:
+    return np.array(values, np.int32)

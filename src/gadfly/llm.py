@@ -20,7 +20,7 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.conversation import ChatRequest, TextRequest
+from gadfly.conversation import ChatRequest, TextRequest, Tool
 from gadfly.engine import Counts, Engine, Executor, Handle, Request
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
@@ -32,8 +32,9 @@ from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
 from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, TranscriptAnswer
 from gadfly.weight import Weight, Weights
-from gadfly.weights.experts import ExpertStore, Resident, expert_store, is_stack
+from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.placement import Placement, Resident, choose_placement
 
 __all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "load"]
 
@@ -51,16 +52,21 @@ def load(
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
     experts: str | None = None,
+    cache: bool | None = None,
+    packing: Callable[[int, int], None] = lambda *_: None,
     speculate: bool = True,
+    max_waiting: int | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once, under GADFLY_HOME; by default they are mapped if memory has no room for them. With `speculate`, tokens that
-    repeat earlier text are guessed and verified several at a time where that is quicker; answers do not change. Raises
-    GadflyError.
+    it once; by default they are mapped if memory has no room for them. `cache` says whether weights, packed for the
+    kernels, are kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears
+    how many bytes have been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
+    verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
+    others to end. Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -68,8 +74,8 @@ def load(
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
-    store = expert_store(file, made, experts, memory_available(), home() / "cache" / "experts")
-    return LLM(file, changed, made, context, store, speculate)
+    placement = choose_placement(file, made, experts, cache, memory_available(), Cache(home()), packing)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -93,8 +99,9 @@ class LLM:
         spec: ModelSpec,
         backend: Backend[Any, Any, Any],
         context: int | None = None,
-        experts: ExpertStore | None = None,
+        placement: Placement | None = None,
         speculate: bool = True,
+        max_waiting: int | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -106,10 +113,10 @@ class LLM:
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
         self._backend = backend
-        self._experts = experts or Resident(backend)
+        self._placement = placement or Resident(backend)
         self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
         try:
-            self._weights = place(file, backend, self._experts)
+            self._weights = place(file, self._placement)
             pages = -(-self.context // PAGE_SIZE)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
         except MemoryError:
@@ -118,14 +125,21 @@ class LLM:
                 "context or model"
             ) from None
         self._engine = Engine(
-            self._executor.step, spec.vocab, self.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=speculate
+            self._executor.step,
+            spec.vocab,
+            self.context,
+            pages,
+            PAGE_SIZE,
+            STEP_TOKENS,
+            max_waiting=max_waiting,
+            speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how this model is run here."""
-        return (self._experts.note,) if self._experts.note else ()
+        return (self._placement.note,) if self._placement.note else ()
 
     @property
     def kernels(self) -> str:
@@ -226,13 +240,13 @@ class LLM:
     def has_template(self) -> bool:
         return self.template is not None
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
         Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
         UnsupportedError if the model has no tokenizer.
         """
-        return self._prompts.ids(messages)
+        return self._prompts.ids(messages, tools)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
@@ -262,11 +276,11 @@ class LLM:
         return ChatTemplate(source, bos_text, eos_text)
 
 
-def place(file: ModelFile, backend: Backend[Any, Any, Any], experts: ExpertStore) -> Weights[Any]:
-    """Hand every weight to the backend, experts to their store, and pages read from the file back to the system."""
+def place(file: ModelFile, placement: Placement) -> Weights[Any]:
+    """Every weight where it will live, and pages read from the file given back to the system."""
 
     def one(weight: Weight) -> Any:
-        placed = (experts if is_stack(weight) else backend).place(weight)
+        placed = placement.place(weight)
         file.release()
         return placed
 

@@ -26,6 +26,7 @@ __all__ = [
     "Stored",
     "Weight",
     "Weights",
+    "is_stack",
     "unstack",
 ]
 
@@ -215,6 +216,11 @@ class Stack:
 
 
 Weight = Matrix | Stack
+
+
+def is_stack(weight: Weight) -> bool:
+    """Whether it is the matrices of several experts."""
+    return isinstance(weight, Stack) or len(weight.shape) == 3
 
 
 def unstack(weight: Weight) -> "tuple[Matrix, ...]":

@@ -1,5 +1,6 @@
 """Settings: four places, in order, each value with its origin, and mistakes named where they were made."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from gadfly.errors import SettingsError
-from gadfly.settings import Settings, home, load_settings
+from gadfly.settings import Settings, available_processors, home, load_settings
 
 
 def test_defaults(tmp_path):
@@ -34,6 +35,7 @@ def test_later_places_win_and_say_so(tmp_path):
         "persona": "default",
         "wit": "environment",
         "threads": "file",
+        "cache": "default",
         "offline": "environment",
     }
 
@@ -113,3 +115,31 @@ def test_a_home_that_cannot_be(tmp_path, given):
 def test_a_home_need_not_exist_yet(tmp_path):
     assert load_settings(environ={"GADFLY_HOME": str(tmp_path / "new")}).model == "smollm2"
     assert not Path(tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize(
+    ("texts", "expected"),
+    [
+        ({}, 8),
+        ({"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}, 8),
+        ({"proc/self/cgroup": "0::/a/b\n", "sys/fs/cgroup/a/cpu.max": "250000 100000\n"}, 3),
+        ({"proc/self/cgroup": "0::/a\n", "sys/fs/cgroup/a/cpu.max": "1000 100000\n"}, 1),
+        (  # a container sees its own group at the root, whatever it is called outside
+            {"proc/self/cgroup": "4:cpu,cpuacct:/docker/0f3a\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "400000\n"}
+            | {"sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"},
+            4,
+        ),
+        (
+            {"proc/self/cgroup": "4:cpu:/a\n", "sys/fs/cgroup/cpu/a/cpu.cfs_quota_us": "-1\n"}
+            | {"sys/fs/cgroup/cpu/a/cpu.cfs_period_us": "100000\n"},
+            8,
+        ),
+        ({"proc/self/cgroup": "nonsense\n0::relative\n", "sys/fs/cgroup/cpu.max": "nonsense"}, 8),
+    ],
+)
+def test_processors_are_those_that_control_groups_leave(tmp_path, monkeypatch, texts, expected):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: set(range(8)), raising=False)
+    for name, text in texts.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert available_processors(tmp_path) == expected

@@ -10,6 +10,7 @@ from gadfly.hub.catalogue import DEFAULT, Catalogue, Model
 from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
 from gadfly.settings import home
+from gadfly.weights.cache import Cache
 
 __all__ = ["command"]
 
@@ -26,9 +27,10 @@ def command(everything: bool, as_json: bool) -> None:
     gadfly list --json | jq -r '.[].path'
     """
     library = Library(home())
+    cache = Cache(home())
     entries, catalogue = library.list(), Catalogue.load() if everything else {}
     if as_json:
-        here = {entry.name: entry_facts(entry) for entry in entries}
+        here = {entry.name: {**entry_facts(entry), "packed": cache.size(entry.path)} for entry in entries}
         known = {model.name: {**model_facts(model), "here": model.name in here} for model in catalogue.values()}
         facts = [{**known.get(name, {}), **here.get(name, {})} for name in {**known, **here}]
         click.echo(json.dumps(facts, indent=2))
@@ -47,6 +49,10 @@ def command(everything: bool, as_json: bool) -> None:
     else:
         click.echo(
             f"No model is here yet. Fetch the default: gadfly pull {DEFAULT}. See what there is: gadfly list --all"
+        )
+    if size := cache.size():
+        click.echo(
+            f"Weights packed for quick starts take {size_text(size)} more; gadfly rm --cache drops them", err=True
         )
     for name, size in library.unfinished().items():
         click.echo(

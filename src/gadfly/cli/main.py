@@ -32,6 +32,10 @@ class Entry:
 COMMANDS = {
     "chat": Entry("Talk", "gadfly.cli.chat", "Talk with a model in the terminal."),
     "run": Entry("Talk", "gadfly.cli.run", "Answer one prompt on stdout."),
+    "serve": Entry(
+        "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
+    ),
+    "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

@@ -25,6 +25,11 @@ _OPTIONS = (
         type=click.Choice(["resident", "mapped"]),
         help="Where experts of a mixture live: in memory or in a file. Default: in memory, if they fit.",
     ),
+    click.option(
+        "--cache/--no-cache",
+        default=None,
+        help="Keep weights packed on disk, so that starts are quick. Default: if there is plenty of room.",
+    ),
     click.option("--offline/--online", default=None, help="Never use the network."),
 )
 
@@ -38,7 +43,7 @@ def speaking_options(command: F) -> F:
 
 def settings_from(flags: Mapping[str, Any], model: str | None) -> Settings:
     """Settings in which these flags and this model win. Raises SettingsError."""
-    names = ("persona", "wit", "threads", "offline")
+    names = ("persona", "wit", "threads", "cache", "offline")
     return load_settings({"model": model, **{name: flags[name] for name in names}})
 
 

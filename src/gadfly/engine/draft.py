@@ -16,7 +16,8 @@ LONGEST_DRAFT = 24
 LONGEST_MATCH = 32
 CANDIDATES = 16  # places looked at for each guess
 MEMORY = 0.95  # of the score, for each guess that is judged: the last twenty matter
-DOUBT = 4  # guesses that the chance assumed at first counts for
+ASSUMED = 2  # guesses that the chance assumed at first counts for
+RECENT = 0.7  # of the share of guesses that came true, for each guess: the last three matter
 MARGIN = 1.05  # a draft has to promise so much, as estimates err
 
 
@@ -31,6 +32,7 @@ class Drafter:
         self._match = 0  # and its last so many tokens were those before what was guessed
         self._hits = [0.0] * (LONGEST_MATCH**2).bit_length()
         self._tries = [0.0] * (LONGEST_MATCH**2).bit_length()
+        self._streak = 0.0  # the share of the latest guesses that came true
 
     def guess(self, tokens: Sequence[int]) -> list[int]:
         """What may follow `tokens`, at most LONGEST_DRAFT of them; empty if they never ended like this before."""
@@ -49,8 +51,9 @@ class Drafter:
     def chance(self, index: int) -> float:
         """Of the latest guess: how likely its token `index` is to come true if those before it do."""
         length = min(self._match + index, LONGEST_MATCH)
-        rank = _rank(length)
-        return (self._hits[rank] + DOUBT * length / (length + 4)) / (self._tries[rank] + DOUBT)
+        rank, assumed = _rank(length), length / (length + 4)
+        assumed += 0.8 * self._streak * (1 - assumed)  # who is copying goes on copying
+        return (self._hits[rank] + ASSUMED * assumed) / (self._tries[rank] + ASSUMED)
 
     def _judge(self, tokens: Sequence[int]) -> None:
         """Score the latest guess by what has come since, up to its first error."""
@@ -58,6 +61,7 @@ class Drafter:
             rank = _rank(self._match + index)
             self._hits[rank] = self._hits[rank] * MEMORY + (guessed == came)
             self._tries[rank] = self._tries[rank] * MEMORY + 1
+            self._streak = self._streak * RECENT + (1 - RECENT) * (guessed == came)
             if guessed != came:
                 break
 

@@ -16,13 +16,14 @@ from time import perf_counter
 
 from gadfly.batch import Batch
 from gadfly.completion import FinishReason, Usage
+from gadfly.engine.chunk import Chunk
 from gadfly.engine.counts import Counts
 from gadfly.engine.likelihood import Likelihood, likelihood, likelihoods
 from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
 from gadfly.engine.request import Request, Sequence
-from gadfly.engine.scheduler import Chunk, Scheduler
+from gadfly.engine.scheduler import Scheduler
 from gadfly.errors import BusyError, DeadlineError, SettingsError
 from gadfly.ops import Floats
 
@@ -37,8 +38,9 @@ class Engine:
     `step` keeps keys and values in `pages` pages of `page_size` positions; each call computes up to `step_tokens`
     tokens. If it raises, the requests of that batch fail with what it raised, and the engine goes on. At most
     `max_waiting` requests wait for others to end. With `speculate`, a step computes tokens that are likely to come next
-    together with those that have to come before them, where that is quicker; answers are the same to the bit. `clock`
-    tells seconds, for deadlines and for what a step takes.
+    together with those that have to come before them, where that is quicker; answers are the same to the bit. While
+    answers are written, a step spends about `prompt_share` times the seconds that these take on prompts. `clock` tells
+    seconds, for deadlines and for what a step takes.
     """
 
     def __init__(
@@ -52,6 +54,7 @@ class Engine:
         *,
         max_waiting: int | None = None,
         speculate: bool = True,
+        prompt_share: float = 1.0,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         sizes = {"pages": pages, "page_size": page_size, "step_tokens": step_tokens, "max_waiting": max_waiting}
@@ -63,7 +66,7 @@ class Engine:
         self._step = step
         self._page_size = page_size
         self._prefix = PrefixIndex(PagePool(pages), page_size)
-        self._pace = Pace()
+        self._pace = Pace(prompt_share)
         self._scheduler = Scheduler(self._prefix, step_tokens, self._pace, speculate)
         self._max_waiting = max_waiting
         self._clock = clock
@@ -202,7 +205,7 @@ class Engine:
 
     def _compute(self, chunks: list[Chunk]) -> None:
         began = self._clock()
-        plain = all(chunk.decodes for chunk in chunks)
+        answers = sum(chunk.count + len(chunk.draft) for chunk in chunks if chunk.decodes)
         batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
         try:
             logits = self._step(batch)
@@ -229,8 +232,10 @@ class Engine:
         seconds = self._clock() - began
         self._counts.steps += 1
         self._counts.step_seconds += seconds
-        if plain:
-            self._pace.note(len(batch.tokens), seconds)
+        if answers == len(batch.tokens):
+            self._pace.note(answers, seconds)
+        elif answers:
+            self._pace.note_prompt(answers, len(batch.tokens) - answers, seconds)
 
     def _read(self, sequence: Sequence, rows: Floats) -> None:
         """Note how likely the next tokens of a prompt were."""
@@ -274,6 +279,11 @@ class Engine:
             self._finish(sequence, "length")
 
     def _finish(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
+        """Of the thread that has the turn and not the lock."""
+        with self._turn:
+            self._end(sequence, reason, error)
+
+    def _end(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
         self._scheduler.remove(sequence)
         sequence.finish_reason, sequence.error = reason, error
         self._news[sequence] = None
@@ -286,11 +296,11 @@ class Engine:
         now = self._clock()
         for sequence in self._scheduler.sequences():
             if sequence.cancelled:
-                self._finish(sequence, "cancelled")
+                self._end(sequence, "cancelled")
             elif sequence.deadline is not None and now >= sequence.deadline:
                 limit, written = sequence.request.seconds, sequence.generated
                 message = f"no end after {limit:g} s and {written} tokens; ask for fewer tokens or allow more time"
-                self._finish(sequence, error=DeadlineError(message))
+                self._end(sequence, error=DeadlineError(message))
 
     def _take_news(self) -> list[Sequence]:
         news, self._news = list(self._news), {}

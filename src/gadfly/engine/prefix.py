@@ -15,7 +15,7 @@ from collections.abc import Sequence
 
 from gadfly.engine.pages import PagePool
 
-__all__ = ["ROOT", "PrefixIndex"]
+__all__ = ["ROOT", "Key", "PrefixIndex"]
 
 ROOT = -1  # the parent of a sequence's first page
 
@@ -52,12 +52,18 @@ class PrefixIndex:
         """Hold and return the pages of the longest known prefix. The last token is left out: its logits are wanted."""
         pages: list[int] = []
         for start in range(0, len(tokens) - self.page_size, self.page_size):
-            key = (pages[-1] if pages else ROOT, tuple(tokens[start : start + self.page_size]))
-            if key not in self._pages:
+            page = self.find(pages[-1] if pages else ROOT, tuple(tokens[start : start + self.page_size]))
+            if page is None:
                 break
-            pages.append(self._pages[key])
-            self._hold(pages[-1])
+            pages.append(page)
         return pages
+
+    def find(self, parent: int, tokens: tuple[int, ...]) -> int | None:
+        """Hold and return the page known to hold `tokens` behind `parent`; None if there is none."""
+        page = self._pages.get((parent, tokens))
+        if page is not None:
+            self._hold(page)
+        return page
 
     def insert(self, parent: int, tokens: Sequence[int], page: int) -> int:
         """Make known that `page`, held by the caller, holds `tokens` behind `parent`.

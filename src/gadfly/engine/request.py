@@ -78,7 +78,8 @@ class Sequence:
         self.pages: list[int] = []
         self.drafter = Drafter()
         self.longest = min(len(request.prompt) + (request.max_tokens or context), context)  # that `tokens` may become
-        self.cached_tokens: int | None = None  # of the prompt, found when first admitted
+        self.cached_tokens = 0  # of the prompt, that did not have to be computed
+        self.set_back = False  # it has had to give up its pages
         self.prefill_seconds = 0.0
         self.decode_seconds = 0.0
         self.cancelled = False  # asked for; the engine acts on it between steps
@@ -109,6 +110,11 @@ class Sequence:
         return len(self.tokens) - len(self.request.prompt)
 
     @property
+    def decodes(self) -> bool:
+        """Whether it has begun its answer and lacks nothing but the next token."""
+        return self.generated > 0 and self.pending == 1
+
+    @property
     def finished(self) -> bool:
         return self.finish_reason is not None or self.error is not None
 
@@ -122,7 +128,7 @@ class Sequence:
     def usage(self) -> Usage:
         return Usage(
             prompt_tokens=len(self.request.prompt),
-            cached_tokens=self.cached_tokens or 0,
+            cached_tokens=self.cached_tokens,
             completion_tokens=self.generated,
             prefill_seconds=self.prefill_seconds,
             decode_seconds=self.decode_seconds,

@@ -6,6 +6,7 @@ finds the tail and the vocabulary is never sorted. The slow obvious twin is in t
 """
 
 from collections.abc import Sequence
+from math import isfinite, log
 from typing import Any
 
 import numpy as np
@@ -21,6 +22,8 @@ Floats = NDArray[np.float32]
 Doubles = NDArray[np.float64]
 Index = NDArray[np.intp]
 
+ROUNDING = 1e-6  # of a weight's logarithm: more than it can be off
+
 
 class Sampler:
     """Draws the tokens of one request: the same seed and the same logits give the same tokens."""
@@ -30,12 +33,16 @@ class Sampler:
         self._sampling = sampling
         self._constraint = constraint
         self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
+        penalties = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
+        self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties)
 
     def draw(self, logits: Floats, tokens: Sequence[int], prompt_length: int) -> int:
         """The token after `tokens`, of which the first `prompt_length` are the prompt, from logits (vocab,).
 
         Raises ModelFileError for logits that are no numbers, RequestError if logit_bias and constraint forbid them all.
         """
+        if self._greedy:
+            return likeliest(logits)
         scores = score(logits, self._sampling, tokens, prompt_length)
         if self._constraint:
             scores[self._constraint.forbidden()] = -np.inf
@@ -54,14 +61,20 @@ class Sampler:
         return int(ids[cumulative.searchsorted(self._random.random() * cumulative[-1], side="right")])
 
 
-def score(logits: Floats, sampling: Sampling, tokens: Sequence[int], prompt_length: int) -> Doubles:
-    """Logits (vocab,) with bias and penalties applied, float64."""
+def likeliest(logits: Floats) -> int:
+    """The lowest id among those of the largest logit. Raises ModelFileError if that is no number."""
     best = int(logits.argmax())  # of a NaN, if there is one
-    if not np.isfinite(logits[best]):
+    if not isfinite(logits[best]):
         raise ModelFileError(
             f"the model computes {logits[best]} as the best logit (token {best}): its weights are damaged or not what "
             "the file says; fetch the model again"
         )
+    return best
+
+
+def score(logits: Floats, sampling: Sampling, tokens: Sequence[int], prompt_length: int) -> Doubles:
+    """Logits (vocab,) with bias and penalties applied, float64."""
+    likeliest(logits)
     scores = logits.astype(np.float64)
     if sampling.logit_bias:
         scores[list(sampling.logit_bias)] += list(sampling.logit_bias.values())
@@ -84,10 +97,16 @@ def distribution(scores: Doubles, sampling: Sampling) -> tuple[Index, Doubles]:
 
     `temperature` is above 0, and at least one score (vocab,) is above -inf.
     """
-    ids = largest(scores, sampling.top_k or len(scores))
-    kept = scores[ids]
+    best = scores.max()
+    if sampling.top_p == 1 and sampling.min_p and not sampling.top_k:  # most need no weight: min_p drops them
+        ids = np.flatnonzero(scores >= best + sampling.temperature * (log(sampling.min_p) - ROUNDING))
+    else:
+        ids = largest(scores, sampling.top_k or len(scores))
+    kept = scores[ids] if len(ids) < len(scores) else scores
     with np.errstate(over="ignore", under="ignore"):  # a tiny temperature: all but the best get probability 0
-        weights = np.exp((kept - kept.max()) / sampling.temperature)  # the best has weight 1
+        weights = kept - best
+        weights /= sampling.temperature
+        np.exp(weights, out=weights)  # the best has weight 1
     total = weights.sum()
     # All weights below (1 - top_p) · total / n together are less than the (1 - top_p) · total that top_p drops at
     # most, so only the few above it need sorting.

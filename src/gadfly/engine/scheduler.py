@@ -1,9 +1,10 @@
-"""Which tokens the next step computes: continuous batching under one budget of tokens per step.
+"""Which tokens the next step computes: continuous batching, for everybody who writes and a few who read.
 
-Sequences run in the order they came. The oldest first, each takes what it has pending as long as the budget lasts: one
-token while it decodes, a chunk of its prompt before. Whoever waits is admitted while budget is left; a prompt cut off
-by the budget has taken the last of it, so only the youngest running sequence can be in the middle of its prompt, the
-others all decode, and every one of them advances in every step.
+Answers first: every sequence that writes one gets its next token in every step. Then prompts, in chunks, as long as the
+budget lasts: `step_tokens` if nobody writes, otherwise what fits into about the time that the answers take, so that
+they keep flowing (`gadfly.engine.pace`). Prompts take turns by client, and within one in the order they came
+(`gadfly.engine.queue`); who waits is admitted when its turn comes. A prompt does not compute what another one is
+computing in this very step: it lets that one go ahead, and takes over its pages.
 
 Pages for all tokens known so far are taken at admission, and one more whenever an answer fills its last page. If there
 is none, the youngest gives up its pages and waits again in front of the others; what it had filled stays in the prefix
@@ -13,51 +14,27 @@ What is left of the budget may verify drafts: tokens that a sequence is likely t
 draft never costs anybody else a page, and pages that it alone needed are given back after the step.
 """
 
-from collections import deque
-from collections.abc import Sequence as Tokens
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
-from gadfly.batch import Span
+from gadfly.engine.chunk import Chunk
 from gadfly.engine.draft import worthwhile
 from gadfly.engine.pace import Pace
-from gadfly.engine.prefix import ROOT, PrefixIndex
+from gadfly.engine.prefix import ROOT, Key, PrefixIndex
+from gadfly.engine.queue import FairQueue
 from gadfly.engine.request import Sequence
 
-__all__ = ["Chunk", "Scheduler"]
+__all__ = ["Scheduler"]
 
 READ_TOKENS = 32  # of a prompt whose likelihoods are wanted, at a time: each takes logits as wide as the vocabulary
-
-
-@dataclass(frozen=True)
-class Chunk:
-    """The next `count` pending tokens of a sequence, as part of a step, and a `draft` of those that may follow."""
-
-    sequence: Sequence
-    count: int
-    draft: Tokens[int] = ()
-
-    @property
-    def decodes(self) -> bool:
-        """It writes an answer that has begun."""
-        return self.sequence.generated > 0 and self.count == 1 == self.sequence.pending
-
-    def span(self, page_size: int) -> Span:
-        sequence, end = self.sequence, self.sequence.computed + self.count
-        return Span(
-            tokens=[*sequence.tokens[sequence.computed : end], *self.draft],
-            start=sequence.computed,
-            pages=sequence.pages[: -(-(end + len(self.draft)) // page_size)],
-            wanted=[*sequence.wanted(self.count), *range(self.count, self.count + len(self.draft))],
-        )
 
 
 class Scheduler:
     """Any one sequence has to fit into the pool of pages by itself; the engine sees to that."""
 
     def __init__(self, prefix: PrefixIndex, step_tokens: int, pace: Pace, speculate: bool) -> None:
-        self.running: list[Sequence] = []  # both in order of arrival, all that run before all that wait
-        self.waiting: deque[Sequence] = deque()
-        self.cached_tokens = 0  # of prompts, found at admission, so far
+        self.running: list[Sequence] = []  # in the order of admission
+        self.waiting = FairQueue()
+        self.cached_tokens = 0  # of prompts, that did not have to be computed, so far
         self.preemptions = 0
         self._prefix = prefix
         self._step_tokens = step_tokens
@@ -74,10 +51,10 @@ class Scheduler:
 
     def position(self, sequence: Sequence) -> int:
         """Its place among those who wait, from 1; 0 if it does not."""
-        return self.waiting.index(sequence) + 1 if sequence in self.waiting else 0
+        return next((place for place, other in enumerate(self.waiting, 1) if other is sequence), 0)
 
     def add(self, sequence: Sequence) -> None:
-        self.waiting.append(sequence)
+        self.waiting.add(sequence)
 
     def remove(self, sequence: Sequence) -> None:
         """Forget a sequence and give up its pages."""
@@ -85,23 +62,29 @@ class Scheduler:
             self.running.remove(sequence)
             self._give_up(sequence)
         else:
-            self.waiting.remove(sequence)
+            self.waiting.take(sequence)
+        self.waiting.leave(sequence)
 
     def schedule(self) -> list[Chunk]:
-        """The next step's work, oldest first, with its pages; empty only if there is nothing to do."""
-        chunks: list[Chunk] = []
-        budget = self._step_tokens
-        while budget:
-            if len(chunks) < len(self.running):
-                sequence = self.running[len(chunks)]
-                if not self._provide(sequence):
-                    break
-            elif admitted := self._admit():
-                sequence = admitted
-            else:
-                break
-            most = min(budget, READ_TOKENS) if sequence.unread else budget
-            chunks.append(Chunk(sequence, min(most, sequence.pending)))
+        """The next step's work with its pages, answers first; empty only if there is nothing to do."""
+        chunks = [
+            self._chunk(sequence, 1)
+            for sequence in list(self.running)  # some of which may be set back for the sake of older ones
+            if sequence.decodes and sequence in self.running and self._provide(sequence)
+        ]
+        budget = self._step_tokens - len(chunks)
+        along = min(budget, self._pace.prompt_tokens) if chunks else budget
+        seen: set[Sequence] = set()
+        computing: set[Key] = set()  # pages that this step works on
+        while along and (reader := self._next_reader(seen)):
+            seen.add(reader)
+            page = self._page_ahead(reader)
+            if page in computing:
+                continue
+            if page:
+                computing.add(page)
+            chunks.append(self._chunk(reader, min(along, READ_TOKENS if reader.unread else along, reader.pending)))
+            along -= chunks[-1].count
             budget -= chunks[-1].count
         if self._speculate:
             self._draft(chunks, budget)
@@ -113,15 +96,28 @@ class Scheduler:
         full = sequence.computed // size
         sequence.computed += count
         for index in range(full, sequence.computed // size):
-            parent = sequence.pages[index - 1] if index else ROOT
-            tokens = sequence.tokens[index * size : (index + 1) * size]
-            sequence.pages[index] = self._prefix.insert(parent, tokens, sequence.pages[index])
+            sequence.pages[index] = self._prefix.insert(*self._key(sequence, index), sequence.pages[index])
 
     def trim(self, sequence: Sequence) -> None:
         """Give back the pages that only a draft needed."""
         needed = -(-len(sequence.tokens) // self._prefix.page_size)
         self._prefix.release(sequence.pages[needed:])
         del sequence.pages[needed:]
+
+    def _chunk(self, sequence: Sequence, count: int) -> Chunk:
+        self.waiting.charge(sequence, count)
+        return Chunk(sequence, count)
+
+    def _next_reader(self, seen: set[Sequence]) -> Sequence | None:
+        """Who reads on: of those in the middle of a prompt and the next of those who wait, whose client had least."""
+        readers = [sequence for sequence in self.running if not sequence.decodes and sequence not in seen]
+        reader = min(readers, key=self.waiting.served, default=None)
+        front = self.waiting.front()
+        if front and (reader is None or self.waiting.served(front) < self.waiting.served(reader)):
+            reader = front if self._admit(front) else reader
+        if reader:
+            self._catch_up(reader)
+        return reader
 
     def _draft(self, chunks: list[Chunk], budget: int) -> None:
         """Add the drafts that are worth their cost, as far as the budget and free pages go."""
@@ -143,6 +139,36 @@ class Scheduler:
             chunks[index] = replace(chunk, draft=guess[:count])
             tokens, budget = tokens + count, budget - count
 
+    def _page_ahead(self, sequence: Sequence) -> Key | None:
+        """What the page that is computed next is known by, if others may take it over when it is full."""
+        index, size = sequence.computed // self._prefix.page_size, self._prefix.page_size
+        if sequence.unread or (index + 1) * size >= len(sequence.tokens):
+            return None
+        return self._key(sequence, index)
+
+    def _key(self, sequence: Sequence, index: int) -> Key:
+        size = self._prefix.page_size
+        return (
+            sequence.pages[index - 1] if index else ROOT,
+            tuple(sequence.tokens[index * size : (index + 1) * size]),
+        )
+
+    def _catch_up(self, sequence: Sequence) -> None:
+        """Take over pages that others have filled since it was admitted."""
+        before, size = sequence.computed, self._prefix.page_size
+        while (key := self._page_ahead(sequence)) and (page := self._prefix.find(*key)) is not None:
+            index = sequence.computed // size
+            self._prefix.release([sequence.pages[index]])
+            sequence.pages[index] = page
+            sequence.computed = (index + 1) * size
+        self._save(sequence, sequence.computed - before)
+
+    def _save(self, sequence: Sequence, tokens: int) -> None:
+        """So many tokens did not have to be computed; which counts for prompts that are read for the first time."""
+        if not sequence.set_back:
+            sequence.cached_tokens += tokens
+            self.cached_tokens += tokens
+
     def _provide(self, sequence: Sequence) -> bool:
         """Take the pages that a running sequence lacks, from the youngest if need be; False if it is itself that."""
         while len(sequence.pages) * self._prefix.page_size < len(sequence.tokens):
@@ -152,29 +178,28 @@ class Scheduler:
                 continue
             youngest = self.running.pop()
             self._give_up(youngest)
+            youngest.set_back = True
             self.preemptions += 1
-            self.waiting.appendleft(youngest)
+            self.waiting.put_back(youngest)
             if youngest is sequence:
                 return False
         return True
 
-    def _admit(self) -> Sequence | None:
-        """Let the next in line run if there are pages for it and for the next page of everyone who runs already."""
-        if not self.waiting:
-            return None
-        sequence = self.waiting[0]
-        sequence.pages = [] if sequence.unread else self._prefix.lookup(sequence.tokens)
-        sequence.computed = len(sequence.pages) * self._prefix.page_size
+    def _admit(self, sequence: Sequence) -> bool:
+        """Let it run if there are pages for it and for the next page of everyone who runs already."""
+        if len(self.running) == self._step_tokens:
+            return False  # everyone who runs has to have his token in every step
+        if not sequence.unread:
+            sequence.pages = self._prefix.lookup(sequence.tokens)
+            sequence.computed = len(sequence.pages) * self._prefix.page_size
         missing = -(-len(sequence.tokens) // self._prefix.page_size) - len(sequence.pages)
         if missing + len(self.running) > self._prefix.available:
             self._give_up(sequence)
-            return None
-        if sequence.cached_tokens is None:
-            sequence.cached_tokens = sequence.computed
-            self.cached_tokens += sequence.computed
-        self.running.append(self.waiting.popleft())
-        self._provide(sequence)
-        return sequence
+            return False
+        self._save(sequence, sequence.computed)
+        self.waiting.take(sequence)
+        self.running.append(sequence)
+        return self._provide(sequence)
 
     def _give_up(self, sequence: Sequence) -> None:
         self._prefix.release(sequence.pages)

@@ -66,7 +66,12 @@ def ensure(name: str, library: Library, progress: Progress | None = None, offlin
 
 
 def pull(
-    text: str, library: Library, network: Network, progress: Progress | None = None, name: str | None = None
+    text: str,
+    library: Library,
+    network: Network,
+    progress: Progress | None = None,
+    name: str | None = None,
+    trusted: bool = True,
 ) -> Pulled:
     """Bring what `text` means (see `reference`) into the library, called `name` or as suggests itself.
 
@@ -75,7 +80,7 @@ def pull(
     """
     progress = progress or Silent()
     require_name(name)
-    reference = parse_reference(text, network.hub.endpoint)
+    reference = parse_reference(text, network.hub.endpoint, trusted)
     if isinstance(reference, OwnFile):
         return Pulled(*adopt(reference.path, library, progress, name))
     if (here := _already_here(reference, library, name)) is not None:

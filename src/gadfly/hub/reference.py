@@ -54,15 +54,27 @@ _CHOICE = re.compile(rf"(?:hf\.co/|huggingface\.co/)?({_REPOSITORY})(?::([^:]+))
 _HUBS = {"huggingface.co", "www.huggingface.co", "hf.co"}
 
 
-def parse_reference(text: str, endpoint: str) -> Reference:
-    """`endpoint` is the address of the hub in use. Raises NotFoundError for what cannot be anything."""
+def parse_reference(text: str, endpoint: str, trusted: bool = True) -> Reference:
+    """`endpoint` is the address of the hub in use. Raises NotFoundError for what cannot be anything.
+
+    Text that is not `trusted`, from somebody far away, names no file here and no address other than the hub's.
+    """
     if re.match(r"https?://", text):
-        return _address(text, endpoint)
+        found = _address(text, endpoint)
+        if isinstance(found, Address) and not trusted:
+            raise NotFoundError(f"{text!r:.200} is not on the hub; name a model or owner/repository[:file]")
+        return found
+    if not trusted:
+        return _known_by_name(text)
     path = Path(text).expanduser() if text.startswith("~/") else Path(text)
     if _is_file(path):
         return OwnFile(path)
     if text.startswith(("/", "./", "../", "~")) or (text.endswith(".gguf") and ":" not in text):
         raise NotFoundError(f"there is no file {text}; to fetch one, name a model, owner/repository or an address")
+    return _known_by_name(text)
+
+
+def _known_by_name(text: str) -> Reference:
     if match := _CHOICE.fullmatch(text):
         return HubChoice(match[1], match[2] or "")
     if re.fullmatch(r"[\w.-]+", text):

@@ -29,10 +29,12 @@ from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reor
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
-NARROW = 2  # matrices with this many times fewer rows than columns: keys, values, the way down
+NARROW = 2  # matrices with this many times fewer rows than a token has columns: keys and values
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
 )  # element by element: they may replace what they read
+ROW_BY_ROW = IN_PLACE | {"angles", "embed", "quantise", "residual", "rms_norm", "rope", "store"}
+GATHERING = frozenset({"combine", "select"})  # whose rows come from others, once those are done
 
 Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
 TILE = 32  # columns of a tile of integer weights
@@ -65,12 +67,12 @@ class Native:
             case Reordered() | Joined() | Deferred():
                 return self.pack(weight.rows(slice(None)))
             case Plain(array):
-                return pack_floats(array)
+                return pack_floats(self._pool, array)
             case Int8():
-                return pack_int8(weight)
+                return pack_int8(self._pool, weight)
             case Quantised(name, shape, blocks):
                 self._lossless &= name in FLOATS
-                return pack(name, shape, blocks)
+                return pack(self._pool, name, shape, blocks)
 
     def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
         """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
@@ -145,25 +147,25 @@ def layout_of(weight: Matrix) -> str:
             return name
 
 
-def pack(layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
+def pack(pool: ThreadPool, layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
     rows, columns = shape
     matrix = PackedMatrix(layout, rows, columns)
-    matrix.fill(0, blocks)
+    matrix.fill(pool, 0, blocks)
     return matrix
 
 
-def pack_floats(array: Floats) -> PackedMatrix:
-    return pack("F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
+def pack_floats(pool: ThreadPool, array: Floats) -> PackedMatrix:
+    return pack(pool, "F32", array.shape, np.ascontiguousarray(array).view(np.uint8))
 
 
-def pack_int8(weight: Int8) -> PackedMatrix:
+def pack_int8(pool: ThreadPool, weight: Int8) -> PackedMatrix:
     """As it is where a scale covers whole tiles; as exact float32, four times as large, where it does not."""
     columns, rows = weight.codes.shape
     if layout_of(weight) == "F32":
-        return pack_floats(weight.decode())
+        return pack_floats(pool, weight.decode())
     matrix = PackedMatrix("I8", rows, columns)
     matrix.fill_transposed(
-        np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
+        pool, np.require(weight.codes, requirements=["C", "A"]), np.require(weight.scales, requirements=["C", "A"])
     )
     return matrix
 
@@ -199,9 +201,11 @@ class Recording:
     residual_of: dict[Buffer, Buffer] = field(default_factory=dict)
     deal_of: dict[Buffer, Deal] = field(default_factory=dict)
     angles_of: dict[Rope, Buffer] = field(default_factory=dict)
+    width: int = 0  # of a token
 
     def embed(self, table: Placed, batch: Batch) -> Buffer:  # noqa: ARG002 - the batch is known when the program runs
         assert isinstance(table, PackedMatrix)
+        self.width = table.columns
         return self._call("embed", table, out=Buffer(4 * table.columns))
 
     def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
@@ -285,10 +289,11 @@ class Recording:
     def finish(self, result: Buffer, kernels: str) -> tuple[Program, int]:
         """The program, and the slot in which it leaves `result`. Buffers share slots where their lifetimes allow."""
         program = Program(kernels)
-        last_use = {arg: i for i, call in enumerate(self.calls) for arg in call.args if isinstance(arg, Buffer)}
+        calls = in_waves(self.calls)
+        last_use = {arg: i for i, call in enumerate(calls) for arg in call.args if isinstance(arg, Buffer)}
         slots: dict[Buffer, int] = {}
         free: dict[tuple[bool, int], list[int]] = {}
-        for i, call in enumerate(self.calls):
+        for i, call in enumerate(calls):
             args = [slots[arg] if isinstance(arg, Buffer) else arg for arg in call.args]
             done = [arg for arg in _distinct_buffers(call.args) if last_use[arg] == i and arg is not result]
             if call.method in IN_PLACE:
@@ -309,11 +314,13 @@ class Recording:
     def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
         """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
-        A row of x is `parts` rows, one after another.
+        The latter where it costs little and errors tell most: where few rows are read by everybody, and at the very
+        end, for wanted tokens alone. A row of x is `parts` rows, one after another.
         """
         if weight.is_float:
             return x, None
-        precise = weight.is_exact or weight.rows * NARROW <= weight.columns
+        narrow = weight.rows * NARROW <= min(weight.columns, self.width)
+        precise = weight.is_exact or narrow or x.wanted
         return self._int8(x, parts), self._residual(x, parts) if precise else None
 
     def _int8(self, x: Buffer, parts: int) -> Buffer:
@@ -327,6 +334,23 @@ class Recording:
         if x not in self.residual_of:
             self.residual_of[x] = self._call("residual", x, self._int8(x, parts), parts, out=_int8_buffer(x))
         return self.residual_of[x]
+
+
+def in_waves(calls: Sequence[Call]) -> list[Call]:
+    """The calls in an order in which those that need not wait for one another are neighbours.
+
+    A wave begins when the one before has ended, and each call is in the first wave in which it finds what it reads.
+    What works row by row may be in the same wave as what fills its rows: the program makes a chain of them.
+    """
+    found: dict[Any, tuple[int, int]] = {}  # the waves in which one row of it can be read, and in which all of it can
+    waves: list[int] = []
+    for call in calls:
+        reads = [found[arg] for arg in call.args if isinstance(arg, Buffer | Deal | PagedCache) and arg in found]
+        wave = max((row if call.method in ROW_BY_ROW else whole for row, whole in reads), default=0)
+        waves.append(wave)
+        filled = call.out or next(arg for arg in call.args if isinstance(arg, Deal | PagedCache))
+        found[filled] = (wave if call.method in ROW_BY_ROW | GATHERING else wave + 1, wave + 1)
+    return [calls[i] for i in sorted(range(len(calls)), key=waves.__getitem__)]
 
 
 def _int8_buffer(x: Buffer) -> Buffer:

@@ -12,6 +12,7 @@ from gadfly.cli.progress import showing_progress
 from gadfly.errors import GadflyError, ModelFileError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
 from gadfly.settings import load_settings
+from gadfly.weights.cache import Cache, header
 from hub_server import gguf, serve
 
 BODY = gguf(100_000)
@@ -80,7 +81,7 @@ def test_what_programs_read(home):
     assert pulled["new"] and pulled["name"] == "mine" and pulled["size"] == 100_000
     assert pulled["path"] == str(home / "models" / "mine" / "mine.gguf")
     (listed,) = json.loads(gadfly("list", "--json").stdout)
-    assert {**listed, "new": True} == pulled
+    assert {**listed, "new": True} == {**pulled, "packed": 0}
     everything = {row["name"]: row for row in json.loads(gadfly("list", "--all", "--json").stdout)}
     assert everything["mine"]["kept"] == "file" and everything["grok-2"]["status"] == "planned"
     shown = json.loads(gadfly("show", "smollm2", "--json").stdout)
@@ -204,3 +205,40 @@ def test_what_the_user_set_or_has_is_taken_without_asking(home, monkeypatch):
     assert choose_model(load_settings({"model": "owner/x"}), Library(home)) == "owner/x"
     gadfly("pull", "owner/model", "--name", "mine")
     assert choose_model(load_settings(), Library(home)) == "mine"
+
+
+def packed(home, path, size=20_000):
+    """Packed weights of the model at this path, as a start leaves them."""
+    file = Cache(home).file(path)
+    file.parent.mkdir(parents=True)
+    file.write_bytes(header(bytes(32), path).ljust(size, b"x"))
+    return file
+
+
+@pytest.mark.usefixtures("hub")
+def test_what_is_packed_of_a_model_is_seen_and_goes_with_it(home, tmp_path):
+    gadfly("pull", "owner/model")
+    assert "packed" not in gadfly("list").stderr
+    other = tmp_path / "other.gguf"
+    other.write_bytes(BODY)
+    mine, others = packed(home, Library(home).find("model-q4_0").path), packed(home, other, 30_000)
+    assert "Weights packed for quick starts take 50 kB more; gadfly rm --cache" in gadfly("list").stderr
+    assert [facts["packed"] for facts in json.loads(gadfly("list", "--json").stdout)] == [20_000]
+    gadfly("rm", "model-q4_0", "--yes")
+    assert not mine.parent.exists() and others.exists()
+
+
+@pytest.mark.usefixtures("hub")
+def test_the_cache_is_emptied_without_the_models(home, tmp_path):
+    gadfly("pull", "owner/model")
+    model = Library(home).find("model-q4_0").path
+    other = tmp_path / "other.gguf"
+    other.write_bytes(BODY)
+    mine, others = packed(home, model), packed(home, other, 30_000)
+    assert gadfly("rm", "--cache", "model-q4_0").stdout == "Removed 20 kB of packed weights.\n"
+    assert not mine.exists() and others.exists()
+    assert gadfly("rm", "--cache").stdout == "Removed 30 kB of packed weights.\n"
+    assert not others.exists() and model.exists() and other.exists()
+    with pytest.raises(NotFoundError):
+        gadfly("rm", "--cache", "no-such-model")
+    assert "Which model?" in gadfly("rm").stderr

@@ -1,5 +1,6 @@
 import threading
 from itertools import islice
+from math import inf
 
 import numpy as np
 import pytest
@@ -158,7 +159,7 @@ TestInterleavings.settings = settings(max_examples=100, stateful_step_count=30)
 
 
 def test_a_conversation_computes_only_what_is_new():
-    engine, model = make(pages=40, page_size=4, context=160, speculate=False)
+    engine, model = make(pages=40, page_size=4, context=160, speculate=False, prompt_share=inf)
     prompt = (0, 1, 1, 0, 0)
     for turn in range(10):
         before = computed(model)
@@ -269,7 +270,7 @@ def test_a_cancel_during_a_step_takes_effect_after_it():
             handle.cancel()
         return model.step(batch)
 
-    engine = Engine(step, VOCAB, CONTEXT, 24, 4)
+    engine = Engine(step, VOCAB, CONTEXT, 24, 4, speculate=False, prompt_share=inf)
     handle = engine.submit(Request((0,), sampling=GREEDY))
     assert len(handle.wait()) == 3
     assert handle.finish_reason == "cancelled"
@@ -285,7 +286,7 @@ def test_a_failing_step_fails_its_own_requests_only():
             raise MemoryError("no room for attention scores")
         return model.step(batch)
 
-    engine = Engine(step, VOCAB, CONTEXT, 24, 4, step_tokens=2)
+    engine = Engine(step, VOCAB, CONTEXT, 24, 4, step_tokens=2, speculate=False, prompt_share=inf)
     first, second, later = (engine.submit(Request((i,), max_tokens=4, sampling=GREEDY)) for i in range(3))
     assert later.wait() == alone(Request((2,), max_tokens=4, sampling=GREEDY))[0]
     for handle in first, second:
@@ -305,7 +306,7 @@ def test_an_interrupted_step_can_be_taken_again():
             raise KeyboardInterrupt
         return model.step(batch)
 
-    engine = Engine(step, VOCAB, CONTEXT, 24, 4)
+    engine = Engine(step, VOCAB, CONTEXT, 24, 4, speculate=False, prompt_share=inf)
     handle = engine.submit(Request((0,), max_tokens=4, sampling=GREEDY))
     with pytest.raises(KeyboardInterrupt):
         handle.wait()
@@ -348,7 +349,7 @@ def test_threads_share_steps_and_get_their_own_answers():
             asked.wait(60)
         return model.step(batch)
 
-    engine = Engine(step, VOCAB, CONTEXT, 60, 4)
+    engine = Engine(step, VOCAB, CONTEXT, 60, 4, speculate=False, prompt_share=inf)
     crowd = [Request((0, i % 2, 1, i % 3), max_tokens=8 + i, sampling=Sampling(seed=i)) for i in range(8)]
     answers = [None] * 8
 
@@ -379,7 +380,7 @@ def test_a_thread_gets_its_tokens_while_another_runs_all_steps():
         assert permits.acquire(timeout=60)
         return model.step(batch)
 
-    engine = Engine(step, VOCAB, CONTEXT, 60, 4)
+    engine = Engine(step, VOCAB, CONTEXT, 60, 4, speculate=False, prompt_share=inf)
     long = engine.submit(Request((0,), sampling=GREEDY))
     runner = threading.Thread(target=long.wait)
     runner.start()

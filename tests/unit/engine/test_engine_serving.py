@@ -1,6 +1,7 @@
 """What a server needs of the engine: a thread that steps, listeners, limits, an orderly end."""
 
 import threading
+from math import inf
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,7 @@ class Clock:
 
 def make(pages=24, page_size=4, step_tokens=512, step=None, **options):
     model = ScriptedModel(noise(VOCAB), VOCAB, pages, page_size)
+    options = {"speculate": False, "prompt_share": inf, **options}  # so that a step brings a token to everybody
     return Engine(step or model.step, VOCAB, CONTEXT, pages, page_size, step_tokens, **options)
 
 

@@ -1,3 +1,5 @@
+from math import inf
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -9,7 +11,7 @@ from gadfly.engine.scheduler import Scheduler
 
 
 def start(pages, page_size, step_tokens, *prompts):
-    scheduler = Scheduler(PrefixIndex(PagePool(pages), page_size), step_tokens, Pace(), speculate=False)
+    scheduler = Scheduler(PrefixIndex(PagePool(pages), page_size), step_tokens, Pace(inf), speculate=False)
     sequences = [Sequence(Request(tuple(prompt)), 999) for prompt in prompts]
     for sequence in sequences:
         scheduler.add(sequence)
@@ -95,30 +97,108 @@ def test_a_sequence_that_waits_can_be_removed():
     assert step(scheduler) == []
 
 
-prompts = st.lists(st.lists(st.integers(0, 1), min_size=1, max_size=9), min_size=1, max_size=6)
+def test_who_reads_the_same_prompt_waits_for_its_pages():
+    """Three read it at once: it is computed once, but for the last page of each, which nobody shares."""
+    scheduler, (a, b, c) = start(99, 4, 6, [1] * 14, [1] * 14, [1] * 14)
+    assert step(scheduler) == [(a, 6)]  # so a page is full, and half of the next
+    assert step(scheduler) == [(a, 6)]
+    assert step(scheduler) == [(a, 2), (b, 2), (c, 2)]
+    assert (a.cached_tokens, b.cached_tokens, c.cached_tokens) == (0, 12, 12)
+    assert a.pages[:3] == b.pages[:3] == c.pages[:3]
+    assert step(scheduler) == [(a, 1), (b, 1), (c, 1)]
+
+
+def test_who_parts_from_another_prompt_goes_on_alone():
+    scheduler, (a, b) = start(99, 4, 99, [1] * 14, [1] * 9 + [2] * 5)
+    assert step(scheduler) == [(a, 14)]
+    assert step(scheduler) == [(a, 1), (b, 6)]
+    assert b.cached_tokens == 8
+
+
+def test_who_waits_for_pages_of_somebody_who_leaves_computes_them():
+    scheduler, (a, b) = start(99, 4, 6, [1] * 14, [1] * 14)
+    assert step(scheduler) == [(a, 6)]
+    scheduler.remove(a)
+    assert step(scheduler) == [(b, 6)]
+    assert b.cached_tokens == 4
+
+
+def test_prompts_take_turns_by_client():
+    """One with three long prompts, one who comes later with a short one."""
+    scheduler, _ = start(99, 4, 10)
+    many = [Sequence(Request((i,) * 25, client="many"), 999) for i in range(3)]
+    for sequence in many:
+        scheduler.add(sequence)
+    assert step(scheduler) == [(many[0], 10)]
+    few = Sequence(Request((9,) * 18, client="few"), 999)
+    scheduler.add(few)
+    assert [*scheduler.waiting] == [many[1], few, many[2]]
+    assert step(scheduler) == [(many[0], 10)], "who comes has no right to more than the others had"
+    assert step(scheduler) == [(few, 10)]
+    assert step(scheduler) == [(many[0], 5), (few, 5)], "both were in the middle of a prompt"
+    assert step(scheduler) == [(many[0], 1), (few, 3), (many[1], 6)]
+
+
+def test_a_short_prompt_does_not_wait_for_a_long_one_of_another_client():
+    scheduler, _ = start(999, 4, 8)
+    long = Sequence(Request((1,) * 800, client="one"), 999)
+    scheduler.add(long)
+    for _ in range(50):
+        step(scheduler)
+    short = Sequence(Request((2,) * 8, client="other"), 999)
+    scheduler.add(short)
+    step(scheduler)
+    step(scheduler)
+    assert short.generated >= 1
+    assert long.pending > 300
+
+
+def test_answers_come_first_and_prompts_as_the_pace_allows():
+    pace = Pace()
+    scheduler = Scheduler(PrefixIndex(PagePool(99), 4), 64, pace, speculate=False)
+    a, b = (Sequence(Request((i,) * 100), 999) for i in range(2))
+    scheduler.add(a)
+    assert step(scheduler) == [(a, 64)], "nobody writes"
+    assert step(scheduler) == [(a, 36)]
+    assert step(scheduler) == [(a, 1)]
+    pace.note(1, 1.0)
+    scheduler.add(b)
+    pace.note_prompt(1, 8, 3.0)  # 8 tokens took twice as long as the answer
+    assert pace.prompt_tokens == 4
+    assert step(scheduler) == [(a, 1), (b, 4)]
+
+
+prompts = st.lists(
+    st.tuples(st.lists(st.integers(0, 1), min_size=1, max_size=9), st.sampled_from("abc")), min_size=1, max_size=6
+)
 
 
 @given(prompts, st.integers(5, 12), st.integers(1, 3), st.integers(1, 12), st.integers(1, 5))
-def test_everyone_comes_to_an_end_in_the_order_of_arrival(prompts, pages, page_size, step_tokens, answer):
-    longest = max(map(len, prompts)) + answer
+def test_everyone_comes_to_an_end(prompts, pages, page_size, step_tokens, answer):
+    """Whatever runs out: nobody who writes misses a step, and the oldest is never set back."""
+    longest = max(len(prompt) for prompt, _ in prompts) + answer
     pages = max(pages, -(-longest // page_size))
-    scheduler, sequences = start(pages, page_size, step_tokens, *prompts)
-    begun, left = [], list(sequences)
-    for _ in range(len(sequences) * longest * 3):
-        oldest_before = left[0].computed
+    scheduler, _ = start(pages, page_size, step_tokens)
+    left = [Sequence(Request(tuple(prompt), client=client), 999) for prompt, client in prompts]
+    for sequence in left:
+        scheduler.add(sequence)
+    for _ in range(len(left) * longest * 3):
+        oldest, writers = scheduler.running[:1], [sequence for sequence in scheduler.running if sequence.decodes]
         work = step(scheduler)
+        assert work, "nobody advances"
         assert sum(count for _, count in work) <= step_tokens
-        assert [sequence for sequence, _ in work] == scheduler.running, "somebody who runs does not advance"
-        assert scheduler.running + list(scheduler.waiting) == left, "order of arrival"
-        assert all(sequence.pending == 1 for sequence in scheduler.running[:-1])
-        assert left[0].computed > oldest_before, "the oldest is set back"
-        begun += [sequence for sequence, _ in work if sequence.generated and sequence not in begun]
+        assert scheduler.running[:1] == oldest or not oldest, "the oldest is set back"
+        served = {sequence for sequence, _ in work}
+        assert all(sequence in served or sequence in scheduler.waiting for sequence in writers), (
+            "a writer misses a step"
+        )
+        assert set(scheduler.running) | set(scheduler.waiting) == set(left)
         for sequence, _ in work:
             if sequence.generated >= answer:
                 scheduler.remove(sequence)
                 left.remove(sequence)
+        scheduler.check()
         if not left:
             break
     assert not left, "somebody starves"
-    assert begun == sequences, "somebody was served before his turn"
-    scheduler.check()
+    assert scheduler.idle

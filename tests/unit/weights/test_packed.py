@@ -1,4 +1,4 @@
-"""Experts in a mapped file: the same bits as in memory, packed once, and made anew whenever something is wrong."""
+"""Weights in a packed file: the same bits as in memory, packed once, and made anew whenever something is wrong."""
 
 import os
 import shutil
@@ -13,17 +13,16 @@ import pytest
 from click.testing import CliRunner
 
 import gadfly
-from gadfly._native import PackedMatrix, kernel_names, packed_bytes
+from gadfly._native import PackedMatrix, ThreadPool, kernel_names, packed_bytes
 from gadfly.cli.main import gadfly as command
-from gadfly.errors import CapacityError, ModelFileError, RequestError, UnsupportedError
+from gadfly.errors import CapacityError, ModelFileError, UnsupportedError
 from gadfly.ops.native import Native, layout_of
-from gadfly.ops.reference import Reference
 from gadfly.quant import FORMATS as BLOCKS
 from gadfly.testing import random_weights, tiny_specs
-from gadfly.weight import Weights, unstack
-from gadfly.weights import experts
-from gadfly.weights.experts import Mapped, Resident, Unpacked, expert_store, is_stack
+from gadfly.weight import is_stack, unstack
+from gadfly.weights import packed
 from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.packed import PackedFile
 from memory_group import limited
 
 GROK = Path(__file__).parents[2] / "data" / "tiny-grok-1"
@@ -42,14 +41,13 @@ def load(place: str | None = "mapped", model: Path = GROK, **options) -> gadfly.
 
 
 def packed_file(home: Path) -> Path:
-    (found,) = (home / "cache" / "experts").glob("*/packed")
+    (found,) = (home / "cache" / "packed").glob("*/packed")
     return found
 
 
-def made(home: Path) -> tuple[int, int]:
-    """Tells one making of the packed file from another."""
-    status = packed_file(home).stat()
-    return status.st_ino, status.st_mtime_ns
+def made_of(home: Path) -> bytes:
+    """Tells what the packed file was made of from anything else."""
+    return packed_file(home).read_bytes()[:56]
 
 
 def mixture(name: str, folder: Path) -> ModelFile:
@@ -60,35 +58,64 @@ def mixture(name: str, folder: Path) -> ModelFile:
     return replace(open_model(GROK), path=file, spec=spec, weights=random_weights(spec, 0, name), files=(file,))
 
 
+WAYS = {"experts": {"place": "mapped"}, "all": {"place": None, "cache": True}}
+
+
+@pytest.mark.parametrize("way", WAYS)
 @pytest.mark.parametrize("kernels", kernel_names())
-def test_the_same_bits_as_in_memory(kernels: str) -> None:
+def test_the_same_bits_as_in_memory(kernels: str, way: str) -> None:
     expected = load("resident", kernels=kernels).logits(IDS)
-    packing, packed = load(kernels=kernels), load(kernels=kernels)
+    packing, mapped = (load(kernels=kernels, **WAYS[way]) for _ in range(2))
     np.testing.assert_array_equal(packing.logits(IDS), expected)
-    np.testing.assert_array_equal(packed.logits(IDS), expected)
+    np.testing.assert_array_equal(mapped.logits(IDS), expected)
 
 
 @pytest.mark.parametrize("name", FORMATS)
 def test_every_format_is_mapped_as_it_is_packed(tmp_path: Path, name: str) -> None:
-    file, backend, other = mixture(name, tmp_path), Native(1), Native(1)
-    stores = [Mapped(file, backend, tmp_path) for _ in range(2)]
-    assert stores[0].path.stat().st_mtime_ns == stores[1].path.stat().st_mtime_ns
-    for stack in (file.weights[path] for path in file.weights if is_stack(file.weights[path])):
-        for mapped, resident in zip(stores[1].place(stack), other.place(stack), strict=True):
-            np.testing.assert_array_equal(mapped.packed, resident.packed)
+    file, backend, other = mixture(name, tmp_path), Native(2), Native(1)
+    first, second = (PackedFile(file, tmp_path / "folder" / "packed") for _ in range(2))
+    assert not first.open()
+    first.make(Native(2))
+    assert second.open()
+    for weight in (file.weights[path] for path in file.weights):
+        if len(weight.shape) < 2:
+            continue
+        mapped, resident = second.place(weight, backend), other.place(weight)
+        for one, two in zip(mapped, resident, strict=True) if is_stack(weight) else [(mapped, resident)]:
+            np.testing.assert_array_equal(one.packed, two.packed)
     assert backend._lossless == other._lossless
 
 
 def test_it_is_packed_once(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
-    before = made(home)
-    packed = []
-    monkeypatch.setattr(experts.Native, "pack", lambda self, weight: packed.append(weight.shape) or PACK(self, weight))
-    load()
-    assert made(home) == before
-    assert len(packed) == sum(len(weight.shape) == 2 and path != "output" for path, weight in matrices())
+    shapes: list[tuple[int, ...]] = []
+    monkeypatch.setattr(packed.Native, "pack", lambda self, weight: shapes.append(weight.shape) or PACK(self, weight))
+    load(None, cache=True)
+    assert not shapes
     shutil.rmtree(home / "cache")
-    load()  # and after it was deleted, once more
+    load(None, cache=True)  # and after it was deleted, once more
+    assert shapes
+
+
+def test_who_packs_is_told_how_far_it_is(home: Path) -> None:
+    heard: list[tuple[int, int]] = []
+    load(packing=lambda done, total: heard.append((done, total)))
+    size = packed_file(home).stat().st_size
+    assert heard == sorted(heard)
+    assert heard[-1] == (size, size)
+    assert len(heard) > 10
+    load(packing=lambda *_: pytest.fail("it was packed already"))
+
+
+def test_interrupted_while_packing(home: Path) -> None:
+    def interrupt(done: int, total: int) -> None:
+        if done > total // 2:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load(packing=interrupt)
+    assert not list((home / "cache" / "packed").glob("*/*"))
+    np.testing.assert_array_equal(load().logits(IDS), load("resident").logits(IDS))
 
 
 PACK = Native.pack
@@ -123,29 +150,37 @@ def test_another_model_at_the_same_path_is_packed_anew(home: Path, tmp_path: Pat
     model = tmp_path / "model"
     shutil.copytree(GROK, model)
     load(model=model)
-    before = made(home)
+    before = made_of(home)
     shutil.copytree(GROK.with_name("tiny-grok-1-12layer"), model, dirs_exist_ok=True)
     llm = load(model=model)
     np.testing.assert_array_equal(llm.logits(IDS), load("resident", model=model).logits(IDS))
-    changed = made(home)
+    changed = made_of(home)
     os.utime(next(model.glob("ckpt-0/*")))
     load(model=model)
-    assert len({before, changed, made(home)}) == 3
+    again = made_of(home)
+    assert len({before, changed, again}) == 3
+    largest = max(model.glob("ckpt-0/*"), key=lambda path: path.stat().st_size)
+    kept, whole = largest.stat(), bytearray(largest.read_bytes())
+    whole[-2000] ^= 1
+    largest.write_bytes(whole)  # trained further, but of the same size and time
+    os.utime(largest, ns=(kept.st_atime_ns, kept.st_mtime_ns))
+    load(model=model)
+    assert made_of(home) != again
 
 
 def test_how_layouts_are_packed_can_be_told() -> None:
-    samples = {layout: experts._sample(layout) for layout in (*BLOCKS, "I8")}
-    assert samples == {layout: experts._sample(layout) for layout in samples}
+    samples = {layout: packed._sample(layout) for layout in (*BLOCKS, "I8")}
+    assert samples == {layout: packed._sample(layout) for layout in samples}
     assert samples["F16"] == samples["BF16"] and samples["Q4_0"] == samples["IQ4_NL"]  # which mean other numbers
     assert len(set(samples.values())) == len(samples) - 2
 
 
 def test_a_gadfly_that_packs_otherwise_packs_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
-    before = made(home)
-    monkeypatch.setattr(experts, "_sample", lambda layout: f"{layout} turned around")
+    before = made_of(home)
+    monkeypatch.setattr(packed, "_sample", lambda layout: f"{layout} turned around")
     load()
-    assert made(home) != before
+    assert made_of(home) != before
 
 
 def test_a_model_in_use_keeps_what_is_deleted_or_replaced(home: Path) -> None:
@@ -171,7 +206,7 @@ gadfly.load(sys.argv[1], experts="mapped")
 def test_killed_while_packing(home: Path) -> None:
     ended = subprocess.run([sys.executable, "-c", KILLED_WHILE_PACKING, GROK], check=False)
     assert ended.returncode == -9
-    (left,) = (home / "cache" / "experts").glob("*/*")
+    (left,) = (home / "cache" / "packed").glob("*/*")
     assert left.name.startswith(".packed.")
     expected = load("resident").logits(IDS)
     np.testing.assert_array_equal(load().logits(IDS), expected)
@@ -202,29 +237,20 @@ def test_a_folder_that_cannot_be_written(home: Path) -> None:
 def test_a_packed_file_is_only_read(monkeypatch: pytest.MonkeyPatch) -> None:
     expected = load().logits(IDS)
     for name in ("writing", "replacing", "_locked"):
-        monkeypatch.delattr(experts, name)
+        monkeypatch.delattr(packed, name)
     np.testing.assert_array_equal(load().logits(IDS), expected)
 
 
 def test_a_full_disk_is_noticed_before_anything_is_written(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(experts.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
-    with pytest.raises(CapacityError, match=r"has 0\.0 GB free and packed experts take .*; make room"):
+    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: SimpleNamespace(free=1000))
+    with pytest.raises(CapacityError, match=r"has 0\.0 GB free and packed weights take .*; make room"):
         load()
-    assert not list((home / "cache" / "experts").glob("*/*"))
+    assert not list((home / "cache" / "packed").glob("*/*"))
 
 
-def test_mapped_where_memory_has_no_room() -> None:
-    file, folder = open_model(GROK), Path(os.environ["GADFLY_HOME"])
-    for backend, other in ((Native(1), Mapped), (Reference(), Unpacked)):
-        assert isinstance(expert_store(file, backend, None, 10**9, folder), Resident)
-        assert isinstance(expert_store(file, backend, None, 10**5, folder), other)
-        assert isinstance(expert_store(file, backend, "resident", 10**5, folder), Resident)
-    with pytest.raises(RequestError, match="no place 'moon' for experts; choose resident or mapped"):
-        expert_store(file, Native(1), "moon", 10**9, folder)
-    dense = Weights({path: weight for path, weight in matrices() if not is_stack(weight)})
-    assert isinstance(expert_store(replace(file, weights=dense), Native(1), "mapped", 0, folder), Resident)
+def test_weights_that_lie_in_no_file(tmp_path: Path) -> None:
     with pytest.raises(UnsupportedError, match="these weights lie in no file"):
-        Mapped(replace(file, files=()), Native(1), folder)
+        PackedFile(replace(open_model(GROK), files=()), tmp_path / "packed")
 
 
 RUN_IN_LITTLE_MEMORY = """
@@ -268,18 +294,12 @@ def test_the_flag(home: Path) -> None:
     assert packed_file(home).exists()
 
 
-def test_the_reference_decodes_what_it_uses() -> None:
-    expected = load("resident", backend="reference").logits(IDS)
-    llm = load(backend="reference")
-    np.testing.assert_array_equal(llm.logits(IDS), expected)
-    assert "decoded anew" in llm.notes[0]
-
-
 def test_a_matrix_over_borrowed_bytes() -> None:
     rows, columns = 24, 64
     owned = PackedMatrix("F32", rows, columns)
     values = np.random.default_rng(0).normal(size=(rows, columns)).astype(np.float32)
-    owned.fill(0, values.view(np.uint8))
+    pool = ThreadPool(2)
+    owned.fill(pool, 0, values.view(np.uint8))
     assert len(owned.packed) == owned.bytes == packed_bytes("F32", rows, columns) == values.nbytes
     assert not owned.packed.flags.writeable
     room = np.zeros(owned.bytes + 64 + 4, np.uint8)
@@ -289,7 +309,7 @@ def test_a_matrix_over_borrowed_bytes() -> None:
     np.testing.assert_array_equal(borrowed.packed, owned.packed)
     assert borrowed.packed.ctypes.data == room.ctypes.data + start
     with pytest.raises(ValueError, match="borrowed"):
-        borrowed.fill(0, values.view(np.uint8))
+        borrowed.fill(pool, 0, values.view(np.uint8))
     for wrong in (room[start : start + owned.bytes - 64], room[start + 4 : start + 4 + owned.bytes]):
         with pytest.raises(ValueError, match="packed bytes"):
             PackedMatrix.over("F32", rows, columns, wrong)

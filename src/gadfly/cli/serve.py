@@ -1,0 +1,168 @@
+"""gadfly serve: models behind the APIs that programs already speak."""
+
+import logging
+import math
+import signal
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from gadfly.cli.first_model import choose_model
+from gadfly.cli.progress import showing_progress
+from gadfly.errors import RequestError
+from gadfly.hub.library import Library
+from gadfly.hub.plan import name_of_file
+from gadfly.hub.progress import Progress
+from gadfly.hub.pull import ensure
+from gadfly.settings import Settings, home, load_settings
+
+if TYPE_CHECKING:
+    from gadfly.llm import LLM
+
+__all__ = ["command"]
+
+
+@click.command("serve")
+@click.argument("models", nargs=-1, metavar="[MODEL]...")
+@click.option("--host", default="127.0.0.1", show_default=True, help="Who can reach it: 0.0.0.0 is everybody around.")
+@click.option(
+    "--port", type=click.IntRange(0, 65535), default=8080, show_default=True, help="0 takes one that is free."
+)
+@click.option("--api-key", "keys", multiple=True, envvar="GADFLY_API_KEY", help="A key to ask for. See gadfly keys.")
+@click.option("--require-key", is_flag=True, help="Ask for a key on this machine, too.")
+@click.option("--allow-host", "hosts", multiple=True, help="Another name that this server is reached by.")
+@click.option("--allow-origin", "origins", multiple=True, help="Whose pages may use it: https://example.org, or *.")
+@click.option("--alias", "aliases", multiple=True, metavar="NAME=MODEL", help="Another name; * stands for any.")
+@click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Models in memory at once.")
+@click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
+@click.option(
+    "--keep-alive",
+    type=click.FloatRange(0),
+    default=300,
+    show_default=True,
+    help="Seconds that an unused one stays; 0: for ever.",
+)
+@click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
+@click.option("--threads", type=int, help="Processors to use. Default: all.")
+@click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
+@click.option("--offline/--online", default=None, help="Never use the network but to serve.")
+def command(
+    models: Sequence[str],
+    host: str,
+    port: int,
+    keys: Sequence[str],
+    require_key: bool,
+    hosts: Sequence[str],
+    origins: Sequence[str],
+    aliases: Sequence[str],
+    most: int,
+    queue: int,
+    keep_alive: float,
+    offline: bool | None,
+    **loading: Any,
+) -> None:
+    """Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API.
+
+    Each MODEL (a name or a file) is loaded at the start and stays; without any, the one that gadfly chat would take.
+    Others of the library are loaded when they are asked for. Away from 127.0.0.1 everybody has to show a key; if there
+    is none yet, one is made and shown.
+
+    \b
+    gadfly serve
+    gadfly serve smollm2 ./model.gguf --port 8000
+    gadfly serve --alias gpt-4o=smollm2 --alias "*=smollm2"
+    gadfly serve --host 0.0.0.0
+    """
+    settings = load_settings(
+        {"model": models[0] if models else None, "threads": loading["threads"], "offline": offline}
+    )
+    library = Library(home())
+    files = _fetched(models or (choose_model(settings, library),), library, settings)
+    from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
+    from gadfly.server.gate import House, is_loopback
+    from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
+    from gadfly.server.models import Models
+    from gadfly.server.run import address, listen, run_server
+    from gadfly.server.service import Service
+    from gadfly.server.shelf import LibraryShelf
+
+    def load_file(path: Path, progress: Progress) -> "LLM":
+        cache = None if settings.origins["cache"] == "default" else settings.cache
+        loaded = {**loading, "threads": settings.threads, "cache": cache}
+        return load(path, max_waiting=queue, packing=progress.advance, **loaded)
+
+    given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
+    stored = KeyFile(home())
+    closed = require_key or bool(given) or not is_loopback(host)
+    house = House(
+        host, frozenset(map(str.lower, hosts)), frozenset(origins), lambda: (*given, *stored.list()), closed=closed
+    )
+    shelf = LibraryShelf(library, files, load_file)
+    pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
+    service = Service(pool, library=library, offline=settings.offline, default_model=next(iter(files)))
+    _log_to_stderr()
+    signal.signal(signal.SIGTERM, _end)
+    with listen(host, port) as listening:
+        if closed and not house.keys():
+            key, text = new_key("first", SCOPES)
+            stored.add(key)
+            click.echo(
+                f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
+            )
+        click.echo(_hint(address(listening), tuple(files), closed))
+        run_server(service, house, listening)
+
+
+def _fetched(models: Sequence[str], library: Library, settings: Settings) -> dict[str, Path]:
+    """Files by the names under which they are served; what is not here yet is fetched."""
+    files: dict[str, Path] = {}
+    for model in models:
+        with showing_progress() as progress:
+            path = ensure(model, library, progress, settings.offline)
+        entry = next((entry for entry in library.list() if path in (file.path for file in entry.files)), None)
+        name = entry.name if entry else name_of_file(path.name)
+        if name in files:
+            raise RequestError(f"{model} and another model are both called {name}; serve one of them")
+        files[name] = path
+    return files
+
+
+def _aliases(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for text in given:
+        name, equals, model = text.partition("=")
+        if not name or not equals or not model:
+            raise click.UsageError(f"--alias {text} is no NAME=MODEL.")
+        found[name] = model
+    return found
+
+
+def _hint(url: str, names: Sequence[str], closed: bool) -> str:
+    key = "the key" if closed else "any text"
+    return "\n".join(
+        (
+            f"Gadfly serves {', '.join(names)} at {url}",
+            f"  OpenAI clients      OPENAI_BASE_URL={url}/v1, with {key} as OPENAI_API_KEY",
+            f"  Anthropic clients   ANTHROPIC_BASE_URL={url}, with {key} as ANTHROPIC_API_KEY",
+            f"  Ollama clients      OLLAMA_HOST={url}",
+            "Ctrl-C ends it.",
+        )
+    )
+
+
+def _log_to_stderr() -> None:
+    """Lines as they are, one per request; what goes wrong in us, with where."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    log = logging.getLogger("gadfly.server")
+    log.addHandler(handler)
+    log.setLevel(logging.INFO)
+    log.propagate = False
+
+
+def _end(_signal: int, _frame: object) -> None:
+    """What a SIGTERM does once the server, which takes it as a wish to end, has ended."""
+    raise SystemExit(0)

@@ -1,0 +1,83 @@
+"""The ASGI application: routes inside, the gate around them, the record around everything.
+
+Recorder ── Gate ── FastAPI ── routes
+"""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from importlib.metadata import version
+
+from fastapi import FastAPI, Request, Response
+from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+
+from gadfly.errors import GadflyError
+from gadfly.server.gate import Gate, House
+from gadfly.server.record import Record, Recorder
+from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
+from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
+from gadfly.server.schemas import FAILURES
+from gadfly.server.service import Service
+
+__all__ = ["create_app"]
+
+_SWEEP = 1.0  # seconds between looks at which models nobody uses
+
+
+def create_app(service: Service, house: House) -> Recorder:
+    """One application for `service`, which `house` guards. It closes the service's models when it is shut down."""
+
+    @asynccontextmanager
+    async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        sweeping = asyncio.create_task(_sweep(service))
+        try:
+            yield
+        finally:
+            sweeping.cancel()
+            with suppress(asyncio.CancelledError):
+                await sweeping
+            await service.models.close()
+
+    app = FastAPI(
+        title="Gadfly",
+        version=version("gadfly"),
+        lifespan=lifespan,
+        docs_url=None,  # pages that would fetch their scripts from elsewhere
+        redoc_url=None,
+    )
+    app.state.service = service
+    for each in (openai, responses, anthropic, ollama, ollama_library, operations):
+        app.include_router(each.routes, responses=FAILURES)
+    app.add_exception_handler(GadflyError, _refuse)
+    app.add_exception_handler(HTTPException, _refuse_http)
+    app.add_exception_handler(ClientDisconnect, _let_go)
+    app.add_exception_handler(Exception, _refuse)
+    service.metrics.watch(lambda: service.models.loaded)
+    return Recorder(Gate(app, house), service.metrics.observe)
+
+
+async def _sweep(service: Service) -> None:
+    while True:
+        await asyncio.sleep(_SWEEP)
+        await service.models.sweep()
+
+
+async def _refuse(request: Request, error: Exception) -> Response:
+    return refusal(error, request.url.path, Record.of(request.scope).id)
+
+
+async def _let_go(_: Request, __: Exception) -> Response:
+    """Who left in the middle of a request is told nothing."""
+    return Response(status_code=CLIENT_LEFT)
+
+
+async def _refuse_http(request: Request, error: Exception) -> Response:
+    """A path or a method that is not there."""
+    assert isinstance(error, HTTPException)
+    path = request.url.path
+    if error.status_code == 405:
+        refused = Refused("invalid", f"{path:.100} does not take {request.method}", error.headers, 405)
+    else:
+        refused = Refused("missing", f"there is nothing at {path:.100}", error.headers, error.status_code)
+    return await _refuse(request, refused)

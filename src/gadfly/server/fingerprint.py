@@ -1,0 +1,16 @@
+"""`system_fingerprint`: two answers to one request with one seed are the same text if this is the same.
+
+It says which model, which build and which settings computed it: everything that a bit of an answer can depend on.
+Threads are not among it, nor who else was answered at the time.
+"""
+
+import hashlib
+from importlib.metadata import version
+
+__all__ = ["fingerprint"]
+
+
+def fingerprint(digest: str, kernels: str, context: int, build: str | None = None) -> str:
+    """`digest` is that of the model's file; instruction sets agree to the bit, but for a backend that is none."""
+    parts = (digest, build or version("gadfly"), kernels, str(context))
+    return f"fp_{hashlib.sha256(chr(0).join(parts).encode()).hexdigest()[:12]}"

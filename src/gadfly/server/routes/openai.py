@@ -1,0 +1,83 @@
+"""OpenAI's dialect, apart from responses: models, chat completions, completions, embeddings."""
+
+from fastapi import APIRouter, Request, Response
+
+from gadfly.api.anthropic_models import model_info, model_page
+from gadfly.api.errors import openai_error
+from gadfly.api.openai_chat import ChatStream, chat_completion
+from gadfly.api.openai_chat_request import read_chat
+from gadfly.api.openai_completions import CompletionStream, completion, read_completion
+from gadfly.api.openai_models import model_list, model_object
+from gadfly.server.refusals import json_response
+from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.schemas import body
+from gadfly.server.service import body_of, service_of
+from gadfly.server.stream import DONE, HEARTBEAT, unnamed_event
+
+__all__ = ["routes"]
+
+routes = APIRouter(tags=["OpenAI"])
+
+
+@routes.get("/v1/models")
+async def models(request: Request) -> Response:
+    """The models that can be asked, in the words of whoever asks."""
+    make = model_page if "anthropic-version" in request.headers else model_list
+    return json_response(make(await service_of(request).cards()))
+
+
+@routes.get("/v1/models/{name:path}")
+async def model(request: Request, name: str) -> Response:
+    """What is known of one of them."""
+    make = model_info if "anthropic-version" in request.headers else model_object
+    return json_response(make(await service_of(request).card(name)))
+
+
+@routes.post("/v1/chat/completions", openapi_extra=body("/v1/chat/completions"))
+async def chat_completions(request: Request) -> Response:
+    """Answer a conversation."""
+    call = read_chat(await body_of(request))
+
+    def stream(start: Start) -> Encoder:
+        return _encoder(ChatStream(start.stamp, call.request.n, call.include_usage))
+
+    return await reply(
+        request,
+        Exchange(
+            call.model,
+            (call.request,),
+            stream if call.stream else None,
+            lambda answers, start: chat_completion(answers, start.stamp),
+            id="chatcmpl-",
+        ),
+    )
+
+
+@routes.post("/v1/completions", openapi_extra=body("/v1/completions"))
+async def completions(request: Request) -> Response:
+    """Continue texts."""
+    call = read_completion(await body_of(request))
+    n = call.requests[0].n
+
+    def stream(start: Start) -> Encoder:
+        return _encoder(CompletionStream(start.stamp, len(call.requests), n, call.include_usage))
+
+    return await reply(
+        request,
+        Exchange(
+            call.model,
+            call.requests,
+            stream if call.stream else None,
+            lambda answers, start: completion(answers, n, start.stamp),
+            id="cmpl-",
+        ),
+    )
+
+
+def _encoder(stream: ChatStream | CompletionStream) -> Encoder:
+    return Encoder(
+        event=lambda event, choice: b"".join(map(unnamed_event, stream.events(event, choice))),
+        failed=lambda failure: unnamed_event(openai_error(failure)),
+        end=DONE,
+        heartbeat=HEARTBEAT,
+    )

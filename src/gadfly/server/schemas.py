@@ -1,0 +1,142 @@
+"""What /openapi.json says of the bodies that routes take: the fields that people use, for those who read or generate.
+
+It is a description. What is accepted is decided in `gadfly.api`, which says what is wrong with a field by its name.
+"""
+
+from typing import Any
+
+__all__ = ["BODIES", "FAILURES", "body"]
+
+_TEXT: dict[str, Any] = {"type": "string"}
+_FLAG: dict[str, Any] = {"type": "boolean"}
+_COUNT: dict[str, Any] = {"type": "integer", "minimum": 1}
+_NUMBER: dict[str, Any] = {"type": "number"}
+_OBJECT: dict[str, Any] = {"type": "object"}
+_STOP: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
+_CONTENT: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _OBJECT}]}
+
+
+def _array(items: dict[str, Any]) -> dict[str, Any]:
+    return {"type": "array", "items": items}
+
+
+def _object(*required: str, **properties: dict[str, Any]) -> dict[str, Any]:
+    """An object that may have more than what is listed, as everywhere here."""
+    return {"type": "object", "properties": properties, **({"required": list(required)} if required else {})}
+
+
+_IDS = _array({"type": "integer", "minimum": 0})
+_INPUTS: dict[str, Any] = {"anyOf": [_TEXT, _IDS, _array(_TEXT), _array(_IDS)]}
+_MESSAGE = _object("role", role=_TEXT, content=_CONTENT)
+_MESSAGES = {**_array(_MESSAGE), "minItems": 1}
+_SAMPLING: dict[str, Any] = {
+    "temperature": {"type": "number", "minimum": 0},
+    "top_p": {"type": "number", "minimum": 0, "maximum": 1},
+    "top_k": {"type": "integer"},
+    "min_p": {"type": "number", "minimum": 0, "maximum": 1},
+    "seed": {"type": "integer"},
+}
+_OURS: dict[str, Any] = {
+    "persona": _TEXT,
+    "wit": {"type": "number", "minimum": 0, "maximum": 1},
+    "regex": _TEXT,
+    "grammar": _TEXT,
+}
+_TOOLS: dict[str, Any] = {"tools": _array(_OBJECT), "tool_choice": {"anyOf": [_TEXT, _OBJECT]}}
+_OLLAMA: dict[str, Any] = {
+    "model": _TEXT,
+    "stream": _FLAG,
+    "options": _OBJECT,
+    "keep_alive": {"anyOf": [_TEXT, _NUMBER]},
+}
+_FORMAT: dict[str, Any] = {"format": {"anyOf": [_TEXT, _OBJECT]}}
+
+BODIES: dict[str, dict[str, Any]] = {
+    "/v1/chat/completions": _object(
+        "messages",
+        model=_TEXT,
+        messages=_MESSAGES,
+        stream=_FLAG,
+        stream_options=_object(include_usage=_FLAG),
+        max_tokens=_COUNT,
+        max_completion_tokens=_COUNT,
+        n=_COUNT,
+        stop=_STOP,
+        presence_penalty=_NUMBER,
+        frequency_penalty=_NUMBER,
+        logit_bias=_OBJECT,
+        logprobs=_FLAG,
+        top_logprobs={"type": "integer", "minimum": 0, "maximum": 20},
+        response_format=_object("type", type=_TEXT, json_schema=_OBJECT),
+        **_SAMPLING,
+        **_TOOLS,
+        **_OURS,
+    ),
+    "/v1/completions": _object(
+        "prompt",
+        model=_TEXT,
+        prompt=_INPUTS,
+        stream=_FLAG,
+        max_tokens={"type": "integer", "minimum": 0},
+        n=_COUNT,
+        stop=_STOP,
+        echo=_FLAG,
+        logprobs={"type": "integer", "minimum": 0, "maximum": 20},
+        **_SAMPLING,
+    ),
+    "/v1/responses": _object(
+        "input",
+        model=_TEXT,
+        input={"anyOf": [_TEXT, _array(_OBJECT)]},
+        instructions=_TEXT,
+        previous_response_id=_TEXT,
+        store=_FLAG,
+        stream=_FLAG,
+        max_output_tokens=_COUNT,
+        text=_OBJECT,
+        reasoning=_OBJECT,
+        **_SAMPLING,
+        **_TOOLS,
+        **_OURS,
+    ),
+    "/v1/embeddings": _object(
+        "input", model=_TEXT, input=_INPUTS, encoding_format={"enum": ["float", "base64"]}, dimensions=_COUNT
+    ),
+    "/v1/messages": _object(
+        "messages",
+        model=_TEXT,
+        messages=_MESSAGES,
+        system=_CONTENT,
+        max_tokens=_COUNT,
+        stream=_FLAG,
+        stop_sequences=_array(_TEXT),
+        tools=_array(_OBJECT),
+        tool_choice=_OBJECT,
+        thinking=_OBJECT,
+        **_SAMPLING,
+        **_OURS,
+    ),
+    "/v1/messages/count_tokens": _object(
+        "messages", model=_TEXT, messages=_MESSAGES, system=_CONTENT, tools=_array(_OBJECT)
+    ),
+    "/api/chat": _object("model", messages=_array(_MESSAGE), tools=_array(_OBJECT), **_OLLAMA, **_FORMAT, **_OURS),
+    "/api/generate": _object("model", prompt=_TEXT, system=_TEXT, raw=_FLAG, **_OLLAMA, **_FORMAT, **_OURS),
+    "/api/embed": _object("model", "input", input={"anyOf": [_TEXT, _array(_TEXT)]}, truncate=_FLAG, model=_TEXT),
+    "/api/embeddings": _object("model", "prompt", model=_TEXT, prompt=_TEXT),
+    "/api/show": _object("model", model=_TEXT),
+    "/api/pull": _object("model", model=_TEXT, stream=_FLAG),
+    "/api/copy": _object("source", "destination", source=_TEXT, destination=_TEXT),
+    "/api/delete": _object("model", model=_TEXT),
+    "/tokenize": _object(model=_TEXT, prompt=_TEXT, content=_TEXT, messages=_array(_MESSAGE)),
+    "/detokenize": _object("tokens", model=_TEXT, tokens=_IDS),
+}
+
+FAILURES: dict[int | str, dict[str, Any]] = {
+    "4XX": {"description": "What was wrong with the request, in the shape that the dialect has for it"},
+    "5XX": {"description": "What keeps the server from answering; `retry-after` says for how long"},
+}
+
+
+def body(path: str) -> dict[str, Any]:
+    """For `openapi_extra` of the route at `path`."""
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": BODIES[path]}}}}

@@ -1,0 +1,81 @@
+"""What a running server has: one value that every route is handed, so that nothing is global."""
+
+import asyncio
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
+
+from starlette.requests import Request
+
+from gadfly.api.model_card import ModelCard
+from gadfly.errors import RequestError
+from gadfly.hub.library import Library
+from gadfly.server.body import read_body
+from gadfly.server.continuations import Continuations
+from gadfly.server.limits import Limits
+from gadfly.server.metrics import Metrics
+from gadfly.server.models import Loaded, Models
+
+T = TypeVar("T")
+
+__all__ = ["Service", "body_of", "service_of"]
+
+
+@dataclass
+class Service:
+    """`library` None: models can be neither fetched nor removed here. `clock` tells seconds since 1970."""
+
+    models: Models
+    limits: Limits = field(default_factory=Limits)
+    metrics: Metrics = field(default_factory=Metrics)
+    library: Library | None = None
+    offline: bool = False
+    default_model: str | None = None
+    clock: Callable[[], float] = time.time
+
+    def __post_init__(self) -> None:
+        self._files = ThreadPoolExecutor(2, "gadfly-files")
+        self.continuations = Continuations(self.limits.conversations, self.limits.conversation_bytes)
+
+    def model_name(self, asked: str | None) -> str:
+        """What was asked for, or the default. Raises RequestError if there is neither."""
+        name = asked or self.default_model
+        if name is None:
+            raise RequestError("model is missing; GET /v1/models lists what there is", "model")
+        return name
+
+    async def with_files(self, work: Callable[[], T]) -> T:
+        """What `work` returns, which moves files for minutes or hours: in one of two threads that do nothing else."""
+        return await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+    async def cards(self) -> list[ModelCard]:
+        """Everything that can be asked for."""
+        loaded = {found.name: found for found in self.models.loaded}
+        return [_completed(card, loaded.get(card.name)) for card in (await self.models.stocked()).values()]
+
+    async def card(self, asked: str) -> ModelCard:
+        """Raises NotFoundError."""
+        name = await self.models.named(asked)
+        return next(card for card in await self.cards() if card.name == name)
+
+
+def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
+    """With what is known once a model is loaded."""
+    if loaded is None:
+        return card
+    llm = loaded.llm
+    return replace(card, context=llm.context, width=llm.spec.dim)
+
+
+def service_of(request: Request) -> Service:
+    """The service behind a request."""
+    service = request.app.state.service
+    assert isinstance(service, Service)
+    return service
+
+
+async def body_of(request: Request) -> dict[str, Any]:
+    """The JSON object that was sent, within the service's limits."""
+    return await read_body(request, service_of(request).limits)

@@ -1,0 +1,145 @@
+"""Where a model's weights live while it runs: the only place that knows.
+
+    Resident   in memory, packed anew at every start
+    Mapped     in a file, packed once: starts are quick, processes share it, and a mixture of experts may be larger than
+               memory, at the speed of the system's paging
+    Unpacked   experts in the model's own files, decoded anew for every use: what Mapped is to the reference backend
+
+Results are the same bits.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Literal, Protocol
+
+import numpy as np
+
+from gadfly.errors import CapacityError, ModelFileError, RequestError
+from gadfly.ops import Backend, Floats
+from gadfly.ops.native import Native
+from gadfly.weight import Matrix, Weight, is_stack, unstack
+from gadfly.weights.cache import Cache
+from gadfly.weights.model_file import ModelFile
+from gadfly.weights.packed import PackedFile, bytes_packed
+
+__all__ = ["Experts", "Mapped", "Placement", "Resident", "Unpacked", "choose_placement"]
+
+Experts = Literal["resident", "mapped"]
+
+ROOM = 0.9  # of the memory at hand that weights may take: the rest is for the context and for everybody else
+SMALL = 2**24  # bytes that are packed in the blink of an eye
+
+
+class Placement(Protocol):
+    @property
+    def note(self) -> str | None:
+        """What a user should know about it."""
+
+    def place(self, weight: Weight) -> Any:
+        """The weight as the backend's ops take it."""
+
+
+def choose_placement(
+    file: ModelFile,
+    backend: Backend[Any, Any, Any],
+    experts: str | None,
+    keep: bool | None,
+    room: int,
+    cache: Cache,
+    advance: Callable[[int, int], None] = lambda *_: None,
+) -> Placement:
+    """A place for the weights of `file`. `advance` hears how many bytes have been packed, of how many.
+
+    `experts` None is "mapped" for mixtures that leave too little of `room` bytes of memory; "resident" ones are never
+    mapped. `keep` says whether packed weights are kept in `cache`; None: unless the model is small or the disk has
+    little room, and if it turns out that they cannot be, they are packed at every start. Raises RequestError for
+    other values; CapacityError and ModelFileError if what has to be kept cannot be.
+    """
+    if experts not in ("resident", "mapped", None):
+        raise RequestError(f"there is no place {experts!r} for experts; choose resident or mapped")
+    weights = [file.weights[path] for path in file.weights]
+    has_experts = any(map(is_stack, weights))
+    if isinstance(backend, Native):
+        wanted = sum(map(bytes_packed, weights))
+    else:
+        wanted = sum(4 * int(np.prod(weight.shape)) for weight in weights)
+    out_of_memory = has_experts and (experts == "mapped" or (experts is None and wanted > ROOM * room))
+    if not isinstance(backend, Native):
+        return Unpacked(backend) if out_of_memory else Resident(backend)
+    if out_of_memory:
+        packed = PackedFile(file, cache.file(file.path))
+        if not packed.open():
+            packed.make(backend, advance)
+        return Mapped(backend, packed, experts_only=True)
+    if keep is False or experts == "resident" or (keep is None and (wanted < SMALL or not file.files)):
+        return Resident(backend)
+    packed = PackedFile(file, cache.file(file.path))
+    try:
+        if not packed.open():
+            if not (keep or cache.make_room(file.path, packed.size)):
+                return Resident(backend)
+            packed.make(backend, advance)
+    except (CapacityError, ModelFileError) as error:
+        if keep:
+            raise
+        return Resident(backend, f"weights are packed at every start, as {error}; --no-cache does not try")
+    packed.read_ahead()
+    return Mapped(backend, packed)
+
+
+class Resident:
+    """In memory, where the backend puts them."""
+
+    def __init__(self, backend: Backend[Any, Any, Any], note: str | None = None) -> None:
+        self.note = note
+        self._backend = backend
+
+    def place(self, weight: Weight) -> Any:
+        return self._backend.place(weight)
+
+
+class Mapped:
+    """In a packed file: all matrices, or the experts alone if memory is for what every token needs."""
+
+    def __init__(self, backend: Native, packed: PackedFile, experts_only: bool = False) -> None:
+        self._backend = backend
+        self._packed = packed
+        self._experts_only = experts_only
+
+    @property
+    def note(self) -> str | None:
+        if not self._experts_only:
+            return None
+        return (
+            f"experts ({self._packed.size / 1e9:.1f} GB with all else) are read from {self._packed.path} as they are "
+            "needed; what does not fit into memory is read again and again, slowly. The file is a cache and may be "
+            "deleted"
+        )
+
+    def place(self, weight: Weight) -> Any:
+        if len(weight.shape) < 2 or (self._experts_only and not is_stack(weight)):
+            return self._backend.place(weight)
+        return self._packed.place(weight, self._backend)
+
+
+class Unpacked:
+    """Experts in the model's own files: the backend decodes one each time that it is used."""
+
+    note = "experts are decoded anew each time that they are used, which takes little memory and much time"
+
+    def __init__(self, backend: Backend[Any, Any, Any]) -> None:
+        self._backend = backend
+
+    def place(self, weight: Weight) -> Any:
+        return DecodedOnUse(unstack(weight), self._backend) if is_stack(weight) else self._backend.place(weight)
+
+
+class DecodedOnUse(Sequence[Floats]):
+    def __init__(self, parts: Sequence[Matrix], backend: Backend[Any, Any, Any]) -> None:
+        self._parts = parts
+        self._backend = backend
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def __getitem__(self, index: Any) -> Any:
+        return self._backend.place(self._parts[index])

@@ -1,0 +1,43 @@
+"""Requests made up from /openapi.json, valid and not: none meets a bug of ours, and none stops the server."""
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from gadfly.testing import ScriptedAnswers
+from serving import service_for, serving
+from unit.server.conftest import HELLO
+
+MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
+MEANT = {501}  # of a server error: what is not offered, and says so
+
+
+@pytest.mark.parametrize("examples", [8, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+def test_no_request_meets_a_bug(examples):
+    with serving(service_for(ScriptedAnswers(HELLO))) as server:
+        schema = schemathesis.openapi.from_dict(server.client.get("/openapi.json").json())
+        operations = [found.ok() for found in schema.get_all_operations()]
+        assert len(operations) > 20
+        seen = set()
+        for operation in operations:
+            cases = [operation.as_strategy(generation_mode=mode) for mode in MODES]
+
+            @settings(
+                max_examples=examples,
+                phases=[Phase.generate],
+                suppress_health_check=list(HealthCheck),
+                derandomize=True,
+                database=None,
+            )
+            @given(st.one_of(cases))
+            def ask(case):
+                answer = case.call(base_url=server.url, headers={"connection": "close"}, timeout=30)
+                seen.add(answer.status_code)
+                assert answer.status_code < 500 or answer.status_code in MEANT, (case.as_curl_command(), answer.text)
+                assert answer.headers["x-request-id"]
+
+            ask()
+        assert {200, 400, 404} <= seen
+        assert server.client.get("/health/live").status_code == 200
+        assert not [line for line in server.lines.text if "Traceback" in line]
