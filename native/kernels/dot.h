@@ -81,23 +81,10 @@ inline typename PairOf<V>::Ints unpack(PairOf<V> v, const Codes& codes, size_t g
     return {unpack(v.half(), codes, g), unpack(v.half(), *v.second(&codes), g)};
 }
 
-#else
-
-constexpr Range unpacked(Range range) { return range; }
-
-template <class V, class Codes>
-inline typename V::Ints unpack(V v, const Codes& codes, size_t g) {
-    return codes_of(v, codes, g);
-}
-
-#endif
-
-#ifdef GADFLY_ADDS_DOTS
-
-// What the products of half a tile begin with: less the share of what was added to codes that were to be unsigned.
+// What the products of half a tile begin with, so that codes can be unsigned: less the share of what was added.
 template <class V, Range range>
 inline typename V::Ints offset(const Int8Row::Tile& x, size_t half) {
-    if constexpr (range == Range::kSmall || (range == Range::kInt8 && kSignedCodes)) return V::word(0);
+    if constexpr (range == Range::kSmall) return V::word(0);
     if constexpr (range == Range::kCentred) return V::word(x.bias[half] >> 2);
     return V::word(x.bias[half]);
 }
@@ -111,11 +98,43 @@ inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, typ
 #pragma GCC unroll 4
         for (size_t g = 4 * h; g < 4 * h + 4; g++) {
             auto w = codes_of(v, codes, g);
-            if constexpr (Codes::range == Range::kInt8 && !kSignedCodes) w = flipped(w, V::byte(128));
+            if constexpr (Codes::range == Range::kInt8) w = flipped(w, V::byte(128));
 #pragma GCC unroll 16
             for (size_t c = 0; c < C; c++) {
                 sums[c][h] = add_dot(sums[c][h], w, V::four(x[c].codes + tile * kTile + 4 * g));
             }
+        }
+    }
+}
+
+#else
+
+constexpr Range unpacked(Range range) { return range; }
+
+template <class V, class Codes>
+inline typename V::Ints unpack(V v, const Codes& codes, size_t g) {
+    return codes_of(v, codes, g);
+}
+
+#ifdef GADFLY_NEON
+
+// Codes fit signed bytes as they are, and one vector has the activations of half a tile.
+template <class V, class Codes, size_t C>
+inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32x8 (&sums)[C][2]) {
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; h++) {
+        i32x8 w[4];
+#pragma GCC unroll 4
+        for (size_t g = 0; g < 4; g++) w[g] = codes_of(v, codes, 4 * h + g);
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; c++) {
+            const int8x16_t known = vld1q_s8(x[c].codes + tile * kTile + h * kGroup);
+            // Where 32 was added to codes, 32 times the activations is off.
+            i32x8 sum = splat_word(Codes::range == Range::kCentred ? x[c].tiles[tile].bias[h] >> 2 : 0);
+            sum = add_dot<0>(sum, w[0], known);
+            sum = add_dot<1>(sum, w[1], known);
+            sum = add_dot<2>(sum, w[2], known);
+            sums[c][h] = add_dot<3>(sum, w[3], known);
         }
     }
 }
@@ -173,6 +192,7 @@ inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32
     }
 }
 
+#endif
 #endif
 
 #else

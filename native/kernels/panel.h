@@ -15,7 +15,11 @@ constexpr size_t kColumns = 8;  // rows of activations that share one pass over 
 template <class Codes>
 constexpr bool kUnpacked = true;  // if there are more of them
 #else
+#ifdef GADFLY_NEON
+constexpr size_t kColumns = 4;  // sums take two registers
+#else
 constexpr size_t kColumns = 6;
+#endif
 template <class Codes>  // nibbles and bytes are used as fast as they are read
 constexpr bool kUnpacked =
     !std::is_same_v<Codes, FourBits> && !std::is_same_v<Codes, EightBits> && !std::is_same_v<Codes, Levels>;

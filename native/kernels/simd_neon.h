@@ -142,13 +142,11 @@ inline i32x8 look_up(const int8_t (&table)[16], i32x8 index) {
     const uint8x16_t levels = vreinterpretq_u8_s8(vld1q_s8(table));
     return as_lanes(vqtbl1q_u8(levels, as_bytes(index.low)), vqtbl1q_u8(levels, as_bytes(index.high)));
 }
-// sum + a · b, four products of signed bytes in each lane.
-constexpr bool kSignedCodes = true;
-inline int32x4_t add_dot(int32x4_t sum, int32x4_t a, int32x4_t b) {
-    return vdotq_s32(sum, vreinterpretq_s8_s32(a), vreinterpretq_s8_s32(b));
-}
-inline i32x8 add_dot(i32x8 sum, i32x8 a, i32x8 b) {
-    return {add_dot(sum.low, a.low, b.low), add_dot(sum.high, a.high, b.high)};
+// Adds the products with the four bytes of group g, all of them signed, to every lane.
+template <int g>
+inline i32x8 add_dot(i32x8 sum, i32x8 codes, int8x16_t groups) {
+    return {vdotq_laneq_s32(sum.low, vreinterpretq_s8_s32(codes.low), groups, g),
+            vdotq_laneq_s32(sum.high, vreinterpretq_s8_s32(codes.high), groups, g)};
 }
 
 }  // namespace

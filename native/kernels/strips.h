@@ -8,10 +8,6 @@
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
 
-#if defined(GADFLY_VNNI) || defined(GADFLY_NEON)
-#define GADFLY_ADDS_DOTS 1  // has add_dot(sum, a, b): in every lane, four products more
-#endif
-
 namespace gadfly {
 namespace {
 
@@ -46,8 +42,6 @@ struct OneStrip {
 };
 
 #ifdef GADFLY_VNNI
-
-constexpr bool kSignedCodes = false;  // add_dot takes the first of its two for unsigned
 
 // Where a mask of ones changes nothing, it keeps GCC 12 from warning of what its own headers leave undefined.
 
@@ -127,7 +121,7 @@ struct PairOf {
         typename V::Ints first, second;
 
         friend Floats to_float(Ints a) { return {to_float(a.first), to_float(a.second)}; }
-#ifdef GADFLY_ADDS_DOTS
+#ifdef GADFLY_VNNI
         friend Ints add_dot(Ints sum, Ints a, Ints b) {
             return {add_dot(sum.first, a.first, b.first), add_dot(sum.second, a.second, b.second)};
         }

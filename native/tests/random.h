@@ -54,7 +54,8 @@ class Random {
         if (layout == Layout::kI8) {
             std::vector<uint16_t> scales(columns / kTile * rows);
             for (uint16_t& scale : scales) scale = bfloat();
-            made.fill_transposed(integers<int8_t>(rows * columns).data(), scales.data(), columns / kTile);
+            made.fill_transposed(0, columns / kTile, integers<int8_t>(rows * columns).data(), scales.data(),
+                                 columns / kTile);
             return made;
         }
         std::vector<uint8_t> file(rows * file_row_bytes(layout, columns));
