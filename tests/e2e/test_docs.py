@@ -19,7 +19,8 @@ from gadfly.hub.library import Library
 from gadfly.settings import home
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = sorted([*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("benchmarks/*.md")])
+PLACES = ("*.md", "docs/**/*.md", "recipes/*.md", "benchmarks/*.md")
+DOCUMENTS = sorted(document for place in PLACES for document in ROOT.glob(place))
 
 BLOCK = re.compile(
     r"(?P<skip><!-- not run: .+? -->\n)?^```(?P<language>sh|python)\n(?P<code>.*?)^```\n"
