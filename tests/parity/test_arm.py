@@ -36,7 +36,8 @@ def test_results_are_those_of_portable_kernels_to_the_bit(report: str, subject: 
     assert lines[0].endswith(" results of neon are those of portable")
 
 
-def test_a_processor_without_dot_products_has_portable_kernels(report: str) -> None:
+@pytest.mark.usefixtures("report")
+def test_a_processor_without_dot_products_has_portable_kernels() -> None:
     command = [EMULATOR, "-cpu", "cortex-a57", ROOT / "build" / "arm" / "rows_test"]
     found = subprocess.run(command, capture_output=True, text=True)
     assert found.stdout == "rows: this processor executes portable kernels alone\n"
