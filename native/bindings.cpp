@@ -185,6 +185,12 @@ bool encode_rows(const std::string& kernels, ThreadPool& pool, const std::string
     return encode(chosen, pool, task);
 }
 
+double multiply_rate_of(const std::string& kernels, bool floats) {
+    const Kernels& chosen = kernels_named(kernels);
+    const nb::gil_scoped_release release;
+    return multiply_rate(chosen, floats);
+}
+
 RowsOf rows_of(bool wanted) { return wanted ? RowsOf::kWanted : RowsOf::kTokens; }
 
 void rms_norm(CheckedProgram& program, size_t x, const FloatVector& weight, float eps, size_t out) {
@@ -246,6 +252,9 @@ NB_MODULE(_native, m) {
         .def_prop_ro("threads", &ThreadPool::threads);
     m.def("read_bandwidth", &read_bandwidth, nb::arg("pool"), nb::arg("bytes"), nb::arg("rounds"),
           nb::call_guard<nb::gil_scoped_release>(), "Bytes per second that the pool's threads read from memory.");
+
+    m.def("multiply_rate", &multiply_rate_of, nb::arg("kernels"), nb::arg("floats"),
+          "Products per second that one thread computes from registers, of floats or of int8.");
 
     m.def("encode", &encode_rows, nb::arg("kernels"), nb::arg("pool"), nb::arg("source"),
           nb::arg("weights").noconvert(), nb::arg("scales").noconvert().none(), nb::arg("first"), nb::arg("format"),

@@ -10,6 +10,15 @@
 namespace gadfly {
 namespace {
 
+// GCC re-associates sums of 16-bit lanes and spills; this keeps the order as written.
+#if defined(GADFLY_AVX2)
+#define GADFLY_KEEP(x) asm volatile("" : "+x"(x))
+#elif defined(GADFLY_NEON)
+#define GADFLY_KEEP(x) asm volatile("" : "+w"((x).low), "+w"((x).high))
+#else
+#define GADFLY_KEEP(x) asm volatile("" : "+m"(x))
+#endif
+
 #ifdef GADFLY_VECTORS
 
 // The plane's bits of group g, moved to bit `to` of each byte.
@@ -140,9 +149,6 @@ inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32
 }
 
 #else
-
-// GCC re-associates sums of 16-bit lanes and spills; this keeps the order as written.
-#define GADFLY_KEEP(x) asm volatile("" : "+x"(x))
 
 template <class V, class Codes, size_t C>
     requires(Codes::range != Range::kInt8)

@@ -125,6 +125,8 @@ struct Kernels {
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
     bool (*encode)(const EncodeTask& task);  // false: a weight is no number or too large for the format
+    // Multiplies what is in registers, floats or int8, and returns how many products that were: the ceiling.
+    size_t (*exercise)(bool floats, size_t rounds);
 };
 
 const Kernels& portable_kernels();

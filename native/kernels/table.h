@@ -4,6 +4,7 @@
 #include "kernels/attention.h"
 #include "kernels/elementwise.h"
 #include "kernels/encode.h"
+#include "kernels/exercise.h"
 #include "kernels/linear.h"
 
 namespace gadfly {
@@ -11,7 +12,7 @@ namespace {
 
 constexpr Kernels kernels_named(std::string_view name) {
     return {name,        linear,     quantise, rms_norm, rope,     gated,  add_rows, scale_row,
-            softcap_row, add_scaled, to_half,  to_int8,  residual, attend, encode};
+            softcap_row, add_scaled, to_half,  to_int8,  residual, attend, encode,   exercise};
 }
 
 }  // namespace

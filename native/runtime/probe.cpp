@@ -37,4 +37,15 @@ double read_bandwidth(ThreadPool& pool, size_t bytes, size_t rounds) {
     return total.load() == 0 ? 0 : best;
 }
 
+double multiply_rate(const Kernels& kernels, bool floats) {
+    double best = 0;
+    for (size_t round = 0; round < 10; round++) {
+        const auto began = std::chrono::steady_clock::now();
+        const size_t products = kernels.exercise(floats, 1U << 20U);
+        const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
+        best = std::max(best, static_cast<double>(products) / took.count());
+    }
+    return best;
+}
+
 }  // namespace gadfly

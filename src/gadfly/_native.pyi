@@ -20,6 +20,11 @@ class ThreadPool:
 def read_bandwidth(pool: ThreadPool, bytes: int, rounds: int) -> float:
     """Bytes per second that the pool's threads read from memory."""
 
+def multiply_rate(kernels: str, floats: bool) -> float:
+    """
+    Products per second that one thread computes from registers, of floats or of int8.
+    """
+
 def encode(
     kernels: str,
     pool: ThreadPool,

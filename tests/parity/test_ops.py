@@ -239,6 +239,26 @@ def test_instruction_sets_agree_to_the_bit(name: str, narrow: bool) -> None:
         np.testing.assert_array_equal(result, results[0])
 
 
+@pytest.mark.parametrize("rows", [60, 404])
+@pytest.mark.parametrize("name", FORMATS)
+def test_many_tokens_meet_what_each_would_alone(name: str, rows: int) -> None:
+    """Kernels unpack weights for many tokens, and work on as many at a time as there are."""
+    x, weight = normal(101, 768), Plain(normal(rows, 768)) if name == "F32" else random_blocks(name, rows, 768)
+    results = []
+    for kernels in kernel_names():
+        backend = Native(threads=1, kernels=kernels)
+        placed = backend.place(weight)
+
+        def product(x, backend=backend, placed=placed):
+            return apply(backend, lambda ops, _, x: ops.project(x, placed), [x], sequences(len(x)))
+
+        results.append(product(x))
+        for few in (slice(0, 1), slice(50, 51), slice(94, 97), slice(93, 101)):
+            np.testing.assert_array_equal(product(x[few]), results[-1][few])
+    for result in results[1:]:
+        np.testing.assert_array_equal(result, results[0])
+
+
 @pytest.mark.parametrize("name", ["F32", "F16", "Q4_0", "Q8_0", "I8", "Q5_0", "Q4_K", "Q6_K"])
 def test_experts(native: Native, reference: Reference, name: str) -> None:
     """A router and its experts together: the choice has to be the same, the sum in the same order."""
