@@ -2,9 +2,13 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+RESULTS ?= build/results.jsonl
+PEER := build/llama.cpp
+PEER_VERSION := 0.3.36
+PEER_FLAGS ?= # such as -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model bench bench-peer wheel clean
+.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model bench bench-peer peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
@@ -12,7 +16,7 @@ help:
 	@echo "make test-slow   what takes longer;  make test-arm  kernels for 64-bit ARM, under an emulator"
 	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
 	@echo "make check       style, types and layers only;  make format  mends the style"
-	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp"
+	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp, which  make peer  builds"
 	@echo "make wheel       what others install without a compiler, in dist/"
 	@echo "make sizes       how long files are and what occurs twice, for the eye"
 	@echo "make clean       remove what was built"
@@ -59,12 +63,19 @@ stubs: $(VENV)/dev
 sizes:
 	@$(PYTHON) .ci/sizes.py
 
+# Results are appended to $(RESULTS), which the plot is drawn from. Neither is committed unasked.
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
-	$(BIN)/python benchmarks/startup.py
+	$(BIN)/python benchmarks/step.py smollm2
+	$(BIN)/python benchmarks/startup.py --results $(RESULTS)
 
-bench-peer: $(VENV)/peer model
+bench-peer: $(VENV)/peer $(PEER)/built $(PEER)/mixture.gguf model
 	$(BIN)/gadfly bench smollm2 --against llama.cpp
+	$(BIN)/python benchmarks/startup.py --peer --results $(RESULTS)
+	$(BIN)/python benchmarks/mixture.py $(PEER)/mixture.gguf --results $(RESULTS)
+	$(BIN)/python benchmarks/plot.py $(RESULTS) --out $(basename $(RESULTS)).svg
+
+peer: $(PEER)/built
 
 # The wheel is built from the source distribution, which is thereby known to build.
 wheel: $(VENV)/release
@@ -102,3 +113,18 @@ $(VENV)/release: $(VENV)/python
 $(VENV)/peer: $(VENV)/gadfly
 	$(BIN)/python -m pip install --quiet --editable ".[bench]"
 	@touch $@
+
+# llama.cpp's own programs, out of the source package of llama-cpp-python, so that both are of one version.
+$(PEER)/built: $(VENV)/python
+	mkdir -p $(PEER)
+	cd $(PEER) && $(CURDIR)/$(BIN)/python -m pip download --quiet --no-deps --no-binary llama-cpp-python "llama-cpp-python==$(PEER_VERSION)"
+	tar -xzf $(PEER)/llama_cpp_python-$(PEER_VERSION).tar.gz -C $(PEER)
+	cmake -S $(PEER)/llama_cpp_python-$(PEER_VERSION)/vendor/llama.cpp -B $(PEER) -DCMAKE_BUILD_TYPE=Release \
+		-DBUILD_SHARED_LIBS=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
+		-DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF $(PEER_FLAGS)
+	cmake --build $(PEER) --parallel --target llama-bench llama-batched-bench llama-completion llama-server
+	@touch $@
+
+$(PEER)/mixture.gguf: | $(VENV)/gadfly
+	mkdir -p $(PEER)
+	$(BIN)/python benchmarks/mixture.py make $@

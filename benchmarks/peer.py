@@ -11,7 +11,7 @@ import subprocess
 from collections.abc import Sequence
 from pathlib import Path
 
-__all__ = ["BUILT", "bench", "peer_name", "program"]
+__all__ = ["BUILT", "bench", "instructions", "peer_name", "program"]
 
 BUILT = Path(__file__).parents[1] / "build" / "llama.cpp" / "bin"
 SETS = ("AVX512_VNNI", "AVX512", "AVX_VNNI", "AVX2", "NEON")  # the first that a build uses says most about it
@@ -31,9 +31,14 @@ def peer_name(model: Path) -> str:
     version = re.search(r"version: (\S+) .*commit (\w+)", said.stdout + said.stderr)
     command = [program("llama-completion"), "-m", model, "-no-cnv", "-n", "1", "-c", "64", "-p", "a", "--no-warmup"]
     said = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
-    used = re.findall(r"(\w+) = 1", next((line for line in said.stderr.splitlines() if "system_info" in line), ""))
-    best = next((name for name in SETS if name in used), "unknown instructions")
-    return f"llama.cpp {f'{version[1]} ({version[2]})' if version else 'of unknown version'}, {best}"
+    info = next((line for line in said.stderr.splitlines() if "system_info" in line), "")
+    return f"llama.cpp {f'{version[1]} ({version[2]})' if version else 'of unknown version'}, {instructions(info)}"
+
+
+def instructions(info: str) -> str:
+    """The best instruction set that llama.cpp says it uses, out of what it prints of its system."""
+    used = re.findall(r"(\w+) = 1", info)
+    return next((name for name in SETS if name in used), "unknown instructions")
 
 
 def bench(model: Path, threads: int, prompt: int = 0, answer: int = 0, options: Sequence[str] = ()) -> float:

@@ -17,7 +17,7 @@ from typing import Any
 
 from result import number, read_results
 
-LABELS, BARS, NUMBERS = 300, 380, 200  # pixels: widths of the columns
+LABELS, BARS, NUMBERS = 390, 340, 210  # pixels: widths of the columns
 LINE, MARGIN = 22, 24
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
@@ -94,11 +94,15 @@ def bar(row: Row, x: Any, y: float) -> Sequence[str]:
     kind = "ahead" if ratio >= 1 else "behind"
     shown = f"{number(row['ours'])} / {number(row['theirs'])} {row['unit']}"
     return [
-        text(MARGIN, y + 12, ", ".join(f"{name} {value}" for name, value in row["what"].items())),
+        text(MARGIN, y + 12, ", ".join(described(*item) for item in row["what"].items())),
         f'<rect class="{kind}" x="{left:.1f}" y="{y + 2}" width="{right - left:.1f}" height="{LINE - 8}" rx="2"/>',
         text(MARGIN + LABELS + BARS + 16, y + 12, f"{ratio:.2f}×"),
         text(MARGIN + LABELS + BARS + 62, y + 12, shown, "faint"),
     ]
+
+
+def described(name: str, value: str | float) -> str:
+    return value if isinstance(value, str) else f"{name} {value:g}"
 
 
 def rule(x: float, top: float, bottom: float, kind: str) -> str:

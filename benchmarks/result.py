@@ -105,6 +105,7 @@ class Result:
         """Print, and append to a file, as the options of `add_options` say."""
         facts = self.facts()
         if given.results:
+            given.results.parent.mkdir(parents=True, exist_ok=True)
             with given.results.open("a", encoding="utf-8") as file:
                 file.write(json.dumps(facts) + "\n")
         print(json.dumps(facts, indent=2) if given.json else self.table(facts))

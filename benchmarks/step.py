@@ -2,10 +2,10 @@
 
     python benchmarks/step.py [MODEL] [--threads 1,2] [--sequences 1,4,8,16] [--kernels avx2] [--tokens 32] [--json]
 
-Steps are the engine's, greedy, after a short prompt each. First they run as always: a step's time, how much of it is
-spent outside the native program, and how much of that in sampling, measured by drawing once more from logits that were
-kept. Then the program watches itself, which costs about a percent: microseconds per step and thread for each kind of
-instruction, `waiting` being what a thread loses at instructions that others have not finished.
+Steps are the engine's, greedy, without guessing ahead, after a short prompt each. First they run as always: a step's
+time, how much of it is spent outside the native program, and how much of that in sampling, measured by drawing once
+more from logits that were kept. Then the program watches itself, which costs about a percent: microseconds per step and
+thread for each kind of instruction, `waiting` being what a thread loses at instructions that others have not finished.
 """
 
 import argparse
@@ -54,9 +54,11 @@ def main() -> None:
         native = Watched(threads, given.kernels)
         weights = model.weights.map(native.place)
         for sequences in map(int, given.sequences.split(",")):
-            pages = sequences * -(-(PROMPT + 2 * given.tokens + 2) // PAGE_SIZE)
+            pages = sequences * -(-(PROMPT + 2 * given.tokens + sequences + 1) // PAGE_SIZE)
             executor = Executor(model.spec, weights, native, pages, PAGE_SIZE)
-            engine = Engine(executor.step, model.spec.vocab, model.spec.context, pages, PAGE_SIZE, STEP_TOKENS)
+            engine = Engine(
+                executor.step, model.spec.vocab, model.spec.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=False
+            )
             found = {"model": path.name, "kernels": native.kernels, "threads": threads, "sequences": sequences}
             found |= measure(engine, native, sequences, given.tokens)
             print(json.dumps(found) if given.json else table(found), flush=True)
@@ -93,9 +95,10 @@ class Watched(Native):
 def measure(engine: Engine, native: Watched, sequences: int, tokens: int) -> dict[str, Any]:
     """Everything in microseconds."""
     prompts = [tuple((100 + 7 * i + 31 * n) % engine.vocab for i in range(PROMPT)) for n in range(sequences)]
-    for prompt in prompts:
-        engine.submit(Request(prompt, 2 * tokens + 1, GREEDY, ignore_eos=True))
-    engine.step()  # reads the prompts
+    longest = 2 * tokens + sequences + 1
+    handles = [engine.submit(Request(prompt, longest, GREEDY, ignore_eos=True)) for prompt in prompts]
+    while not all(handle.ids for handle in handles):
+        engine.step()
     timed = native.latest
     timed.seconds.clear()
     timed.kept.clear()

@@ -20,6 +20,7 @@ class Group final : public Instruction {
         deal_->choices.resize(pairs);
         deal_->row_of.resize(pairs);
         deal_->starts.resize(deal_->experts + 1);
+        deal_->busy.reserve(deal_->experts);
     }
     size_t units(const Step&, size_t) const override { return 1; }
 
@@ -27,7 +28,9 @@ class Group final : public Instruction {
         std::vector<size_t>& starts = deal_->starts;
         std::fill(starts.begin(), starts.end(), 0);
         for (const Choice& choice : deal_->choices) starts[choice.expert + 1]++;
+        deal_->busy.clear();
         for (size_t e = 0; e < deal_->experts; e++) {
+            if (starts[e + 1] > 0) deal_->busy.push_back(e);
             deal_->used[e] += starts[e + 1];
             starts[e + 1] += starts[e];
         }
@@ -43,22 +46,25 @@ class Group final : public Instruction {
     SharedDeal deal_;
 };
 
-// A unit is an expert and a stretch of its weight's strips.
+// A unit is a busy expert and a stretch of its weight's strips. How many are busy is not known before the step: there
+// are units for as many as could be.
 class Expert final : public Instruction {
   public:
     Expert(size_t x, std::optional<size_t> rest, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
            size_t out)
         : x_(x), rest_(rest), row_bytes_(row_bytes), weights_(std::move(weights)), deal_(std::move(deal)), out_(out) {}
 
-    size_t units(const Step&, size_t threads) const override {
-        return weights_.size() * Stretches(weights_.front()->strips(), threads).count();
+    size_t units(const Step& step, size_t threads) const override {
+        const size_t most = std::min(weights_.size(), step.tokens.size() * deal_->selected);
+        return most * Stretches(weights_.front()->strips(), threads).count();
     }
 
     void run(const Context& c, size_t unit) const noexcept override {
         const Stretches stretches(weights_.front()->strips(), c.threads);
-        const size_t expert = unit / stretches.count(), stretch = unit % stretches.count();
+        const size_t index = unit / stretches.count(), stretch = unit % stretches.count();
+        if (index >= deal_->busy.size()) return;
+        const size_t expert = deal_->busy[index];
         const size_t begin = deal_->starts[expert], end = deal_->starts[expert + 1];
-        if (begin == end) return;
         const PackedMatrix& w = *weights_[expert];
         const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
         const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};

@@ -32,6 +32,7 @@ struct Deal {
     std::vector<Choice> choices;  // of pair token · selected + rank, the best first
     std::vector<size_t> starts;   // of each expert's dealt rows, and their end
     std::vector<size_t> row_of;   // the dealt row of each pair
+    std::vector<size_t> busy;     // experts that have been dealt rows, ascending
     bool taken = false;           // by a router
 };
 using SharedDeal = std::shared_ptr<Deal>;

@@ -10,6 +10,7 @@ threads may use one `LLM`: their requests share the engine's steps, and none cha
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -20,9 +21,9 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Completion, Sampling
-from gadfly.conversation import ChatRequest, TextRequest, Tool
-from gadfly.engine import Counts, Engine, Executor, Handle, Request
-from gadfly.errors import CapacityError, NotFoundError, RequestError
+from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
+from gadfly.engine import Counts, Embedder, Engine, Executor, Handle, Request, declared_pooling
+from gadfly.errors import CapacityError, ContextError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
 from gadfly.ops import Backend, Floats
@@ -135,6 +136,8 @@ class LLM:
             speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
+        self._embedding = Lock()
+        self._embedder: Embedder | None = None  # most models are never asked for vectors
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -227,6 +230,40 @@ class LLM:
     def complete(self, request: TextRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
         """Continue text or ids as they are, with all that an API may ask for. Otherwise like `answer`."""
         return self._answerer.complete(request, listener, **terms)
+
+    def embed(self, request: EmbeddingRequest) -> Embeddings:
+        """A vector of length 1 for each input: the mean of what the last layer leaves of its tokens.
+
+        Models that were made for it may declare the first or the last token instead. Raises RequestError for an empty
+        input and ContextError for one that is too long, unless it may be truncated.
+        """
+        if not request.inputs:
+            raise RequestError("there are no inputs; an embedding needs at least one")
+        sequences = [self._embedded_ids(one, request.truncate) for one in request.inputs]
+        with self._embedding:
+            if self._embedder is None:
+                self._embedder = self._make_embedder()
+            vectors = self._embedder.embed(sequences)
+        return Embeddings(vectors.tolist(), sum(map(len, sequences)))
+
+    def _embedded_ids(self, text: str | Sequence[int], truncate: bool) -> list[int]:
+        ids = self._prompts.text_ids(text)
+        eos = self.tokenizer.eos if self.tokenizer else None
+        if isinstance(text, str) and eos is not None and self.metadata.get("tokenizer.ggml.add_eos_token") is True:
+            ids.append(eos)  # whose vector some models were trained to make that of the whole
+        if len(ids) > self.context and not truncate:
+            raise ContextError(
+                f"an input has {len(ids)} tokens, but the context holds {self.context}; shorten it by "
+                f"{len(ids) - self.context} tokens or have it truncated"
+            )
+        Request(tuple(ids[: self.context])).validate(self.spec.vocab, self.context + 1)
+        return ids[: self.context]
+
+    def _make_embedder(self) -> Embedder:
+        """With a cache of its own, which takes memory as it is used."""
+        pages = max(-(-self.context // PAGE_SIZE), STEP_TOKENS)
+        executor = Executor(self.spec, self._weights, self._backend, pages, PAGE_SIZE, headless=True)
+        return Embedder(executor.step, pages, PAGE_SIZE, STEP_TOKENS, declared_pooling(self.metadata))
 
     def run(self) -> None:
         """Compute for whoever asks, in a thread that is lent for it; return after `drain`."""

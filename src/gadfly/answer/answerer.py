@@ -8,18 +8,22 @@ import secrets
 import string
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 from gadfly.answer.answer import Answer, EngineChoice
-from gadfly.answer.builder import AnswerBuilder, Stops
+from gadfly.answer.builder import AnswerBuilder
 from gadfly.answer.prompt import Prompts, fitting, spoken
 from gadfly.chat.persona import load_persona
 from gadfly.completion import Sampling
-from gadfly.conversation import ChatRequest, Message, TextRequest
-from gadfly.engine import Engine, Request
-from gadfly.errors import RequestError
+from gadfly.conversation import ChatRequest, Message, TextRequest, Tool, ToolChoice
+from gadfly.engine import ConstraintSource, Engine, Request
+from gadfly.errors import GadflyError, RequestError
 from gadfly.text import (
+    AnswerGrammar,
     AnswerReader,
+    GrammarConstraint,
+    Grammars,
     StopStrings,
     ThoughtReader,
     ToolCallReader,
@@ -31,18 +35,18 @@ from gadfly.text import (
 __all__ = ["Answerer", "new_call_id"]
 
 MOST_CHOICES = 128  # as in OpenAI's API
+MOST_TOOLS = 128  # likewise
 ID_ALPHABET = string.ascii_letters + string.digits
 INSIDE = ("</tool_call>", "[ARGS]", "[CALL_ID]")  # marks within calls that may be tokens of their own
 PERSONA = "gadfly"  # whose wit is meant if a request names none
 BEGINNING = 8  # tokens at the end of a prompt in which a thought may have begun
 
+Listener = Callable[[Any], None]
+
 
 def new_call_id() -> str:
     """An id for a call of a tool: nine letters and digits, which is what the strictest templates take."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(9))
-
-
-Listener = Callable[[Any], None]
 
 
 class Answerer:
@@ -56,6 +60,9 @@ class Answerer:
         controls = dict(prompts.tokenizer.controls) if prompts.tokenizer else {}
         self._thought = thought_marks(source, frozenset(controls))
         self._dialect = tool_dialect(source, frozenset(controls))
+        self._grammar = AnswerGrammar(controls, self._dialect, self._thought)
+        self._plain_grammar = AnswerGrammar(controls, self._dialect)
+        self._grammars = Grammars(prompts.tokenizer, engine.vocab) if prompts.tokenizer else None
         marks = {*(self._thought or ()), *self._dialect.marks, *INSIDE}
         self._marks = {token: text for text, token in controls.items() if text in marks}
 
@@ -79,20 +86,21 @@ class Answerer:
         room = context - min(request.max_tokens or context, context // 4)
         prompt, dropped = fitting(messages, write, context, room, request.truncate)
 
-        def reader() -> AnswerReader:
-            thoughts = ThoughtReader(*self._thought, begun=self._thinking(prompt)) if self._thought else None
-            if not tools:
-                return AnswerReader(thoughts)
-            names = frozenset(tool.name for tool in tools)
-            most = 0 if request.tool_choice.parallel else 1
-            return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, most))
-
-        def stops() -> Stops:
-            return StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop)
-
+        thinking, choice = self._thinking(prompt), request.tool_choice
+        callable_ = _callable(tools, choice)
+        grammar = self._grammar.text(request.format, callable_, choice.mode == "required", choice.parallel, thinking)
         asked = self._asked(prompt, request.max_tokens, sampling, request.logprobs)
-        builders = [AnswerBuilder(self._tokenizer, stops(), reader(), self._marks, dropped) for _ in range(request.n)]
-        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders)
+        builders = [
+            AnswerBuilder(
+                self._tokenizer,
+                StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop),
+                self._reader(callable_, choice.parallel, thinking),
+                self._marks,
+                dropped,
+            )
+            for _ in range(request.n)
+        ]
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, grammar)
 
     def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
         """Continue text or ids as they are. Raises like `answer`."""
@@ -112,7 +120,15 @@ class Answerer:
         builders = [
             AnswerBuilder(self._tokenizer, StopStrings(request.stop), dropped=dropped) for _ in range(request.n)
         ]
-        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, echo)
+        grammar = self._plain_grammar.text(request.format)
+        return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, grammar, echo)
+
+    def _reader(self, tools: Sequence[Tool], parallel: bool, thinking: bool) -> AnswerReader:
+        thoughts = ThoughtReader(*self._thought, begun=thinking) if self._thought else None
+        if not tools:
+            return AnswerReader(thoughts)
+        names = frozenset(tool.name for tool in tools)
+        return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, 0 if parallel else 1))
 
     def _asked(
         self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None
@@ -127,16 +143,30 @@ class Answerer:
         listener: Listener | None,
         limit: int | None,
         builders: Sequence[AnswerBuilder],
+        grammar: str | None = None,
         echo: str | None = None,
     ) -> Answer:
         """One choice for each builder; their seeds follow one another."""
         seed = asked.sampling.seed
-        choices = []
-        for number, builder in enumerate(builders):
-            own = asked.sampling if seed is None else replace(asked.sampling, seed=seed + number)
-            handle = self._engine.submit(replace(asked, sampling=own), listener)
-            choices.append(EngineChoice(handle, builder, limit, echo))
+        choices: list[EngineChoice] = []
+        sources = self._constraints(grammar, len(builders))
+        try:
+            for number, (builder, source) in enumerate(zip(builders, sources, strict=True)):
+                own = asked.sampling if seed is None else replace(asked.sampling, seed=seed + number)
+                handle = self._engine.submit(replace(asked, sampling=own, constraint=source), listener)
+                choices.append(EngineChoice(handle, builder, limit, echo))
+        except GadflyError:
+            Answer(choices).cancel()
+            raise
         return Answer(choices)
+
+    def _constraints(self, grammar: str | None, count: int) -> Sequence[ConstraintSource | None]:
+        """Constraints whose building is done: the engine is not kept waiting by it."""
+        if grammar is None:
+            return [None] * count
+        if self._grammars is None:
+            raise RequestError(f"{self._prompts.name} has no tokenizer, so its answers cannot be held to a format")
+        return [partial(_itself, made) for made in self._grammars.constraints(grammar, count)]
 
     def _thinking(self, prompt: Sequence[int]) -> bool:
         """Whether the prompt ends within a thought, because the template has begun one."""
@@ -156,3 +186,19 @@ def _checked(request: ChatRequest | TextRequest) -> None:
         raise RequestError(f"there is no adapter {next(iter(request.adapters))!r} for this model")
     if isinstance(request, ChatRequest) and not request.messages:
         raise RequestError("there are no messages; a conversation needs at least one")
+    if isinstance(request, ChatRequest) and len(request.tools) > MOST_TOOLS:
+        raise RequestError(f"there are {len(request.tools)} tools; at most {MOST_TOOLS} are taken")
+
+
+def _callable(tools: Sequence[Tool], choice: ToolChoice) -> Sequence[Tool]:
+    """The tools that may be called. Raises RequestError if there have to be some that there are not."""
+    found = [tool for tool in tools if choice.name in (None, tool.name)]
+    if choice.name is not None and not found and choice.mode != "none":
+        raise RequestError(f"the tool {choice.name!r} is to be called, but it is not among the tools of the request")
+    if choice.mode == "required" and not found:
+        raise RequestError("a tool has to be called, but the request has none")
+    return found
+
+
+def _itself(made: GrammarConstraint) -> GrammarConstraint:
+    return made

@@ -48,6 +48,7 @@ class AnswerBuilder:
         self._marks = marks or {}
         self._dropped = dropped
         self._tokens = 0
+        self._thought = 0  # tokens of thoughts, marks included
         self._decoded = 0  # characters of all tokens
         self._searched = 0  # of them, those that have been searched for stop strings
         self._shown = 0  # of those, how many may be shown
@@ -66,7 +67,10 @@ class AnswerBuilder:
         self._tokens += 1
         if likelihood is not None:
             self._logprobs.append((self._decoded, self._logprob(likelihood)))
-        return self._read(self._text(token))
+        before = self._reader.thinking
+        events = self._read(self._text(token))
+        self._thought += before or self._reader.thinking
+        return events
 
     def finish(self, reason: FinishReason, usage: Usage) -> list[AnswerEvent]:
         """The rest, and `Finished`. Tokens that came after the end of the answer are not counted."""
@@ -78,7 +82,8 @@ class AnswerBuilder:
         if not self.stopped:
             events += self._text_events(self._stops.flush(), last=True)
         usage = replace(usage, completion_tokens=self._tokens)
-        return [*events, Finished(self._reason(reason), usage, self._stops.found, self._dropped)]
+        end = Finished(self._reason(reason), usage, self._stops.found, self._dropped, self._thought)
+        return [*events, end]
 
     def _reason(self, reason: FinishReason) -> FinishReason | Literal["tool_calls"]:
         if self.stopped:

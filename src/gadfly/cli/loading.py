@@ -1,6 +1,8 @@
 """From the name of a model to a model in hand, for the commands that talk: fetched if need be, with progress shown."""
 
-from contextlib import ExitStack
+import gc
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -28,15 +30,28 @@ def load_model(name: str, settings: Settings, context: int | None = None, expert
 
         with showing_progress() as progress:
             path = ensure(name, library, progress, settings.offline)
-    from gadfly.llm import load  # numpy and the native code: not before a download that may fail
-
     cache = None if settings.origins["cache"] == "default" else settings.cache
-    with ExitStack() as stack:
+    with ExitStack() as stack, nothing_to_collect():
+        from gadfly.llm import load  # numpy and the native code: not before a download that may fail
+
         packing = Packing(stack)
         llm = load(path, threads=settings.threads, context=context, experts=experts, cache=cache, packing=packing)
     for note in llm.notes:
         click.echo(note, err=True)
     return llm
+
+
+@contextmanager
+def nothing_to_collect() -> Iterator[None]:
+    """Inside, nobody looks for cycles of garbage: a vocabulary alone is some hundred thousand objects that will stay.
+
+    Looking through them again and again while they are made takes five hundredths of a start.
+    """
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 class Packing:

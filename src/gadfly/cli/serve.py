@@ -12,7 +12,7 @@ import click
 
 from gadfly.cli.first_model import choose_model
 from gadfly.cli.progress import showing_progress
-from gadfly.errors import RequestError
+from gadfly.errors import NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.plan import name_of_file
 from gadfly.hub.progress import Progress
@@ -36,6 +36,8 @@ __all__ = ["command"]
 @click.option("--allow-host", "hosts", multiple=True, help="Another name that this server is reached by.")
 @click.option("--allow-origin", "origins", multiple=True, help="Whose pages may use it: https://example.org, or *.")
 @click.option("--alias", "aliases", multiple=True, metavar="NAME=MODEL", help="Another name; * stands for any.")
+@click.option("--upstream", "upstreams", multiple=True, metavar="URL", help="Also serve what an engine there serves.")
+@click.option("--upstream-key", envvar="GADFLY_UPSTREAM_KEY", help="The key to show to upstreams.")
 @click.option("--most", type=click.IntRange(1), default=3, show_default=True, help="Models in memory at once.")
 @click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
 @click.option(
@@ -58,6 +60,8 @@ def command(
     hosts: Sequence[str],
     origins: Sequence[str],
     aliases: Sequence[str],
+    upstreams: Sequence[str],
+    upstream_key: str | None,
     most: int,
     queue: int,
     keep_alive: float,
@@ -70,24 +74,31 @@ def command(
     Others of the library are loaded when they are asked for. Away from 127.0.0.1 everybody has to show a key; if there
     is none yet, one is made and shown.
 
+    With --upstream, models of engines elsewhere that speak OpenAI's API (vLLM, SGLang, another gadfly serve) are served
+    as if they were here; several that have the same model share the load.
+
     \b
     gadfly serve
     gadfly serve smollm2 ./model.gguf --port 8000
     gadfly serve --alias gpt-4o=smollm2 --alias "*=smollm2"
     gadfly serve --host 0.0.0.0
+    gadfly serve --upstream http://10.0.0.5:8000 --upstream http://10.0.0.6:8000
     """
     settings = load_settings(
         {"model": models[0] if models else None, "threads": loading["threads"], "offline": offline}
     )
     library = Library(home())
-    files = _fetched(models or (choose_model(settings, library),), library, settings)
+    wanted = models or (() if upstreams else (choose_model(settings, library),))
+    files = _fetched(wanted, library, settings)
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
     from gadfly.server.gate import House, is_loopback
     from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
-    from gadfly.server.models import Models
+    from gadfly.server.models import Models, Shelf
+    from gadfly.server.remote import RemoteShelf
     from gadfly.server.run import address, listen, run_server
     from gadfly.server.service import Service
     from gadfly.server.shelf import LibraryShelf
+    from gadfly.server.upstream import Pool
 
     def load_file(path: Path, progress: Progress) -> "LLM":
         cache = None if settings.origins["cache"] == "default" else settings.cache
@@ -100,9 +111,18 @@ def command(
     house = House(
         host, frozenset(map(str.lower, hosts)), frozenset(origins), lambda: (*given, *stored.list()), closed=closed
     )
-    shelf = LibraryShelf(library, files, load_file)
+    shelf: Shelf = LibraryShelf(library, files, load_file)
+    if upstreams:
+        shelf = RemoteShelf(remote := Pool(upstreams, upstream_key), shelf)
+        if not remote.models() and not files:
+            raise NotFoundError(
+                f"no model is served at {', '.join(upstreams)} now; is the engine there, and the key right?"
+            )
+        names = (*files, *remote.models())
+    else:
+        names = tuple(files)
     pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
-    service = Service(pool, library=library, offline=settings.offline, default_model=next(iter(files)))
+    service = Service(pool, library=library, offline=settings.offline, default_model=names[0])
     _log_to_stderr()
     signal.signal(signal.SIGTERM, _end)
     with listen(host, port) as listening:
@@ -112,7 +132,7 @@ def command(
             click.echo(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
-        click.echo(_hint(address(listening), tuple(files), closed))
+        click.echo(_hint(address(listening), names, closed))
         run_server(service, house, listening)
 
 

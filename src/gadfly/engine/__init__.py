@@ -6,11 +6,25 @@ whose turn it is (`queue`), how much fits into its time (`pace`) and what may be
 need not be computed again; `sampling` draws.
 """
 
+from gadfly.engine.constraint import Constraint, ConstraintSource
 from gadfly.engine.counts import Counts
+from gadfly.engine.embedder import Embedder, declared_pooling
 from gadfly.engine.engine import Engine
 from gadfly.engine.executor import Executor
 from gadfly.engine.handle import Handle, Listener
 from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Request
 
-__all__ = ["Counts", "Engine", "Executor", "Handle", "Likelihood", "Listener", "Request"]
+__all__ = [
+    "Constraint",
+    "ConstraintSource",
+    "Counts",
+    "Embedder",
+    "Engine",
+    "Executor",
+    "Handle",
+    "Likelihood",
+    "Listener",
+    "Request",
+    "declared_pooling",
+]

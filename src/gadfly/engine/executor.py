@@ -7,7 +7,7 @@ It does not know who asks for the tokens in a batch (`gadfly.engine.scheduler`) 
 from typing import TypeVar
 
 from gadfly.batch import Batch
-from gadfly.model.transformer import forward
+from gadfly.model.transformer import forward, hidden_states
 from gadfly.ops import Backend, Floats
 from gadfly.spec import ModelSpec
 from gadfly.weight import Weights
@@ -20,16 +20,27 @@ KV = TypeVar("KV")
 
 
 class Executor:
-    """Owns a cache of `pages` pages of `page_size` positions, which a batch's page ids refer to."""
+    """Owns a cache of `pages` pages of `page_size` positions, which a batch's page ids refer to.
+
+    `headless`, it gives what the last layer leaves instead of logits.
+    """
 
     def __init__(
-        self, spec: ModelSpec, weights: Weights[W], backend: Backend[T, W, KV], pages: int, page_size: int
+        self,
+        spec: ModelSpec,
+        weights: Weights[W],
+        backend: Backend[T, W, KV],
+        pages: int,
+        page_size: int,
+        *,
+        headless: bool = False,
     ) -> None:
         kv = backend.cache(spec, pages, page_size)
-        self._forward = backend.compile(lambda ops, batch: forward(spec, weights, batch, ops, kv))
+        run = hidden_states if headless else forward
+        self._forward = backend.compile(lambda ops, batch: run(spec, weights, batch, ops, kv))
 
     def step(self, batch: Batch) -> Floats:
-        """Compute a batch, keep its keys and values: float32 logits (wanted rows, vocab)."""
+        """Compute a batch, keep its keys and values: float32 (wanted rows, vocab), or (wanted rows, dim)."""
         return self._forward(batch)
 
     def expert_use(self) -> list[list[int]]:

@@ -34,7 +34,7 @@ class Sampler:
         self._constraint = constraint
         self._random = np.random.default_rng(None if sampling.seed is None else sampling.seed % 2**64)
         penalties = sampling.repetition_penalty != 1 or sampling.presence_penalty or sampling.frequency_penalty
-        self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties)
+        self._greedy = sampling.temperature == 0 and not (sampling.logit_bias or penalties or constraint)
 
     def draw(self, logits: Floats, tokens: Sequence[int], prompt_length: int) -> int:
         """The token after `tokens`, of which the first `prompt_length` are the prompt, from logits (vocab,).
@@ -45,7 +45,7 @@ class Sampler:
             return likeliest(logits)
         scores = score(logits, self._sampling, tokens, prompt_length)
         if self._constraint:
-            scores[self._constraint.forbidden()] = -np.inf
+            np.copyto(scores, -np.inf, where=self._constraint.forbidden())
             if scores.max() == -np.inf:
                 raise RequestError("no token is left that format and logit_bias both allow; change one of them")
         token = self._drawn(scores)

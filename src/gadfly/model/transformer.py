@@ -11,7 +11,7 @@ from gadfly.ops import Ops
 from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, Parallel, SandwichNorm
 from gadfly.weight import Weights
 
-__all__ = ["forward"]
+__all__ = ["forward", "hidden_states"]
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -20,6 +20,12 @@ KV = TypeVar("KV")
 
 def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
     """Logits (wanted rows, vocab) of a ragged batch; keys and values of its tokens are left in `kv`."""
+    logits = scaled(ops.project(hidden_states(spec, weights, batch, ops, kv), weights["output"]), spec.logit_scale, ops)
+    return logits if spec.logit_softcap is None else ops.softcap(logits, spec.logit_softcap)
+
+
+def hidden_states(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
+    """What the last layer leaves of the wanted rows, after the final norm: (wanted rows, dim)."""
     x = scaled(ops.embed(weights["embedding"], batch), spec.embedding_scale, ops)
     for layer, block in enumerate(spec.blocks):
         w = weights.at(f"blocks.{layer}")
@@ -27,9 +33,7 @@ def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, K
         x = ops.add(x, leaving(mixed, "mixer_post_norm", w, block, ops))
         fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), ops)
         x = ops.add(x, leaving(fed, "ffn_post_norm", w, block, ops))
-    x = ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
-    logits = scaled(ops.project(x, weights["output"]), spec.logit_scale, ops)
-    return logits if spec.logit_softcap is None else ops.softcap(logits, spec.logit_softcap)
+    return ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
 
 
 def normed(x: T, name: str, w: Weights[W], block: Block, ops: Ops[T, W, KV]) -> T:

@@ -15,7 +15,7 @@ from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.conversation import AnswerEvent
 from gadfly.engine import Handle, Listener
-from gadfly.llm import LLM
+from gadfly.server.models import Model
 
 __all__ = ["Answering", "asking"]
 
@@ -55,14 +55,14 @@ class Answering:
 
 
 @asynccontextmanager
-async def asking(ask: Callable[[LLM, Listener], Sequence[Choice]], llm: LLM) -> AsyncIterator[Answering]:
+async def asking(ask: Callable[[Model, Listener], Sequence[Choice]], model: Model) -> AsyncIterator[Answering]:
     """Ask a model. `ask` submits requests and returns the choices of their answers, all of which end with the block."""
     loop, news = asyncio.get_running_loop(), asyncio.Event()
 
     def wake(_: Handle) -> None:
         loop.call_soon_threadsafe(news.set)
 
-    choices = await asyncio.to_thread(ask, llm, wake)
+    choices = await asyncio.to_thread(ask, model, wake)
     news.set()  # something may have come before anybody could hear of it
     try:
         yield Answering(news, choices)

@@ -9,11 +9,14 @@ import asyncio
 from asyncio import TimerHandle
 from typing import Any
 
+from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
+from uvicorn.protocols.http.flow_control import service_unavailable
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol, RequestResponseCycle
 from uvicorn.server import ServerState
 
 from gadfly.server.limits import Limits
+from gadfly.server.refusals import Refused, refusal
 
 __all__ = ["Connection", "connection_class"]
 
@@ -110,7 +113,8 @@ class Connection(HttpToolsProtocol):
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: Any) -> None:
         self._running = cycle
-        super()._start_asgi_task(cycle, app)
+        chosen: Any = _full if app is service_unavailable else app
+        super()._start_asgi_task(cycle, chosen)
 
     def _count(self, size: int) -> None:
         """Of a head. What is raised here becomes an error of the parser, and that a call of `send_400_response`."""
@@ -130,6 +134,13 @@ _NO_HTTP = b"400 Bad Request", b"this is no HTTP request that can be understood"
 def _stop(timer: TimerHandle | None) -> None:
     if timer is not None:
         timer.cancel()
+
+
+async def _full(scope: Scope, receive: Receive, send: Send) -> None:
+    """What uvicorn says with fewer words: there are as many connections as there may be."""
+    headers = {"retry-after": "1", "connection": "close"}
+    refused = Refused("busy", "too many connections are open; try again in a second", headers)
+    await refusal(refused, scope["path"], "")(scope, receive, send)
 
 
 def connection_class(limits: Limits) -> type[Connection]:

@@ -5,6 +5,7 @@ loaded model has a thread that runs its steps. What a name stands for and how a 
 """
 
 import asyncio
+import gc
 import math
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -12,14 +13,40 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import Protocol
+from typing import Any, Protocol
 
+from gadfly.answer import Answer
 from gadfly.api.model_card import ModelCard
+from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
+from gadfly.engine import Counts
 from gadfly.errors import BusyError, NotFoundError
 from gadfly.hub.progress import Progress
-from gadfly.llm import LLM
+from gadfly.spec import ModelSpec
+from gadfly.text import Tokenizer
 
-__all__ = ["Loaded", "Loading", "Models", "Shelf"]
+__all__ = ["Loaded", "Loading", "Model", "Models", "Shelf"]
+
+
+class Model(Protocol):
+    """What a server needs of an `LLM`, which is the model here that has it all. See there."""
+
+    @property
+    def context(self) -> int: ...
+    @property
+    def kernels(self) -> str: ...
+    @property
+    def has_template(self) -> bool: ...
+    @property
+    def spec(self) -> ModelSpec | None: ...
+    @property
+    def tokenizer(self) -> Tokenizer | None: ...
+    def answer(self, request: ChatRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer: ...
+    def complete(self, request: TextRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer: ...
+    def embed(self, request: EmbeddingRequest) -> Embeddings: ...
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]: ...
+    def run(self) -> None: ...
+    def drain(self, seconds: float | None = None) -> None: ...
+    def counts(self) -> Counts: ...
 
 
 class Shelf(Protocol):
@@ -28,7 +55,7 @@ class Shelf(Protocol):
     def list(self) -> Sequence[ModelCard]:
         """All that can be asked for. Reads files: for other threads than that of the loop."""
 
-    def load(self, model: ModelCard, progress: Progress) -> LLM:
+    def load(self, model: ModelCard, progress: Progress) -> Model:
         """Called in a thread of its own, and takes as long as it takes. Raises GadflyError."""
 
     def room(self) -> int:
@@ -55,7 +82,7 @@ class Loaded:
     """A model in memory. `users` are answering with it now; after `keep` seconds without any it goes."""
 
     model: ModelCard
-    llm: LLM
+    llm: Model
     keep: float
     thread: Thread
     users: int = 0
@@ -229,5 +256,9 @@ class Models:
     async def _unload(self, found: Loaded, seconds: float = 0.0) -> None:
         del self._loaded[found.name]
         self._changed.set()
-        await asyncio.to_thread(found.llm.drain, seconds)
+        llm = found.llm
+        del found.llm  # whoever has yet to forget the rest does not keep what is large
+        await asyncio.to_thread(llm.drain, seconds)
         await asyncio.to_thread(found.thread.join)
+        del llm
+        await asyncio.to_thread(gc.collect)  # an engine and its listeners know each other

@@ -20,10 +20,9 @@ from gadfly.api.stamp import Stamp
 from gadfly.conversation import AnswerEvent, ChatRequest, TextRequest
 from gadfly.engine import Listener
 from gadfly.errors import GadflyError
-from gadfly.llm import LLM
 from gadfly.server.answers import Answering, asking
 from gadfly.server.fingerprint import fingerprint
-from gadfly.server.models import Loaded
+from gadfly.server.models import Loaded, Model
 from gadfly.server.record import Record
 from gadfly.server.refusals import CLIENT_LEFT, json_response
 from gadfly.server.service import Service, service_of
@@ -99,8 +98,8 @@ async def reply(request: Request, exchange: Exchange) -> Response:
     raise AssertionError  # no context above swallows an exception
 
 
-def _asked(requests: Sequence[ChatRequest | TextRequest], client: str) -> Callable[[LLM, Listener], Sequence[Choice]]:
-    def ask(llm: LLM, listener: Listener) -> list[Choice]:
+def _asked(requests: Sequence[ChatRequest | TextRequest], client: str) -> Callable[[Model, Listener], Sequence[Choice]]:
+    def ask(llm: Model, listener: Listener) -> list[Choice]:
         answers = [
             llm.answer(each, listener, client=client)
             if isinstance(each, ChatRequest)
@@ -138,5 +137,6 @@ def _note(record: Record, answers: Sequence[Answer]) -> None:
 
 
 def _stamp(service: Service, loaded: Loaded, prefix: str) -> Stamp:
-    made = fingerprint(loaded.model.digest or loaded.name, loaded.llm.kernels, loaded.llm.context)
+    llm = loaded.llm  # one that runs elsewhere has no kernels, and nothing is known of what it depends on
+    made = fingerprint(loaded.model.digest or loaded.name, llm.kernels, llm.context) if llm.kernels else ""
     return Stamp(f"{prefix}{secrets.token_hex(12)}", service.clock(), loaded.name, made)

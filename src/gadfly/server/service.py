@@ -10,6 +10,8 @@ from typing import Any, TypeVar
 from starlette.requests import Request
 
 from gadfly.api.model_card import ModelCard
+from gadfly.completion import Usage
+from gadfly.conversation import EmbeddingRequest, Embeddings
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.server.body import read_body
@@ -17,6 +19,7 @@ from gadfly.server.continuations import Continuations
 from gadfly.server.limits import Limits
 from gadfly.server.metrics import Metrics
 from gadfly.server.models import Loaded, Models
+from gadfly.server.record import Record
 
 T = TypeVar("T")
 
@@ -37,6 +40,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self._files = ThreadPoolExecutor(2, "gadfly-files")
+        self._embedding = ThreadPoolExecutor(1, "gadfly-embed")
         self.continuations = Continuations(self.limits.conversations, self.limits.conversation_bytes)
 
     def model_name(self, asked: str | None) -> str:
@@ -49,6 +53,15 @@ class Service:
     async def with_files(self, work: Callable[[], T]) -> T:
         """What `work` returns, which moves files for minutes or hours: in one of two threads that do nothing else."""
         return await asyncio.get_running_loop().run_in_executor(self._files, work)
+
+    async def embed(self, asked: str | None, request: EmbeddingRequest, record: Record) -> tuple[str, Embeddings]:
+        """The vectors that a model makes of texts, and its name. One request after another: each takes all it can."""
+        async with self.models.use(self.model_name(asked)) as loaded:
+            record.model = loaded.name
+            run = asyncio.get_running_loop().run_in_executor
+            made = await run(self._embedding, loaded.llm.embed, request)
+            record.usages = [Usage(made.tokens, 0, 0, 0.0, 0.0)]
+            return loaded.name, made
 
     async def cards(self) -> list[ModelCard]:
         """Everything that can be asked for."""
@@ -66,7 +79,8 @@ def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
     if loaded is None:
         return card
     llm = loaded.llm
-    return replace(card, context=llm.context, width=llm.spec.dim)
+    able = ("completion", "tools") if llm.has_template else ("completion",)
+    return replace(card, context=llm.context, width=llm.spec.dim if llm.spec else 0, capabilities=able)
 
 
 def service_of(request: Request) -> Service:

@@ -45,9 +45,7 @@ class BytePair:
             self._library.normalizer = normalizer
         self._user_defined = Specials(vocabulary.of_kind(USER_DEFINED))
         self._hidden = {
-            i: token
-            for i, (token, kind) in enumerate(zip(vocabulary.tokens, vocabulary.kinds, strict=True))
-            if kind not in (NORMAL, BYTE, USER_DEFINED)
+            i: vocabulary.tokens[i] for i in vocabulary.special if vocabulary.kinds[i] not in (BYTE, USER_DEFINED)
         }
         self._written = {i: token for token, i in self._user_defined.items()}
 

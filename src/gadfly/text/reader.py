@@ -26,6 +26,11 @@ class AnswerReader:
         return (self._thoughts.held if self._thoughts else 0) + (self._calls.held if self._calls else 0)
 
     @property
+    def thinking(self) -> bool:
+        """Whether what comes next is, for all that is known, a thought."""
+        return self._thoughts is not None and self._thoughts.within
+
+    @property
     def called(self) -> bool:
         """Whether a tool has been called."""
         return self._calls is not None and self._calls.calls > 0

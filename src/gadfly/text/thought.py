@@ -38,6 +38,11 @@ class ThoughtReader:
         """Characters that have come and belong to neither side yet."""
         return len(self._held)
 
+    @property
+    def within(self) -> bool:
+        """Whether a thought has begun and not ended."""
+        return self._state == "thought"
+
     def push(self, text: str) -> list[Part]:
         parts: list[Part] = []
         self._held += text

@@ -8,7 +8,8 @@
 Reading them: `gadfly.text.tool_calls`. Telling a model about tools: `gadfly.text.tool_prompt`.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 __all__ = ["ANY", "HERMES", "LLAMA", "MISTRAL", "ToolDialect", "tool_dialect"]
 
@@ -17,14 +18,18 @@ __all__ = ["ANY", "HERMES", "LLAMA", "MISTRAL", "ToolDialect", "tool_dialect"]
 class ToolDialect:
     """`marks` begin a call and map to what ends it, or to nothing. `bare`: a call may stand without one.
 
-    A call is made of `before`, the name as a JSON string, `between`, the arguments as JSON, and `after`.
+    Calls are written as `first`, then each as `before`, the name as a JSON string, `between`, the arguments as JSON and
+    `after`, with `separator` between two, then `last`.
     """
 
-    marks: dict[str, str]
+    marks: Mapping[str, str]
     bare: bool
     before: str
     between: str
     after: str
+    first: str = ""
+    separator: str = ""
+    last: str = ""
 
 
 HERMES = ToolDialect(
@@ -33,6 +38,7 @@ HERMES = ToolDialect(
     before='<tool_call>\n{"name": ',
     between=', "arguments": ',
     after="}\n</tool_call>",
+    separator="\n",
 )
 LLAMA = ToolDialect(
     marks={"<|python_tag|>": "", "<function=": "</function>"},
@@ -40,21 +46,19 @@ LLAMA = ToolDialect(
     before='{"name": ',
     between=', "parameters": ',
     after="}",
+    separator="; ",
 )
 MISTRAL = ToolDialect(
     marks={"[TOOL_CALLS]": ""},
     bare=False,
-    before='[TOOL_CALLS][{"name": ',
+    first="[TOOL_CALLS][",
+    before='{"name": ',
     between=', "arguments": ',
-    after="}]",
+    after="}",
+    separator=", ",
+    last="]",
 )
-ANY = ToolDialect(
-    marks=HERMES.marks | LLAMA.marks | MISTRAL.marks,
-    bare=True,
-    before=HERMES.before,
-    between=HERMES.between,
-    after=HERMES.after,
-)
+ANY = replace(HERMES, marks={**HERMES.marks, **LLAMA.marks, **MISTRAL.marks}, bare=True)
 
 
 def tool_dialect(source: str, controls: frozenset[str]) -> ToolDialect:

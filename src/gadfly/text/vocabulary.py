@@ -7,6 +7,7 @@ The numbers of the kinds are SentencePiece's and GGUF's.
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Self
 
 from gadfly.errors import ModelFileError
@@ -86,7 +87,18 @@ class Vocabulary:
 
     def of_kind(self, *kinds: int) -> dict[str, int]:
         """Ids of the tokens of these kinds, by text."""
-        return {token: i for i, (token, kind) in enumerate(zip(self.tokens, self.kinds, strict=True)) if kind in kinds}
+        if NORMAL not in kinds:
+            return {self.tokens[i]: i for i in self.special if self.kinds[i] in kinds}
+        found = dict(zip(self.tokens, range(len(self.tokens)), strict=True))
+        for i in self.special:
+            if self.kinds[i] not in kinds:
+                del found[self.tokens[i]]
+        return found
+
+    @cached_property
+    def special(self) -> list[int]:
+        """Ids of all but the normal tokens, which are so many that nobody wants to look through them twice."""
+        return [i for i, kind in enumerate(self.kinds) if kind != NORMAL]
 
 
 def _check(tokens: Sequence[str], kinds: Sequence[int]) -> None:

@@ -93,6 +93,7 @@ def test_thoughts_and_calls_have_no_log_probabilities_and_no_stop_strings():
     assert text_of(events) == "ok"
     assert [one.text for event in events if isinstance(event, TextDelta) for one in event.logprobs] == ["o", "k"]
     assert events[-1].reason == "tool_calls"
+    assert events[-1].reasoning_tokens == len(">stop</think>"), "from the character on that made it a thought"
 
 
 def test_text_held_for_a_stop_string_comes_before_a_call():

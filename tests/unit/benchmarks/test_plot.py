@@ -27,6 +27,10 @@ def test_what_was_measured_last_counts():
     assert "3.00×" in picture
 
 
+def test_labels_name_numbers_only():
+    assert ">a, threads 2<" in draw([result(model="a", threads=2)])
+
+
 def test_without_a_peer_there_is_nothing_to_draw():
     alone = result(model="a")
     alone["rows"][0]["ratio"] = None

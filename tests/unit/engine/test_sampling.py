@@ -171,3 +171,37 @@ def test_a_bias_may_forbid_tokens_but_not_all():
 def test_values_of_the_wrong_kind_are_refused(wrong):
     with pytest.raises(RequestError, match=next(iter(wrong))):
         Sampling(**wrong)
+
+
+class Alternating:
+    """Even and odd ids in turn, and four tokens at most."""
+
+    def __init__(self):
+        self.drawn = []
+
+    def forbidden(self):
+        return np.arange(50) % 2 != len(self.drawn) % 2
+
+    def advance(self, token):
+        self.drawn.append(token)
+        return len(self.drawn) == 4
+
+
+@pytest.mark.parametrize("options", [{}, {"temperature": 0}, {"temperature": 0, "logit_bias": {0: 1.0}}, {"top_k": 1}])
+def test_a_constraint_is_kept_however_tokens_are_drawn(options):
+    held = Alternating()
+    sampler = Sampler(Sampling(seed=1, **options), held)
+    logits = np.random.default_rng(2).normal(size=(4, 50)).astype(np.float32)
+    for row, scores in enumerate(logits):
+        assert not sampler.complete
+        token = sampler.draw(scores, [1], 1)
+        assert token == held.drawn[-1] and token % 2 == row % 2
+        if options.get("temperature") == 0 and "logit_bias" not in options:
+            assert token == max(range(row % 2, 50, 2), key=lambda i: scores[i])
+    assert sampler.complete
+
+
+def test_a_constraint_and_a_bias_that_leave_nothing_are_refused():
+    bias = {token: float("-inf") for token in range(0, 50, 2)}
+    with pytest.raises(RequestError, match="format and logit_bias"):
+        Sampler(Sampling(logit_bias=bias), Alternating()).draw(np.zeros(50, np.float32), [1], 1)

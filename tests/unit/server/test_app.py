@@ -8,10 +8,12 @@ import pytest
 
 from gadfly.completion import Usage
 from gadfly.conversation import Finished, TextDelta
+from gadfly.errors import ModelFileError
 from gadfly.server.gate import House
 from gadfly.server.keys import new_key
 from gadfly.server.limits import Limits
 from gadfly.server.models import Models
+from gadfly.server.run import listen, run_server
 from gadfly.server.service import Service
 from gadfly.testing import ScriptedAnswers
 from serving import Shelf, eventually, service_for, serving
@@ -132,6 +134,12 @@ def test_nobody_continues_the_conversation_of_another(llm):
         more = {"input": "Two?", "previous_response_id": said}
         assert server.client.post("/v1/responses", json=more, headers=ben).status_code == 404
         assert server.client.post("/v1/responses", json=more, headers=anna).status_code == 200
+
+
+def test_a_server_whose_model_cannot_be_loaded_ends_and_says_why():
+    service = Service(Models(Shelf({"bad": ModelFileError("bad is damaged")}), ["bad"]), Limits(grace=1.0))
+    with listen("127.0.0.1", 0) as listening, pytest.raises(ModelFileError, match="bad is damaged"):
+        run_server(service, House(), listening)
 
 
 def test_what_is_under_way_is_finished_before_the_end():

@@ -193,6 +193,18 @@ def test_tokens_are_counted_and_translated_both_ways(server):
     assert server.post("/detokenize", tokens=[10_000]).status_code == 400
 
 
+def test_texts_become_vectors(server, llm):
+    body = server.post("/v1/embeddings", input=["one", "two"], model="scripted").json()
+    assert [each["embedding"] for each in body["data"]] == [[0.6, 0.8]] * 2
+    assert (body["model"], body["usage"]["total_tokens"]) == ("scripted", 6)
+    assert server.post("/api/embed", input=["one"], model="scripted").json()["embeddings"] == [[0.6, 0.8]]
+    assert server.post("/api/embeddings", prompt="one", model="scripted").json() == {"embedding": [0.6, 0.8]}
+    assert llm.requests[1] == llm.requests[2]
+    for path in ("/v1/embeddings", "/api/embed"):
+        assert server.post(path, input="x", model="other").status_code == 404
+        assert server.post(path, input=7, model="scripted").status_code == 400
+
+
 def test_a_response_goes_on_from_the_one_before(server, llm):
     first = server.post("/v1/responses", input="One?").json()
     second = server.post("/v1/responses", input="Two?", previous_response_id=first["id"], stream=True)

@@ -9,8 +9,10 @@ from gadfly.api import ollama_models
 from gadfly.api.errors import ollama_error
 from gadfly.api.fields import Fields
 from gadfly.api.ollama_answers import OllamaStream, loaded, ollama_answer
+from gadfly.api.ollama_embed import ollama_embedding, ollama_embeddings, read_ollama_embed
 from gadfly.api.ollama_request import OllamaCall, read_model, read_ollama_chat, read_ollama_generate
 from gadfly.api.stamp import Stamp
+from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
 from gadfly.server.schemas import body
@@ -72,6 +74,23 @@ async def chat(request: Request) -> Response:
 async def generate(request: Request) -> Response:
     """Answer a prompt; without one, load the model or let it go."""
     return await _answer(request, read_ollama_generate(await body_of(request)), "generate")
+
+
+@routes.post("/api/embed", openapi_extra=body("/api/embed"))
+async def embed(request: Request) -> Response:
+    """Turn texts into vectors."""
+    call, service = read_ollama_embed(await body_of(request)), service_of(request)
+    began = service.clock()
+    _, made = await service.embed(call.model, call.request, Record.of(request.scope))
+    return json_response(ollama_embeddings(made.vectors, made.tokens, service.clock() - began, call))
+
+
+@routes.post("/api/embeddings", openapi_extra=body("/api/embeddings"))
+async def embedding(request: Request) -> Response:
+    """The same, as it was before, for one text."""
+    call = read_ollama_embed(await body_of(request))
+    _, made = await service_of(request).embed(call.model, call.request, Record.of(request.scope))
+    return json_response(ollama_embedding(made.vectors))
 
 
 async def _answer(request: Request, call: OllamaCall, kind: Kind) -> Response:

@@ -7,7 +7,9 @@ from gadfly.api.errors import openai_error
 from gadfly.api.openai_chat import ChatStream, chat_completion
 from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_completions import CompletionStream, completion, read_completion
+from gadfly.api.openai_embeddings import embeddings, read_embeddings
 from gadfly.api.openai_models import model_list, model_object
+from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Encoder, Exchange, Start, reply
 from gadfly.server.schemas import body
@@ -72,6 +74,14 @@ async def completions(request: Request) -> Response:
             id="cmpl-",
         ),
     )
+
+
+@routes.post("/v1/embeddings", openapi_extra=body("/v1/embeddings"))
+async def vectors(request: Request) -> Response:
+    """Turn texts into vectors."""
+    call = read_embeddings(await body_of(request))
+    name, made = await service_of(request).embed(call.model, call.request, Record.of(request.scope))
+    return json_response(embeddings(made.vectors, made.tokens, name, call))
 
 
 def _encoder(stream: ChatStream | CompletionStream) -> Encoder:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.tokenize import detokenized, read_detokenize, read_tokenize, tokenized
 from gadfly.errors import RequestError, UnsupportedError
-from gadfly.llm import LLM
+from gadfly.server.models import Model
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
@@ -69,15 +69,15 @@ async def detokenize(request: Request) -> Response:
     """The text of ids."""
     call, service = read_detokenize(await body_of(request)), service_of(request)
     async with service.models.use(service.model_name(call.model)) as loaded:
-        if strange := [token for token in call.ids if token >= loaded.llm.spec.vocab]:
-            raise RequestError(
-                f"tokens has {strange[0]}; ids of this model are below {loaded.llm.spec.vocab}", "tokens"
-            )
-        text = await asyncio.to_thread(_tokenizer(loaded.llm).decode, call.ids)
+        tokenizer, spec = _tokenizer(loaded.llm), loaded.llm.spec
+        strange = [token for token in call.ids if spec is None or token >= spec.vocab]
+        if strange and spec is not None:
+            raise RequestError(f"tokens has {strange[0]}; ids of this model are below {spec.vocab}", "tokens")
+        text = await asyncio.to_thread(tokenizer.decode, call.ids)
         return json_response(detokenized(text))
 
 
-def _tokenizer(llm: LLM) -> Tokenizer:
+def _tokenizer(llm: Model) -> Tokenizer:
     if llm.tokenizer is None:
         raise UnsupportedError("this model has no tokenizer; ids are all it takes")
     return llm.tokenizer

@@ -1,0 +1,254 @@
+"""Engines elsewhere that speak OpenAI's dialect (vLLM, SGLang, another of ours), as a pool that models are asked of.
+
+One thread has a loop of its own for all connections. Each request goes to the upstream with the fewest under way among
+those that are well and have its model; one that cannot be reached is passed over, and looked at again every few
+seconds. An answer that has begun is not begun again elsewhere: it ends with an error.
+"""
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx2
+import orjson
+
+from gadfly.api.model_card import ModelCard
+from gadfly.api.openai_upstream import Reader
+from gadfly.conversation import AnswerEvent, Finished
+from gadfly.errors import BusyError, CapacityError, ContextError, GadflyError, NotFoundError, RequestError
+
+__all__ = ["Pool", "RemoteChoice", "Upstream"]
+
+_PATIENCE = httpx2.Timeout(600.0, connect=5.0)  # seconds without a byte of an answer
+_CONNECTIONS = httpx2.Limits(keepalive_expiry=2.0)  # as many as it takes; engines close idle ones after five seconds
+
+
+@dataclass(eq=False)
+class Upstream:
+    """An engine: `url` without /v1, its models by name as of the last look, `well` whether it answered then."""
+
+    url: str
+    running: int = 0
+    well: bool = False
+    models: Mapping[str, ModelCard] = field(default_factory=dict)
+
+
+class RemoteChoice:
+    """One of the answers to a request, as `gadfly.answer.Choice` has it; `stop` ends the request."""
+
+    def __init__(self, stop: Callable[[], None]) -> None:
+        self.finished = False
+        self.error: Exception | None = None
+        self._events: deque[AnswerEvent] = deque()
+        self._news = threading.Event()
+        self._stop = stop
+
+    def put(self, event: AnswerEvent) -> None:
+        self._events.append(event)
+        self._news.set()
+
+    def fail(self, error: Exception) -> None:
+        self.error = error
+        self._news.set()
+
+    def take(self) -> list[AnswerEvent]:
+        taken: list[AnswerEvent] = []
+        failed = self.error  # looked at first: nothing comes after it
+        while self._events:
+            taken.append(self._events.popleft())
+        self.finished = self.finished or (bool(taken) and isinstance(taken[-1], Finished))
+        if failed and not taken and not self.finished:
+            self.finished = True
+            raise failed
+        return taken
+
+    def __iter__(self) -> Iterator[AnswerEvent]:
+        while not self.finished:
+            self._news.wait()
+            self._news.clear()
+            yield from self.take()
+            if self.error:
+                self._news.set()
+
+    def cancel(self) -> None:
+        self._stop()
+
+
+class Pool:
+    """See the module. `key` is shown to all. They are looked at in the beginning and every `interval` seconds."""
+
+    def __init__(self, urls: Sequence[str], key: str | None = None, interval: float = 5.0) -> None:
+        self.upstreams = tuple(Upstream(url.rstrip("/").removesuffix("/v1")) for url in urls)
+        self._headers = {"authorization": f"Bearer {key}"} if key else {}
+        self._interval = interval
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="gadfly-upstreams", daemon=True)
+        self._thread.start()
+        asyncio.run_coroutine_threadsafe(self._look(), self._loop).result()
+
+    def models(self) -> dict[str, ModelCard]:
+        """What can be asked for now."""
+        return {name: card for each in reversed(self.upstreams) if each.well for name, card in each.models.items()}
+
+    def ask(
+        self, model: str, path: str, body: Mapping[str, Any], reader: Reader, n: int, listener: Callable[[Any], None]
+    ) -> list[RemoteChoice]:
+        """The choices of an answer that has been accepted. Not for the thread of an event loop: it waits for that.
+
+        Raises GadflyError: what the upstream refuses, or CapacityError if none can be reached.
+        """
+        tasks: list[asyncio.Task[None]] = []
+        choices = [RemoteChoice(lambda: self._cancel(tasks)) for _ in range(n)]
+
+        async def begin() -> None:
+            accepted: asyncio.Future[None] = self._loop.create_future()
+            tasks.append(self._loop.create_task(self._answer(model, path, body, reader, choices, listener, accepted)))
+            await accepted
+
+        asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
+        return choices
+
+    def close(self) -> None:
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join()
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self._client = httpx2.AsyncClient(
+            timeout=_PATIENCE, limits=_CONNECTIONS, headers=self._headers, trust_env=False
+        )
+        looking = self._loop.create_task(self._look_again())
+        self._loop.run_forever()
+        tasks = asyncio.all_tasks(self._loop)
+        for task in tasks:
+            task.cancel()
+        self._loop.run_until_complete(asyncio.gather(looking, *tasks, return_exceptions=True))
+        self._loop.run_until_complete(self._client.aclose())
+        self._loop.close()
+
+    async def _look_again(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval)
+            await self._look()
+
+    async def _look(self) -> None:
+        await asyncio.gather(*map(self._look_at, self.upstreams))
+
+    async def _look_at(self, upstream: Upstream) -> None:
+        try:
+            answer = await self._client.get(f"{upstream.url}/v1/models", timeout=5.0)
+            answer.raise_for_status()
+            upstream.models = {card["id"]: _card(card) for card in orjson.loads(answer.content)["data"]}
+            upstream.well = True
+        except (httpx2.HTTPError, ValueError, KeyError, TypeError):
+            upstream.well = False
+
+    def _in_order(self, model: str) -> list[Upstream]:
+        able = [each for each in self.upstreams if each.well and model in each.models]
+        return sorted(able, key=lambda each: each.running)
+
+    async def _answer(
+        self,
+        model: str,
+        path: str,
+        body: Mapping[str, Any],
+        reader: Reader,
+        choices: Sequence[RemoteChoice],
+        listener: Callable[[Any], None],
+        accepted: asyncio.Future[None],
+    ) -> None:
+        try:
+            async for chunk in self._chunks(model, path, body, accepted):
+                for number, event in reader.events(chunk):
+                    choices[number].put(event)
+                listener(None)
+            for number, event in reader.end():
+                choices[number].put(event)
+        except asyncio.CancelledError:
+            for choice in choices:
+                choice.fail(CapacityError("the answer was given up"))
+            raise
+        except Exception as error:
+            if not accepted.done():
+                accepted.set_exception(error)
+                return
+            for choice in choices:
+                choice.fail(error if isinstance(error, GadflyError) else _broken(error))
+        finally:
+            if not accepted.done():
+                accepted.cancel()
+            with suppress(RuntimeError):  # whoever listened is gone with its loop
+                listener(None)
+
+    async def _chunks(
+        self, model: str, path: str, body: Mapping[str, Any], accepted: asyncio.Future[None]
+    ) -> AsyncIterator[Mapping[str, Any]]:
+        """What the first upstream that takes the request streams."""
+        for upstream in self._in_order(model):
+            upstream.running += 1
+            try:
+                async with self._client.stream("POST", f"{upstream.url}{path}", json=body) as answer:
+                    if answer.status_code == 503:  # full, or about to end
+                        continue
+                    if answer.status_code != 200:
+                        raise _refused(answer.status_code, await answer.aread(), answer.headers)
+                    accepted.set_result(None)
+                    async for line in answer.aiter_lines():
+                        if line.startswith("data: {"):
+                            yield _chunk(line[6:])
+                    return
+            except httpx2.TransportError as error:
+                upstream.well = False
+                if accepted.done():
+                    raise _broken(error) from error
+            finally:
+                upstream.running -= 1
+        raise CapacityError(f"no upstream that has {model} can be reached now")
+
+    def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
+        with suppress(RuntimeError):  # the loop has ended, and every request with it
+            self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
+
+
+def _card(written: Mapping[str, Any]) -> ModelCard:
+    context = written.get("context_length") or written.get("max_model_len") or 0
+    owner, licence = str(written.get("owned_by", "")), str(written.get("licence", ""))
+    return ModelCard(str(written["id"]), float(written.get("created", 0)), owner, context=int(context), licence=licence)
+
+
+def _chunk(text: str) -> Mapping[str, Any]:
+    chunk = orjson.loads(text)
+    if error := chunk.get("error"):
+        raise CapacityError(f"the upstream failed: {_message(error)}")
+    assert isinstance(chunk, dict)
+    return chunk
+
+
+def _refused(status: int, body: bytes, headers: Mapping[str, str]) -> GadflyError:
+    """Its refusal as ours."""
+    try:
+        error = orjson.loads(body)["error"]
+    except (ValueError, KeyError, TypeError):
+        error = body.decode(errors="replace")
+    message = _message(error)
+    code, parameter = (error.get(key) if isinstance(error, dict) else None for key in ("code", "param"))
+    if status == 400:
+        return (ContextError if code == "context_length_exceeded" else RequestError)(message, parameter)
+    if status == 404:
+        return NotFoundError(message)
+    if status == 429:
+        wait = headers.get("retry-after", "")
+        return BusyError(message, float(wait) if wait.isdigit() else 1.0)
+    return CapacityError(f"the upstream refused with {status}: {message}")
+
+
+def _message(error: Any) -> str:
+    return str(error.get("message") if isinstance(error, dict) else error)[:1000]
+
+
+def _broken(error: Exception) -> CapacityError:
+    return CapacityError(f"the upstream broke off: {type(error).__name__}")

@@ -1,0 +1,49 @@
+"""From a name to a model: what is shown meanwhile, and what is left as it was."""
+
+import gc
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from gadfly.cli import loading
+from gadfly.cli.loading import Packing, load_model
+from gadfly.errors import ModelFileError
+from gadfly.settings import load_settings
+
+GROK = Path(__file__).parents[2] / "data" / "tiny-grok-1"
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("GADFLY_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+def test_packing_is_shown_only_to_those_who_wait(monkeypatch, capsys):
+    with ExitStack() as stack:
+        packing = Packing(stack)
+        packing(1, 10)
+        assert capsys.readouterr().err == ""
+        monkeypatch.setattr(loading, "PATIENCE", 0)
+        packing(5, 10)
+        packing(10, 10)
+    assert capsys.readouterr().err.splitlines() == [
+        "packing the weights, once, so that later starts are quick (see --cache)",
+        "5 bytes of 10 bytes",
+        "10 bytes of 10 bytes",
+    ]
+
+
+@pytest.mark.parametrize(("flag", "kept"), [(None, False), (True, True), (False, False)])
+def test_packed_weights_are_kept_as_the_settings_say(home, flag, kept):
+    load_model(str(GROK), load_settings({"cache": flag}))
+    assert bool(list((home / "cache").glob("packed/*/packed"))) == kept  # by default not of so small a model
+    assert gc.isenabled()
+
+
+def test_the_collector_works_again_after_an_error(tmp_path):
+    (tmp_path / "broken.gguf").write_bytes(b"GGUF")
+    with pytest.raises(ModelFileError):
+        load_model(str(tmp_path / "broken.gguf"), load_settings())
+    assert gc.isenabled()
