@@ -8,12 +8,12 @@ PEER_VERSION := 0.3.36
 PEER_FLAGS ?= # such as -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow oracles check format stubs sizes model bench bench-peer peer wheel clean
+.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model bench bench-peer peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
 	@echo "make test        everything CI runs: style, types, layers, tests"
-	@echo "make test-slow   what takes longer"
+	@echo "make test-slow   what takes longer;  make test-arm  kernels for 64-bit ARM, under an emulator"
 	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp, which  make peer  builds"
@@ -32,6 +32,15 @@ test: check $(VENV)/dev model
 
 test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow
+
+# Debian has these in cmake, g++-aarch64-linux-gnu and qemu-user-static.
+test-arm:
+	@for tool in cmake aarch64-linux-gnu-g++ qemu-aarch64-static; do \
+		command -v $$tool > /dev/null || { echo "Skipped: there is no $$tool on this machine."; exit 0; }; \
+	done; \
+	cmake -S . -B build/arm -DCMAKE_TOOLCHAIN_FILE=native/tests/aarch64.cmake -DGADFLY_PYTHON=OFF -DGADFLY_TESTS=ON && \
+	cmake --build build/arm --parallel $$(nproc) && \
+	cd build/arm && ctest --verbose
 
 oracles: $(VENV)/oracles
 

@@ -1,5 +1,10 @@
 #include "kernels/kernels.h"
 
+#ifdef GADFLY_ARM
+#include <asm/hwcap.h>
+#include <sys/auxv.h>
+#endif
+
 namespace gadfly {
 
 std::vector<const Kernels*> available_kernels() {
@@ -11,6 +16,9 @@ std::vector<const Kernels*> available_kernels() {
                             __builtin_cpu_supports("avx512vnni");
     if (avx2 && avx512vnni) found.push_back(&avx512vnni_kernels());
     if (avx2) found.push_back(&avx2_kernels());
+#endif
+#ifdef GADFLY_ARM
+    if (getauxval(AT_HWCAP) & HWCAP_ASIMDDP) found.push_back(&neon_kernels());
 #endif
     found.push_back(&portable_kernels());
     return found;

@@ -11,13 +11,15 @@ namespace gadfly {
 namespace {
 
 // GCC re-associates sums of 16-bit lanes and spills; this keeps the order as written.
-#ifdef GADFLY_AVX2
+#if defined(GADFLY_AVX2)
 #define GADFLY_KEEP(x) asm volatile("" : "+x"(x))
+#elif defined(GADFLY_NEON)
+#define GADFLY_KEEP(x) asm volatile("" : "+w"((x).low), "+w"((x).high))
 #else
 #define GADFLY_KEEP(x) asm volatile("" : "+m"(x))
 #endif
 
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
 
 // The plane's bits of group g, moved to bit `to` of each byte.
 template <int to, class V, int bits>
@@ -123,6 +125,31 @@ inline typename V::Ints unpack(V v, const Codes& codes, size_t g) {
     return codes_of(v, codes, g);
 }
 
+#ifdef GADFLY_NEON
+
+// Codes fit signed bytes as they are, and one vector has the activations of half a tile.
+template <class V, class Codes, size_t C>
+inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32x8 (&sums)[C][2]) {
+#pragma GCC unroll 2
+    for (size_t h = 0; h < 2; h++) {
+        i32x8 w[4];
+#pragma GCC unroll 4
+        for (size_t g = 0; g < 4; g++) w[g] = codes_of(v, codes, 4 * h + g);
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; c++) {
+            const int8x16_t known = vld1q_s8(x[c].codes + tile * kTile + h * kGroup);
+            // Where 32 was added to codes, 32 times the activations is off.
+            i32x8 sum = splat_word(Codes::range == Range::kCentred ? x[c].tiles[tile].bias[h] >> 2 : 0);
+            sum = add_dot<0>(sum, w[0], known);
+            sum = add_dot<1>(sum, w[1], known);
+            sum = add_dot<2>(sum, w[2], known);
+            sums[c][h] = add_dot<3>(sum, w[3], known);
+        }
+    }
+}
+
+#else
+
 template <class V, class Codes, size_t C>
     requires(Codes::range != Range::kInt8)
 inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32x8 (&sums)[C][2]) {
@@ -171,6 +198,7 @@ inline void dot(V v, const Codes& codes, const Int8Row (&x)[C], size_t tile, i32
     }
 }
 
+#endif
 #endif
 
 #else

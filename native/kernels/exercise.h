@@ -28,7 +28,7 @@ size_t exercise(bool floats, size_t rounds) {
         }
         return rounds * kChains * kRows;
     }
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
     typename V::Ints sums[kChains], codes = V::byte(1);
 #pragma GCC unroll 12
     for (size_t i = 0; i < kChains; i++) sums[i] = V::word(0);
@@ -38,6 +38,8 @@ size_t exercise(bool floats, size_t rounds) {
             GADFLY_KEEP(codes);  // lest products are computed once for all rounds
 #ifdef GADFLY_VNNI
             sums[i] = add_dot(sums[i], codes, codes);
+#elif defined(GADFLY_NEON)
+            sums[i] = add_dot<0>(sums[i], codes, vreinterpretq_s8_s32(codes.low));
 #else
             sums[i] = _mm256_add_epi16(sums[i], _mm256_maddubs_epi16(codes, codes));
 #endif

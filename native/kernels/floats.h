@@ -47,7 +47,7 @@ size_t few_tokens(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_
     return strip;
 }
 
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
 
 // Columns of some strips as floats, side by side.
 constexpr size_t kPanelColumns = 128;
@@ -107,7 +107,7 @@ size_t many_tokens(const PackedMatrix& w, Rows x, size_t begin, size_t end, size
 
 template <class Element, class... Kind>
 void float_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t first, size_t last, Rows out) {
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
     if (end - begin > 2) {
 #ifdef GADFLY_VNNI
         first = many_tokens<PairOf<TwoStrips>, 8, Element, Kind...>(w, x, begin, end, first, last, out);

@@ -150,6 +150,9 @@ const Kernels& portable_kernels();
 const Kernels& avx2_kernels();
 const Kernels& avx512vnni_kernels();
 #endif
+#ifdef GADFLY_ARM
+const Kernels& neon_kernels();
+#endif
 
 // The kernels this processor can execute, fastest first; `portable` is always the last.
 std::vector<const Kernels*> available_kernels();

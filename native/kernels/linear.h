@@ -62,7 +62,7 @@ void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, 
         case Layout::kBF16: return float_linear<uint16_t, BFloat>(w, x, begin, end, first, last, out);
         default:
             return with_tile(w.layout(), [&]<class Tile, class FileBlock>() {
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
                 if constexpr (kUnpacked<typename Tile::Codes>) {
                     if (end - begin > kColumns) {
                         return panel_linear<Tile>(w, x, rest, begin, end, first, last, out);

@@ -15,13 +15,17 @@ constexpr size_t kColumns = 8;  // rows of activations that share one pass over 
 template <class Codes>
 constexpr bool kUnpacked = true;  // if there are more of them
 #else
+#ifdef GADFLY_NEON
+constexpr size_t kColumns = 4;  // sums take two registers
+#else
 constexpr size_t kColumns = 6;
+#endif
 template <class Codes>  // nibbles and bytes are used as fast as they are read
 constexpr bool kUnpacked =
     !std::is_same_v<Codes, FourBits> && !std::is_same_v<Codes, EightBits> && !std::is_same_v<Codes, Levels>;
 #endif
 
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
 
 // Up to 256 columns of some strips with a byte for each code and a float for each factor.
 template <class V, class Tile>

@@ -11,24 +11,11 @@
 namespace gadfly {
 namespace {
 
-#ifdef GADFLY_AVX2
-
 inline int32_t word_at(const void* p) {
     int32_t word;
     std::memcpy(&word, p, sizeof word);
     return word;
 }
-
-inline i32x8 shift_right(i32x8 a, int bits) { return _mm256_srli_epi16(a, bits); }
-inline i32x8 shift_left(i32x8 a, int bits) { return _mm256_slli_epi16(a, bits); }
-inline i32x8 both(i32x8 a, i32x8 b) { return _mm256_and_si256(a, b); }
-inline i32x8 either(i32x8 a, i32x8 b) { return _mm256_or_si256(a, b); }
-inline i32x8 look_up(const int8_t (&table)[16], i32x8 index) {
-    const __m128i lane = _mm_loadu_si128(reinterpret_cast<const __m128i*>(table));
-    return _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(lane), index);
-}
-
-#endif
 
 struct OneStrip {
     static constexpr size_t kStrips = 1;
@@ -44,12 +31,12 @@ struct OneStrip {
     static Floats whole(const float* p) { return gadfly::load(p); }
     static void put(float* p, Floats a) { store(p, a); }
     static f32x8 strip(Floats a, size_t) { return a; }
-#ifdef GADFLY_AVX2
-    Ints bytes(const void* p) const { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
-    static Ints whole(const void* p) { return _mm256_load_si256(static_cast<const __m256i*>(p)); }
-    static void put(void* p, Ints a) { _mm256_store_si256(static_cast<__m256i*>(p), a); }
-    static Ints byte(int x) { return _mm256_set1_epi8(static_cast<char>(x)); }
-    static Ints word(int32_t x) { return _mm256_set1_epi32(x); }
+#ifdef GADFLY_VECTORS
+    Ints bytes(const void* p) const { return load_bytes(p); }
+    static Ints whole(const void* p) { return load_bytes(p); }
+    static void put(void* p, Ints a) { store_bytes(p, a); }
+    static Ints byte(int x) { return splat_byte(x); }
+    static Ints word(int32_t x) { return splat_word(x); }
     static Ints four(const void* p) { return word(word_at(p)); }  // bytes
 #endif
 };
@@ -117,7 +104,7 @@ struct TwoStrips {
 
 #endif
 
-#ifdef GADFLY_AVX2
+#ifdef GADFLY_VECTORS
 
 template <class V>
 struct PairOf {
