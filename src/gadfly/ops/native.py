@@ -5,8 +5,8 @@ wanted token. When the recording ends, buffers whose values are no longer needed
 the program is fixed; a step is then one call without Python in it. The kernels and the runtime are in native/.
 
 Weights of every format are multiplied as they are, rearranged for the vector unit. Activations meet integer weights as
-int8 with one scale per 16. Narrow matrices are given the rounding error too, as a second int8: what they compute costs
-little and weighs much, as every later token reads it.
+int8 with one scale per 16. The matrices of attention are given the rounding error too, as a second int8: they are
+small, and what they compute weighs much, as every later token reads it. So is the head, for the tokens that are wanted.
 
 Int8 rows as Grok-1 was released are exact, and so is what they meet: all of them get that second int8, and as long as
 no weight is in a format of blocks, the cache keeps values as half floats instead of int8. Either alone gains little.
@@ -29,7 +29,6 @@ from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reor
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
-NARROW = 2  # matrices with this many times fewer rows than a token has columns: keys and values
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
 )  # element by element: they may replace what they read
@@ -314,13 +313,13 @@ class Recording:
     def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
         """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
-        The latter where it costs little and errors tell most: where few rows are read by everybody, and at the very
-        end, for wanted tokens alone. A row of x is `parts` rows, one after another.
+        The latter where it costs little and errors tell most: in attention, whose matrices are no larger than a token
+        is wide, and at the very end, for wanted tokens alone. A row of x is `parts` rows, one after another.
         """
         if weight.is_float:
             return x, None
-        narrow = weight.rows * NARROW <= min(weight.columns, self.width)
-        precise = weight.is_exact or narrow or x.wanted
+        small = max(weight.rows, weight.columns) <= self.width
+        precise = weight.is_exact or small or x.wanted
         return self._int8(x, parts), self._residual(x, parts) if precise else None
 
     def _int8(self, x: Buffer, parts: int) -> Buffer:
