@@ -69,13 +69,13 @@ def test_native_agrees_with_reference(native: Native, name: str) -> None:
 @pytest.mark.parametrize("kind", tiny_specs())
 def test_without_a_head_both_leave_the_same_hidden_states(native: Native, kind: str) -> None:
     spec = tiny_specs()[kind]
-    placed = [(backend, random_weights(spec).map(backend.place)) for backend in (Reference(), native)]
+    placed = [(backend, random_weights(spec, 1).map(backend.place)) for backend in (Reference(), native)]
     exact, close = (
         logits(Executor(spec, weights, backend, 9 * PAGES, PAGE_SIZE, headless=True), 90) for backend, weights in placed
     )
     assert exact.shape == close.shape == (90, spec.dim)
     rms = np.sqrt(np.mean(np.square(close - exact), axis=-1)) / exact.std()
-    assert np.median(rms) < 0.002  # of a mixture, a token at a near tie may go to another expert
+    assert rms.max() < 0.003
 
 
 @pytest.mark.parametrize("kind", tiny_specs())

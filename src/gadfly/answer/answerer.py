@@ -35,18 +35,18 @@ from gadfly.text import (
 __all__ = ["Answerer", "new_call_id"]
 
 MOST_CHOICES = 128  # as in OpenAI's API
+MOST_TOOLS = 128  # likewise
 ID_ALPHABET = string.ascii_letters + string.digits
 INSIDE = ("</tool_call>", "[ARGS]", "[CALL_ID]")  # marks within calls that may be tokens of their own
 PERSONA = "gadfly"  # whose wit is meant if a request names none
 BEGINNING = 8  # tokens at the end of a prompt in which a thought may have begun
 
+Listener = Callable[[Any], None]
+
 
 def new_call_id() -> str:
     """An id for a call of a tool: nine letters and digits, which is what the strictest templates take."""
     return "".join(secrets.choice(ID_ALPHABET) for _ in range(9))
-
-
-Listener = Callable[[Any], None]
 
 
 class Answerer:
@@ -186,6 +186,8 @@ def _checked(request: ChatRequest | TextRequest) -> None:
         raise RequestError(f"there is no adapter {next(iter(request.adapters))!r} for this model")
     if isinstance(request, ChatRequest) and not request.messages:
         raise RequestError("there are no messages; a conversation needs at least one")
+    if isinstance(request, ChatRequest) and len(request.tools) > MOST_TOOLS:
+        raise RequestError(f"there are {len(request.tools)} tools; at most {MOST_TOOLS} are taken")
 
 
 def _callable(tools: Sequence[Tool], choice: ToolChoice) -> Sequence[Tool]:

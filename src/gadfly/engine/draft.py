@@ -3,8 +3,8 @@
 A `Drafter` knows one text, prompt and answer alike. It finds the longest recent passage that the text now ends with, as
 LZ77 does, through chains of places with the same last two tokens; what followed there is the guess (arXiv 2304.04487).
 It keeps score of how often guesses after a match of some length came true, whether anybody acted on them or not, so
-nothing has to be risked to find out. What it costs to verify a guess is known in `gadfly.engine.pace`; that a wrong
-one does no harm is the business of `gadfly.engine.engine`.
+nothing has to be risked to find out; and account of the time that acting on them has lost, so that little is. What it
+costs to verify a guess is known in `gadfly.engine.pace`; that a wrong one does no harm, in `gadfly.engine.engine`.
 """
 
 from array import array
@@ -18,7 +18,9 @@ CANDIDATES = 16  # places looked at for each guess
 MEMORY = 0.95  # of the score, for each guess that is judged: the last twenty matter
 ASSUMED = 2  # guesses that the chance assumed at first counts for
 RECENT = 0.7  # of the share of guesses that came true, for each guess: the last three matter
-MARGIN = 1.05  # a draft has to promise so much, as estimates err
+MARGIN = 1.05  # a draft has to promise so much, as estimates err,
+CAUTION = 0.5  # and so much more for every token that could have been written in the time lost so far,
+FORGIVEN = 0.01  # of which this much is forgotten with every token of the text
 
 
 class Drafter:
@@ -33,10 +35,12 @@ class Drafter:
         self._hits = [0.0] * (LONGEST_MATCH**2).bit_length()
         self._tries = [0.0] * (LONGEST_MATCH**2).bit_length()
         self._streak = 0.0  # the share of the latest guesses that came true
+        self._debt = 0.0  # tokens that could have been written in the time that drafts have lost
 
     def guess(self, tokens: Sequence[int]) -> list[int]:
         """What may follow `tokens`, at most LONGEST_DRAFT of them; empty if they never ended like this before."""
         self._judge(tokens)
+        self._debt = max(0.0, self._debt - FORGIVEN * (len(tokens) - self._place))
         for place in range(len(self._before), len(tokens) + 1):
             pair = tokens[place - 2], tokens[place - 1]
             self._before.append(self._latest.get(pair, -1))
@@ -54,6 +58,19 @@ class Drafter:
         rank, assumed = _rank(length), length / (length + 4)
         assumed += 0.8 * self._streak * (1 - assumed)  # who is copying goes on copying
         return (self._hits[rank] + ASSUMED * assumed) / (self._tries[rank] + ASSUMED)
+
+    @property
+    def margin(self) -> float:
+        """How many times as fast tokens have to come for a draft to be worth the risk."""
+        return MARGIN + CAUTION * self._debt
+
+    def stake(self, tokens: float) -> None:
+        """A draft is verified in the time that so many tokens take without."""
+        self._debt += tokens
+
+    def win(self) -> None:
+        """A token of it came true."""
+        self._debt = max(0.0, self._debt - 1)
 
     def _judge(self, tokens: Sequence[int]) -> None:
         """Score the latest guess by what has come since, up to its first error."""
@@ -87,16 +104,16 @@ def _rank(length: int) -> int:
 
 
 def worthwhile(
-    chance: Callable[[int], float], most: int, outputs: float, tokens: int, cost: Callable[[int], float]
+    drafter: Drafter, most: int, outputs: float, tokens: int, cost: Callable[[int], float]
 ) -> tuple[int, float]:
     """How many of a draft's first `most` tokens to verify so that tokens come fastest, and how many come then.
 
     The step computes `tokens` tokens and brings `outputs` as it is; `cost` tells what it costs with so many in all.
     """
-    best, expected, rate = 0, outputs, MARGIN * outputs / cost(tokens)
+    best, expected, rate = 0, outputs, drafter.margin * outputs / cost(tokens)
     hoped, probability = outputs, 1.0
     for index in range(most):
-        probability *= chance(index)
+        probability *= drafter.chance(index)
         hoped += probability
         if hoped / cost(tokens + index + 1) > rate:
             best, expected, rate = index + 1, hoped, hoped / cost(tokens + index + 1)

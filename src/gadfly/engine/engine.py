@@ -9,16 +9,17 @@ What a step computes is decided in `gadfly.engine.scheduler`; how, behind the fu
 """
 
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from functools import partial
 from time import perf_counter
 
 from gadfly.batch import Batch
-from gadfly.completion import FinishReason, Usage
+from gadfly.completion import FinishReason
 from gadfly.engine.chunk import Chunk
 from gadfly.engine.counts import Counts
-from gadfly.engine.likelihood import Likelihood, likelihood, likelihoods
+from gadfly.engine.handle import Handle, Listener
+from gadfly.engine.likelihood import likelihood, likelihoods
 from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
@@ -27,9 +28,7 @@ from gadfly.engine.scheduler import Scheduler
 from gadfly.errors import BusyError, DeadlineError, SettingsError
 from gadfly.ops import Floats
 
-__all__ = ["Engine", "Handle", "Listener"]
-
-Listener = Callable[["Handle"], None]
+__all__ = ["Engine"]
 
 
 class Engine:
@@ -78,7 +77,7 @@ class Engine:
         self._stepping = False
         self._draining = False
 
-    def submit(self, request: Request, listener: Listener | None = None) -> "Handle":
+    def submit(self, request: Request, listener: Listener | None = None) -> Handle:
         """Queue a request; does not wait. Raises RequestError or ContextError if it can never run, BusyError for now.
 
         `listener` is called with the handle after every step that brought it tokens, and when it is finished, by the
@@ -103,7 +102,7 @@ class Engine:
             self._turn.notify_all()  # a thread in `run` may be waiting for work
         return handle
 
-    def cancel(self, handle: "Handle") -> None:
+    def cancel(self, handle: Handle) -> None:
         """Stop a request before the next step; one that is finished stays as it is. Never waits: for signals too."""
         handle._sequence.cancelled = True
         if self._turn.acquire(blocking=False):  # otherwise whoever has the lock sweeps before the next step
@@ -254,6 +253,7 @@ class Engine:
                 break
             self._scheduler.advance(sequence, 1)
             self._counts.accepted_tokens += 1
+            sequence.drafter.win()
             self._extend(sequence, logits, self._clock())
         self._counts.drafted_tokens += len(chunk.draft)
 
@@ -328,83 +328,3 @@ class Engine:
     def _seconds(self, places: int) -> float:
         """An estimate of when so many requests will have ended: at the pace of the latest, at least a second."""
         return max(1.0, places * self._interval)
-
-
-class Handle:
-    """A request under way: iterate for its new tokens as they come, or `wait` for all of them.
-
-    Iteration starts at the first token of the answer, ends when the request is finished or cancelled, and raises what
-    made it fail. The token that stopped it is not among them.
-    """
-
-    def __init__(self, engine: Engine, sequence: Sequence) -> None:
-        self._engine = engine
-        self._sequence = sequence
-
-    def __iter__(self) -> Iterator[int]:
-        sequence, seen = self._sequence, 0
-        while True:
-            self._engine._wait(sequence, seen)
-            if seen == sequence.generated:
-                break
-            yield sequence.tokens[len(sequence.request.prompt) + seen]
-            seen += 1
-        if sequence.error:
-            raise sequence.error
-
-    def wait(self) -> list[int]:
-        """All tokens of the answer, when it is finished. Raises what made it fail."""
-        return list(self)
-
-    def cancel(self) -> None:
-        """Stop before the next step. Safe in any thread, in a signal handler and when it is finished already."""
-        self._engine.cancel(self)
-
-    @property
-    def ids(self) -> list[int]:
-        """The tokens of the answer so far."""
-        return self._sequence.tokens[len(self._sequence.request.prompt) :]
-
-    @property
-    def prompt(self) -> tuple[int, ...]:
-        return self._sequence.request.prompt
-
-    @property
-    def prompt_likelihoods(self) -> list[Likelihood]:
-        """Of the tokens of the prompt, if they were asked for; all are there when the answer has begun."""
-        return list(self._sequence.prompt_likelihoods)
-
-    def likelihood(self, index: int) -> Likelihood | None:
-        """Of a token of the answer that is there; None if it was not asked for."""
-        return self._sequence.likelihoods[index] if self._sequence.request.logprobs is not None else None
-
-    @property
-    def position(self) -> int:
-        """Its place among those who wait, from 1; 0 if it runs or is finished."""
-        with self._engine._turn:
-            return self._engine._scheduler.position(self._sequence)
-
-    @property
-    def seconds_to_start(self) -> float:
-        """An estimate of how long it has yet to wait; 0 if it runs or is finished."""
-        position = self.position
-        return self._engine._seconds(position) if position else 0.0
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
-        """None as long as it is under way, and if it failed."""
-        return self._sequence.finish_reason
-
-    @property
-    def error(self) -> Exception | None:
-        """What made it fail."""
-        return self._sequence.error
-
-    @property
-    def finished(self) -> bool:
-        return self._sequence.finished
-
-    @property
-    def usage(self) -> Usage:
-        """So far. Seconds are those of the steps it took part in, which it may have shared with others."""
-        return self._sequence.usage()

@@ -131,13 +131,14 @@ class Scheduler:
             spare = max(0, self._prefix.available - len(self.running))  # everyone else may need his next page
             room = (len(sequence.pages) + spare) * size - len(sequence.tokens)
             most = min(len(guess), budget, room, sequence.longest - len(sequence.tokens) - 1)
-            count, outputs = worthwhile(drafter.chance, most, outputs, tokens, self._pace.cost)
+            count, expected = worthwhile(drafter, most, outputs, tokens, self._pace.cost)
+            drafter.stake(outputs * (self._pace.cost(tokens + count) / self._pace.cost(tokens) - 1))
             while len(sequence.pages) * size < len(sequence.tokens) + count:
                 page = self._prefix.take()
                 assert page is not None, "pages were counted before"
                 sequence.pages.append(page)
             chunks[index] = replace(chunk, draft=guess[:count])
-            tokens, budget = tokens + count, budget - count
+            tokens, budget, outputs = tokens + count, budget - count, expected
 
     def _page_ahead(self, sequence: Sequence) -> Key | None:
         """What the page that is computed next is known by, if others may take it over when it is full."""

@@ -12,6 +12,7 @@ from gadfly.conversation import (
     Finished,
     Message,
     ReasoningDelta,
+    Regex,
     TextDelta,
     TextRequest,
     Tool,
@@ -140,6 +141,37 @@ def test_a_base_model_answers_in_a_transcript():
     assert text_of(list(answerer("Sure.\nUser: more", template=None).answer(asked()))) == "Sure."
 
 
+GREEDY = Sampling(temperature=0)
+
+
+def test_an_answer_keeps_its_format_whatever_the_model_would_say():
+    made = answerer("Well, that depends.")
+    *deltas, end = made.answer(asked(format=Regex("yes|no"), sampling=GREEDY, n=1))
+    assert text_of(deltas) == "no" and end.reason == "stop"
+    *deltas, end = made.complete(TextRequest("Is it?", format=Regex("yes|no"), sampling=GREEDY, n=2))
+    assert text_of(deltas) == "nono"
+
+
+def test_a_stop_string_wins_over_a_format():
+    *deltas, end = answerer().answer(asked(format=Regex("a-b"), stop=("-",)))
+    assert text_of(deltas) == "a" and (end.reason, end.stop) == ("stop", "-")
+
+
+def test_what_has_to_be_called_is_called():
+    choice = ToolChoice("required", name="now", parallel=False)
+    *events, end = answerer("I will not.").answer(asked(tools=(WEATHER, Tool("now")), tool_choice=choice))
+    assert [event.name for event in events if isinstance(event, ToolCallStart)] == ["now"]
+    assert "".join(event.arguments for event in events if isinstance(event, ToolCallDelta)) == "{}"
+    assert end.reason == "tool_calls"
+
+
+def test_a_format_holds_behind_a_thought():
+    template = CHATML + "<think>\n"
+    events = list(answerer("Hm.</think>\n\nMaybe.", template).answer(asked(format=Regex("yes|no"), sampling=GREEDY)))
+    assert "".join(event.text for event in events if isinstance(event, ReasoningDelta)) == "Hm."
+    assert text_of(events) == "no" and events[-1].reasoning_tokens > 0
+
+
 def test_text_is_continued_as_it_is():
     *deltas, end = answerer(" of Italy is Rome").complete(TextRequest("The capital", max_tokens=9))
     assert text_of(deltas) == " of Italy" and end.reason == "length" and end.usage.prompt_tokens == 11
@@ -199,6 +231,10 @@ def test_what_does_not_fit_is_refused_with_numbers_or_cut():
         (asked(wit=2.0), "wit is 2.0"),
         (asked(template_variables={"tools": 1}), "'tools'"),
         (asked(stop=("",)), "stop string is empty"),
+        (asked(tool_choice=ToolChoice("required")), "the request has none"),
+        (asked(tools=(WEATHER,), tool_choice=ToolChoice("required", name="now")), "'now' is to be called"),
+        (asked(tools=(WEATHER,) * 129), "129 tools"),
+        (asked(format=Regex("(")), "format cannot be kept"),
     ],
 )
 def test_what_cannot_be_done_is_refused(request_, match):

@@ -2,7 +2,6 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from gadfly.engine import draft
 from gadfly.engine.draft import CANDIDATES, LONGEST_DRAFT, LONGEST_MATCH, Drafter, worthwhile
 
 texts = st.lists(st.integers(0, 2), max_size=60) | st.lists(st.integers(0, 1), max_size=120)
@@ -78,12 +77,16 @@ def test_only_what_a_guess_led_to_is_judged():
     assert drafter.chance(5) == before
 
 
-@given(
-    st.lists(st.floats(0.0, 1.0), max_size=LONGEST_DRAFT),
-    st.integers(1, 20),
-    st.floats(0.0, 2.0),
-)
-def test_the_best_length_is_that_at_which_tokens_come_fastest(chances, tokens, slope):
+class Believing(Drafter):
+    """With chances that a test has chosen."""
+
+    def __init__(self, chances):
+        super().__init__()
+        self.chance = chances.__getitem__
+
+
+@given(st.lists(st.floats(0.0, 1.0), max_size=LONGEST_DRAFT), st.integers(1, 20), st.floats(0.0, 2.0), st.floats(0, 2))
+def test_the_best_length_is_that_at_which_tokens_come_fastest(chances, tokens, slope, lost):
     def cost(count):
         return 1 + slope * (count - 1)
 
@@ -94,10 +97,39 @@ def test_the_best_length_is_that_at_which_tokens_come_fastest(chances, tokens, s
             expected += probability
         return expected / cost(tokens + count)
 
-    count, expected = worthwhile(lambda i: chances[i], len(chances), tokens, tokens, cost)
+    drafter = Believing(chances)
+    drafter.stake(lost)
+    count, expected = worthwhile(drafter, len(chances), tokens, tokens, cost)
     assert expected == pytest.approx(rate(count) * cost(tokens + count))
     if count:
-        assert rate(count) > draft.MARGIN * rate(0)
+        assert rate(count) > drafter.margin * rate(0)
         assert rate(count) == max(map(rate, range(len(chances) + 1)))
     else:
-        assert max(map(rate, range(len(chances) + 1))) <= draft.MARGIN * rate(0)
+        assert max(map(rate, range(len(chances) + 1))) <= drafter.margin * rate(0)
+
+
+def test_losses_make_cautious_and_are_forgotten_slowly():
+    drafter, text = Drafter(), [1, 2, 3] * 10
+    before = drafter.margin
+    drafter.guess(text)
+    drafter.stake(1.5)
+    lost = drafter.margin
+    assert lost > 1.5 * before
+    drafter.guess(text + [4] * 20)
+    assert before < drafter.margin < lost
+    drafter.win()
+    drafter.win()
+    assert drafter.margin == before
+
+
+def test_what_is_lost_on_guesses_that_never_come_true_is_bounded():
+    """Passages of different lengths come again, and every time something new follows: less than two tokens' time."""
+    text, lost, drafter = [], 0.0, Drafter()
+    for fresh in range(400):
+        text += range(1000, 1000 + fresh * 7 % 12)
+        most = len(drafter.guess(text))
+        count, _ = worthwhile(drafter, most, 1.0, 1, lambda tokens: 1 + 0.3 * (tokens - 1))
+        drafter.stake(0.3 * count)
+        lost += 0.3 * count
+        text.append(2000 + fresh)
+    assert 0 < lost < 2

@@ -63,6 +63,7 @@ requests = st.builds(
     ),
     stop_ids=st.sampled_from([frozenset(), frozenset({4})]),
     ignore_eos=st.booleans(),
+    client=st.sampled_from("ab"),
 )
 
 
