@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow oracles check format stubs sizes model bench bench-peer wheel clean
+.PHONY: help chat test test-slow oracles check format stubs sizes model clients bench bench-peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
@@ -13,6 +13,7 @@ help:
 	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp"
+	@echo "make clients     programs of others against our server, for docs/clients.md; fetches a gigabyte of them once"
 	@echo "make wheel       what others install without a compiler, in dist/"
 	@echo "make sizes       how long files are and what occurs twice, for the eye"
 	@echo "make clean       remove what was built"
@@ -49,6 +50,9 @@ stubs: $(VENV)/dev
 
 sizes:
 	@$(PYTHON) .ci/sizes.py
+
+clients: $(VENV)/dev model
+	$(BIN)/python tests/clients/matrix.py
 
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
