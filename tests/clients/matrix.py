@@ -60,7 +60,7 @@ CLIENTS = (
     Client("langchain-openai", "langchain-openai", ("langchain-openai",), "ask_langchain.py", ("openai",)),
     Client("langchain-anthropic", "langchain-anthropic", ("langchain-anthropic",), "ask_langchain.py", ("anthropic",)),
     Client("langchain-ollama", "langchain-ollama", ("langchain-ollama",), "ask_langchain.py", ("ollama",)),
-    # One release of LiteLLM was somebody else's, who was after the secrets of those who installed it.
+    # 1.107.0 is reported to have been tampered with.
     Client("litellm", "litellm", ("litellm!=1.107.0",), "ask_litellm.py", note="in all three dialects"),
     Client("instructor", "instructor", ("instructor",), "ask_instructor.py"),
     Client("lm-eval", "lm-eval", ("lm-eval[api]",), "ask_lm_eval.py", note="`local-completions`, without torch"),
