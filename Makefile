@@ -8,7 +8,7 @@ PEER_VERSION := 0.3.36
 PEER_FLAGS ?= # such as -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model bench bench-peer peer wheel clean
+.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model clients bench bench-peer peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
@@ -17,6 +17,7 @@ help:
 	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp, which  make peer  builds"
+	@echo "make clients     programs of others against our server, for docs/clients.md; fetches a gigabyte of them once"
 	@echo "make wheel       what others install without a compiler, in dist/"
 	@echo "make sizes       how long files are and what occurs twice, for the eye"
 	@echo "make clean       remove what was built"
@@ -62,6 +63,9 @@ stubs: $(VENV)/dev
 
 sizes:
 	@$(PYTHON) .ci/sizes.py
+
+clients: $(VENV)/dev model
+	$(BIN)/python tests/clients/matrix.py
 
 # Results are appended to $(RESULTS), which the plot is drawn from. Neither is committed unasked.
 bench: $(VENV)/gadfly model

@@ -64,7 +64,7 @@ def test_instructions_of_a_layer() -> None:
         *("linear", "linear", "linear"),
         *("rope", "rope + store"),
         "attend",
-        "quantise",
+        "quantise + residual",
         "linear",
         "add + rms_norm + quantise",
         *("linear", "linear"),

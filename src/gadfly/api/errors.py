@@ -59,7 +59,8 @@ def failure_of(error: Exception) -> Failure:
     """What an exception means to a client."""
     message = str(error)
     match error:
-        case ContextError():
+        case ContextError():  # LangChain and LiteLLM know it by Anthropic's words, and shorten or choose another model
+            message = f"prompt is too long: {message}"
             return Failure("invalid", message, "context_length_exceeded", error.parameter)
         case RequestError():
             return Failure("invalid", message, "invalid_value", error.parameter)

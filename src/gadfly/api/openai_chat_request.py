@@ -144,8 +144,9 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice]:
         return tools, check_choice(ToolChoice(mode, parallel=parallel), tools)
     choice = Fields(fields["tool_choice"], "tool_choice")
     match choice.one_of("type", ("function", "allowed_tools"), "function"):
-        case "function":
-            return tools, check_choice(ToolChoice("required", _named(choice).need_text("name"), parallel), tools)
+        case "function":  # exactly one call, says OpenAI, and clients take an answer with more for a broken one
+            name = _named(choice).need_text("name")
+            return tools, check_choice(ToolChoice("required", name, parallel=False), tools)
     return allowed_tools(choice.need_table("allowed_tools"), tools, parallel)
 
 

@@ -149,7 +149,7 @@ def _tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice]:
     choice = fields.need_table("tool_choice")
     match choice["type"]:
         case "function":
-            return tools, check_choice(ToolChoice("required", choice.need_text("name"), parallel), tools)
+            return tools, check_choice(ToolChoice("required", choice.need_text("name"), parallel=False), tools)
         case "allowed_tools":
             return allowed_tools(choice, tools, parallel)
     return tools, ToolChoice("auto", parallel=parallel)  # a kind of tool that was left out

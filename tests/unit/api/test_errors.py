@@ -19,7 +19,6 @@ from gadfly.errors import (
 @pytest.mark.parametrize(
     ("error", "status", "openai", "code", "anthropic"),
     [
-        (ContextError("9 of 8"), 400, "invalid_request_error", "context_length_exceeded", "invalid_request_error"),
         (RequestError("n is 99", "n"), 400, "invalid_request_error", "invalid_value", "invalid_request_error"),
         (TemplateError("roles"), 400, "invalid_request_error", "unsupported", "invalid_request_error"),
         (UnsupportedError("no tokenizer"), 400, "invalid_request_error", "unsupported", "invalid_request_error"),
@@ -42,6 +41,11 @@ def test_errors_for_people(error: Exception, status: int, openai: str, code: str
         "request_id": "req_1",
     }
     assert ollama_error(failure) == {"error": str(error)}
+
+
+def test_a_prompt_too_long_is_told_in_words_that_programs_look_for() -> None:
+    failure = failure_of(ContextError("9 of 8", "messages"))
+    assert failure == Failure("invalid", "prompt is too long: 9 of 8", "context_length_exceeded", "messages")
 
 
 def test_those_who_may_come_back_are_told_when() -> None:

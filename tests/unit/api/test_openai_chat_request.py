@@ -88,7 +88,7 @@ def test_log_probabilities() -> None:
         ("auto", ToolChoice()),
         ("none", ToolChoice("none")),
         ("required", ToolChoice("required")),
-        ({"type": "function", "function": {"name": "dive"}}, ToolChoice("required", "dive")),
+        ({"type": "function", "function": {"name": "dive"}}, ToolChoice("required", "dive", parallel=False)),
     ],
 )
 def test_tools(choice: object, read_as: ToolChoice) -> None:

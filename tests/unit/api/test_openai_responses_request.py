@@ -74,7 +74,7 @@ def test_a_conversation_goes_on_under_the_instructions_of_its_last_call() -> Non
     [
         (None, ToolChoice(), 2),
         ("required", ToolChoice("required"), 2),
-        ({"type": "function", "name": "dive"}, ToolChoice("required", "dive"), 2),
+        ({"type": "function", "name": "dive"}, ToolChoice("required", "dive", parallel=False), 2),
         ({"type": "web_search"}, ToolChoice(), 2),
         (
             {"type": "allowed_tools", "mode": "required", "tools": [{"type": "function", "name": "dive"}]},

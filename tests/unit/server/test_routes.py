@@ -100,7 +100,7 @@ def test_what_goes_wrong_before_the_first_byte_has_a_status(path, error, status,
     with serving(service_for(Failing(()))) as server:
         answer = server.post(path, **CALLS[path], stream=stream)
         assert answer.status_code == status
-        assert message_of(path, answer.json()) == str(error)
+        assert message_of(path, answer.json()).endswith(str(error))
         assert answer.headers.get("retry-after") == ("8" if status == 429 else None)
 
 
@@ -113,7 +113,7 @@ def test_what_goes_wrong_later_is_told_in_the_stream(path, error):
         found = events(path, streamed.text)
         last = found[-1]["response"] if path == "/v1/responses" else found[-1]
         said = message_of(path, last)
-        assert (said == str(error)) == isinstance(error, ContextError)
+        assert said.endswith(str(error)) == isinstance(error, ContextError)
         assert "secret" not in streamed.text
         if path == "/v1/messages":
             assert found[-1]["type"] == "error"
