@@ -7,8 +7,10 @@ has to print, where "..." stands for anything. Links have to lead somewhere, and
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
+from contextlib import suppress
 from dataclasses import dataclass
 from doctest import ELLIPSIS, NORMALIZE_WHITESPACE, OutputChecker
 from pathlib import Path
@@ -85,8 +87,13 @@ def follow(block: Block, folder: Path, environment: dict[str, str]) -> None:
 def test_what_the_document_says_works(document: Path, tmp_path: Path, environment: dict[str, str]) -> None:
     folder = tmp_path / "work"
     folder.mkdir()
-    for block in blocks(document):
-        follow(block, folder, environment)
+    try:
+        for block in blocks(document):
+            follow(block, folder, environment)
+    finally:  # servers that a block has left behind, as documents write down
+        for file in folder.glob("*.pid"):
+            with suppress(ProcessLookupError):
+                os.kill(int(file.read_text()), signal.SIGKILL)
 
 
 def test_every_block_is_either_run_or_says_why_not() -> None:
