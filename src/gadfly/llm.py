@@ -360,7 +360,8 @@ class Generation:
     def completion(self) -> Completion:
         """The answer so far; final once iteration has ended."""
         reason = "stop" if self._stopped else self._handle.finish_reason or "cancelled"
-        return Completion(self._text, tuple(self._ids), reason, self._handle.usage)
+        usage = replace(self._handle.usage, completion_tokens=len(self._ids))  # the engine may be ahead of a stop
+        return Completion(self._text, tuple(self._ids), reason, usage)
 
     def _run(self) -> Iterator[str]:
         try:
