@@ -82,7 +82,7 @@ class EngineChoice:
         if self.finished:
             return []
         ended = self._handle.finished  # asked first: no token comes after it
-        tokens = self._handle.ids[self._seen :]
+        tokens = self._handle.after(self._seen)
         events: list[AnswerEvent] = []
         if self._echo is not None and (tokens or ended) and not self._handle.error:
             events += self._builder.prompt(self._handle.prompt, self._handle.prompt_likelihoods, self._echo)

@@ -25,6 +25,7 @@ from gadfly.conversation import (
 __all__ = [
     "LEAST_LOGPROB",
     "ChatStream",
+    "Chunks",
     "chat_completion",
     "dropped",
     "finish_reason",
@@ -59,10 +60,8 @@ class ChatStream:
     """Chunks for the events of `n` answers to one request."""
 
     def __init__(self, stamp: Stamp, n: int = 1, include_usage: bool = False) -> None:
-        self._head = head("chat.completion.chunk", stamp)
-        self._include_usage = include_usage
+        self._chunks = Chunks("chat.completion.chunk", stamp, n, n, include_usage)
         self._started = [False] * n
-        self._ends: list[Finished | None] = [None] * n
 
     def events(self, event: AnswerEvent, choice: int = 0) -> list[dict[str, Any]]:
         """What to send for the next event of one of the answers."""
@@ -83,33 +82,40 @@ class ChatStream:
                 more = {"index": event.index, "function": {"arguments": event.arguments}}
                 chunks.append(self._chunk(choice, {"tool_calls": [more]}))
             case Finished():
-                self._ends[choice] = event
-                chunks.append(self._chunk(choice, {}, finish=event))
-                chunks += self._usage()
+                chunks += self._chunks.last(choice, {"delta": {}}, None, event)
         return chunks
 
-    def _chunk(
-        self,
-        choice: int,
-        delta: dict[str, Any],
-        logprobs: Sequence[TokenLogprob] = (),
-        finish: Finished | None = None,
-    ) -> dict[str, Any]:
-        made = {
-            "index": choice,
-            "delta": delta,
-            "logprobs": _logprobs(logprobs),
-            "finish_reason": finish and finish_reason(finish),
-        }
-        usage = {"usage": None} if self._include_usage else {}
-        return {**self._head, "choices": [made], **usage, **dropped([finish] if finish else [])}
+    def _chunk(self, choice: int, delta: dict[str, Any], logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
+        return self._chunks.one(choice, {"delta": delta}, _logprobs(logprobs))
 
-    def _usage(self) -> list[dict[str, Any]]:
-        """The last chunk of all, once every choice has ended."""
-        ends = [end for end in self._ends if end is not None]
-        if not self._include_usage or len(ends) < len(self._ends):
-            return []
-        return [{**self._head, "choices": [], "usage": usage_object(tally(ends, len(ends)))}]
+
+class Chunks:
+    """The frame around pieces of so many `answers`, `n` to each prompt; behind the last of all, what they took."""
+
+    def __init__(self, kind: str, stamp: Stamp, answers: int, n: int, include_usage: bool) -> None:
+        self._head = head(kind, stamp)
+        self._n = n
+        self._include_usage = include_usage
+        self._ends: list[Finished | None] = [None] * answers
+
+    def one(
+        self, choice: int, piece: dict[str, Any], logprobs: dict[str, Any] | None, end: Finished | None = None
+    ) -> dict[str, Any]:
+        """A chunk with a piece of one answer."""
+        made = {"index": choice, **piece, "logprobs": logprobs, "finish_reason": end and finish_reason(end)}
+        usage = {"usage": None} if self._include_usage else {}
+        return {**self._head, "choices": [made], **usage, **dropped([end] if end else [])}
+
+    def last(
+        self, choice: int, piece: dict[str, Any], logprobs: dict[str, Any] | None, end: Finished
+    ) -> list[dict[str, Any]]:
+        """The chunk that ends an answer, and the usage once all have ended."""
+        self._ends[choice] = end
+        chunks = [self.one(choice, piece, logprobs, end)]
+        ends = [each for each in self._ends if each is not None]
+        if self._include_usage and len(ends) == len(self._ends):
+            chunks.append({**self._head, "choices": [], "usage": usage_object(tally(ends, self._n))})
+        return chunks
 
 
 def head(kind: str, stamp: Stamp) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 from gadfly.api.answer import Answer, tally
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
 from gadfly.api.fields import Fields, check_text
-from gadfly.api.openai_chat import LEAST_LOGPROB, dropped, finish_reason, head, usage_object
+from gadfly.api.openai_chat import LEAST_LOGPROB, Chunks, dropped, finish_reason, head, usage_object
 from gadfly.api.openai_chat_request import CHOICE_LIMIT, LOGPROB_LIMIT, TOKEN_LIMIT
 from gadfly.api.sampling import MODELS_OWN, read_sampling, read_stop
 from gadfly.api.stamp import Stamp
@@ -121,39 +121,17 @@ class CompletionStream:
     """Chunks for the events of `n` answers to each of `prompts`."""
 
     def __init__(self, stamp: Stamp, prompts: int = 1, n: int = 1, include_usage: bool = False) -> None:
-        self._head = head("text_completion", stamp)
-        self._n = n
-        self._include_usage = include_usage
+        self._chunks = Chunks("text_completion", stamp, prompts * n, n, include_usage)
         self._logprobs = [_Logprobs() for _ in range(prompts * n)]
-        self._ends: list[Finished | None] = [None] * (prompts * n)
 
     def events(self, event: AnswerEvent, choice: int = 0) -> list[dict[str, Any]]:
         """What to send for the next event of one of the answers."""
         match event:
             case TextDelta() if event.text or event.logprobs:
-                return [self._chunk(choice, event.text, event.logprobs)]
+                return [self._chunks.one(choice, {"text": event.text}, self._logprobs[choice].table(event.logprobs))]
             case Finished():
-                self._ends[choice] = event
-                return [self._chunk(choice, finish=event), *self._usage()]
+                return self._chunks.last(choice, {"text": ""}, self._logprobs[choice].table(()), event)
         return []
-
-    def _chunk(
-        self, choice: int, text: str = "", logprobs: Sequence[TokenLogprob] = (), finish: Finished | None = None
-    ) -> dict[str, Any]:
-        made = {
-            "index": choice,
-            "text": text,
-            "logprobs": self._logprobs[choice].table(logprobs),
-            "finish_reason": finish and finish_reason(finish),
-        }
-        usage = {"usage": None} if self._include_usage else {}
-        return {**self._head, "choices": [made], **usage, **dropped([finish] if finish else [])}
-
-    def _usage(self) -> list[dict[str, Any]]:
-        ends = [end for end in self._ends if end is not None]
-        if not self._include_usage or len(ends) < len(self._ends):
-            return []
-        return [{**self._head, "choices": [], "usage": usage_object(tally(ends, self._n))}]
 
 
 class _Logprobs:

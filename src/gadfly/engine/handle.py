@@ -51,7 +51,11 @@ class Handle:
     @property
     def ids(self) -> list[int]:
         """The tokens of the answer so far."""
-        return self._sequence.tokens[len(self._sequence.request.prompt) :]
+        return self.after(0)
+
+    def after(self, count: int) -> list[int]:
+        """The tokens of the answer so far, without the first `count`."""
+        return self._sequence.tokens[len(self._sequence.request.prompt) + count :]
 
     @property
     def prompt(self) -> tuple[int, ...]:
