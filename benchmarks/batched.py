@@ -1,7 +1,7 @@
 """Answers to many at once: our engine beside llama.cpp's batched bench, on the same file, taking turns.
 
-    python benchmarks/batched.py [MODEL] --peer PATH/llama-batched-bench [--sequences 1,2,4,8,16] [--threads 2]
-        [--rounds 3] [--prompt 16] [--tokens 48] [--kernels avx2] [--peer-flags "-fa off"] [--json]
+    python benchmarks/batched.py [MODEL] [--peer] [--sequences 1,2,4,8,16] [--threads 2]
+        [--rounds 3] [--prompt 16] [--tokens 48] [--kernels avx2] [--peer-flags "-fa off"] [--results FILE] [--json]
 
 Tokens per second of all answers together, after a prompt each that is not counted; medians of rounds, A B B A, after
 one that does not count. Ours is the whole engine: scheduling, steps, and the choice of every token (greedy); the peer's
@@ -10,28 +10,27 @@ bench computes the same batches and chooses nothing. Nothing is guessed ahead.
 
 import argparse
 import json
-import os
 import shlex
 import subprocess
 from pathlib import Path
-from statistics import median
 from time import perf_counter
 from typing import Any
 
 from gadfly.completion import Sampling
 from gadfly.engine import Engine, Executor, Request
-from gadfly.evaluate.machine import processor
 from gadfly.hub.library import Library
 from gadfly.llm import PAGE_SIZE, STEP_TOKENS
 from gadfly.ops.native import Native
 from gadfly.settings import available_processors, home
 from gadfly.weights.load import open_model
+from peer import peer_name, program
+from result import Result, add_options
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="smollm2")
-    parser.add_argument("--peer", type=Path)
+    parser.add_argument("--peer", action="store_true", help="beside llama.cpp, see peer.py")
     parser.add_argument("--peer-flags", default="", help="further flags of llama-batched-bench")
     parser.add_argument("--sequences", default="1,2,4,8,16")
     parser.add_argument("--threads", type=int, default=available_processors())
@@ -39,7 +38,7 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=16)
     parser.add_argument("--tokens", type=int, default=48)
     parser.add_argument("--kernels")
-    parser.add_argument("--json", action="store_true")
+    add_options(parser)
     given = parser.parse_args()
     path = Library(home()).resolve(given.model)
     if path is None:
@@ -54,16 +53,12 @@ def main() -> None:
             for count, speed in subjects[name].speeds(counts).items():
                 if turn:
                     rounds[name][count].append(speed)
-    found = {
-        "model": path.name,
-        "processor": processor(),
-        "threads": given.threads,
-        "kernels": subjects["gadfly"].kernels,
-        "prompt": given.prompt,
-        "tokens": given.tokens,
-        "rounds": rounds,
-    }
-    print(json.dumps(found) if given.json else table(found))
+    found = Result("batched", peer_name(path) if given.peer else None)
+    words = {"model": path.stem, "threads": given.threads, "kernels": subjects["gadfly"].kernels}
+    for count in counts:
+        theirs = rounds["llama.cpp"][count] if given.peer else ()
+        found.add("tokens/s", rounds["gadfly"][count], theirs, **words, sequences=count)
+    found.publish(given)
 
 
 class Ours:
@@ -95,30 +90,26 @@ class Ours:
 class Peer:
     def __init__(self, path: Path, given: argparse.Namespace) -> None:
         positions = max(int(count) for count in given.sequences.split(",")) * (given.prompt + given.tokens)
-        self._environment = {**os.environ, "LD_LIBRARY_PATH": str(given.peer.parent)}
-        self._command = [str(given.peer), "-m", str(path), "-c", str(positions), "-b", "2048", "-ub", "512"]
+        self._command = [
+            str(program("llama-batched-bench")),
+            "-m",
+            str(path),
+            "-c",
+            str(positions),
+            "-b",
+            "2048",
+            "-ub",
+            "512",
+        ]
         self._command += ["-npp", str(given.prompt), "-ntg", str(given.tokens), "-npl", given.sequences]
         self._command += ["-t", str(given.threads), "-tb", str(given.threads), "--output-format", "jsonl"]
         self._command += shlex.split(given.peer_flags)
 
     def speeds(self, counts: list[int]) -> dict[int, float]:
-        done = subprocess.run(self._command, env=self._environment, capture_output=True, text=True, check=True)
+        done = subprocess.run(self._command, capture_output=True, text=True, check=True)
         lines = [json.loads(line) for line in done.stdout.splitlines() if line.startswith("{")]
         found = {line["pl"]: line["speed_tg"] for line in lines}
         return {count: found[count] for count in counts}
-
-
-def table(found: dict[str, Any]) -> str:
-    rounds = found["rounds"]
-    lines = [
-        f"{found['model']} on {found['processor']}, {found['threads']} threads, {found['kernels']} kernels, tokens/s",
-        f"{'sequences':>9}" + "".join(f"{name:>12}" for name in rounds) + (f"{'ratio':>8}" if len(rounds) > 1 else ""),
-    ]
-    for count in rounds["gadfly"]:
-        speeds = [median(rounds[name][count]) for name in rounds]
-        ratio = f"{speeds[0] / speeds[1]:>8.2f}" if len(speeds) > 1 else ""
-        lines.append(f"{count:>9}" + "".join(f"{speed:>12.1f}" for speed in speeds) + ratio)
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """Many clients at once: `gadfly serve` beside llama-server, on the same file, over HTTP, taking turns.
 
-    python benchmarks/serving.py [MODEL] [--peer PATH/llama-server] [--peer-model FILE] [--peer-flags "-fa off"]
+    python benchmarks/serving.py [MODEL] [--peer] [--peer-model FILE] [--peer-flags "-fa off"]
         [--only together gaps turns] [--clients 1,8,16] [--threads 2] [--rounds 3] [--tokens 64] [--results FILE]
 
     together   so many clients, each with a prompt of its own: tokens per second of all
@@ -13,7 +13,6 @@ Answers are greedy and as long as asked for. --peer-model gives the peer another
 
 import argparse
 import json
-import os
 import shlex
 import socket
 import subprocess
@@ -33,6 +32,7 @@ import numpy as np
 
 from gadfly.hub.library import Library
 from gadfly.settings import available_processors, home
+from peer import peer_name, program
 from result import Result, add_options, take_turns
 
 LONG = 7500  # tokens
@@ -43,7 +43,7 @@ WORDS = ("lighthouse", "violin", "glacier", "baker", "comet", "harbour", "beetle
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", nargs="?", default="smollm2")
-    parser.add_argument("--peer", type=Path)
+    parser.add_argument("--peer", action="store_true", help="beside llama.cpp, see peer.py")
     parser.add_argument("--peer-model", type=Path)
     parser.add_argument("--peer-flags", default="")
     parser.add_argument("--only", nargs="+", choices=("together", "gaps", "turns"))
@@ -56,7 +56,7 @@ def main() -> None:
     path = Library(home()).resolve(given.model)
     if path is None:
         parser.error(f"there is no model {given.model} here; see `gadfly list`")
-    found = Result("serving", peer=f"llama.cpp {given.peer.parent.parent.name}" if given.peer else None)
+    found = Result("serving", peer=peer_name(path) if given.peer else None)
     with ExitStack() as stack:
         servers = {"gadfly": stack.enter_context(ours(path, given))}
         if given.peer:
@@ -82,9 +82,9 @@ class Server:
 
 
 @contextmanager
-def running(command: Sequence[str], port: int, environment: dict[str, str]) -> Iterator[Server]:
+def running(command: Sequence[str], port: int) -> Iterator[Server]:
     with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, env={**os.environ, **environment})
+        process = subprocess.Popen(command, stdout=log, stderr=log)
         url = f"http://127.0.0.1:{port}"
         try:
             while True:
@@ -111,16 +111,26 @@ def answers(url: str) -> bool:
 def ours(path: Path, given: argparse.Namespace) -> Iterator[Server]:
     port = free_port()
     command = [sys.executable, "-m", "gadfly", "serve", str(path), "--port", str(port), "--threads", str(given.threads)]
-    with running(command, port, {}) as server:
+    with running(command, port) as server:
         yield server
 
 
 @contextmanager
 def theirs(path: Path, given: argparse.Namespace) -> Iterator[Server]:
     port, slots = free_port(), 16
-    command = [str(given.peer), "-m", str(path), "--port", str(port), "-t", str(given.threads), "-np", str(slots)]
+    command = [
+        str(program("llama-server")),
+        "-m",
+        str(path),
+        "--port",
+        str(port),
+        "-t",
+        str(given.threads),
+        "-np",
+        str(slots),
+    ]
     command += ["-c", str(8192 * slots), *shlex.split(given.peer_flags)]
-    with running(command, port, {"LD_LIBRARY_PATH": str(given.peer.parent)}) as server:
+    with running(command, port) as server:
         yield server
 
 

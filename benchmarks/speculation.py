@@ -3,16 +3,17 @@
     python benchmarks/speculation.py [--model MODEL] [--threads N] [--kernels K] [--rounds N] [--tokens N] [--only TASK]
 
 The same requests with and without, taking turns A B B A after one round that does not count; medians of the seconds
-spent on writing, prompts aside. Answers have to be the same to the token, or it fails. Prints JSON, a line for each
-task: `ratio` is with over without, `accepted` the share of the verified tokens that came true.
+spent on writing, prompts aside. Answers have to be the same to the token, or it fails. `accepted` are the tokens that
+came true, of those that were verified in all rounds.
 """
 
 import argparse
-import json
-from statistics import median
+from functools import partial
 
 import gadfly
-from gadfly.chat.values import Message
+from gadfly.conversation import Message
+from gadfly.settings import available_processors
+from result import Result, add_options, take_turns
 
 TEXT = (
     "The lighthouse at Cape Wrath was built in 1828 by Robert Stevenson. It stands on a cliff of 121 metres and was "
@@ -50,47 +51,40 @@ TASKS = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
-    parser.add_argument("--threads", type=int)
+    parser.add_argument("--threads", type=int, default=available_processors())
     parser.add_argument("--kernels")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--tokens", type=int, default=256)
     parser.add_argument("--only", action="append", choices=TASKS)
-    asked = parser.parse_args()
-    sides = {
-        speculate: gadfly.load(asked.model, threads=asked.threads, kernels=asked.kernels, speculate=speculate)
+    add_options(parser)
+    given = parser.parse_args()
+    guessing, plain = (
+        gadfly.load(given.model, threads=given.threads, kernels=given.kernels, speculate=speculate)
         for speculate in (True, False)
-    }
-    for task in asked.only or TASKS:
+    )
+    found = Result("speculation", peer="without guesses, the same engine")
+    for task in given.only or TASKS:
         request, temperature = TASKS[task]
-        prompt = sides[True].prompt_ids([Message("user", request)])
-        speeds: dict[bool, list[float]] = {True: [], False: []}
+        prompt = guessing.prompt_ids([Message("user", request)])
         answers = set()
-        before = sides[True].counts()
-        for turn in range(asked.rounds + 1):
-            for speculate in (True, False) if turn % 2 else (False, True):
-                found = sides[speculate].generate(prompt, max_tokens=asked.tokens, temperature=temperature, seed=1)
-                if turn:
-                    speeds[speculate].append((len(found.ids) - 1) / found.usage.decode_seconds)
-                answers.add(found.ids)
+
+        def speed(llm: gadfly.LLM) -> float:
+            answer = llm.generate(prompt, max_tokens=given.tokens, temperature=temperature, seed=1)  # noqa: B023
+            answers.add(answer.ids)  # noqa: B023
+            return (len(answer.ids) - 1) / answer.usage.decode_seconds
+
+        before = guessing.counts()
+        times = take_turns({"with": partial(speed, guessing), "without": partial(speed, plain)}, given.rounds)
         if len(answers) > 1:
             raise SystemExit(f"{task}: the answers differ")
-        after = sides[True].counts()
+        after = guessing.counts()
         drafted, accepted = (getattr(after, n) - getattr(before, n) for n in ("drafted_tokens", "accepted_tokens"))
-        print(
-            json.dumps(
-                {
-                    "task": task,
-                    "tokens": len(found.ids),
-                    "with": round(median(speeds[True]), 1),
-                    "without": round(median(speeds[False]), 1),
-                    "ratio": round(median(speeds[True]) / median(speeds[False]), 2),
-                    "drafted": drafted,
-                    "accepted": round(accepted / drafted, 2) if drafted else None,
-                }
-            )
-        )
+        words = {"kernels": guessing.kernels, "threads": given.threads, "tokens": len(answers.pop())}
+        words["accepted"] = f"{accepted} of {drafted}"
+        found.add("tokens/s", times["with"], times["without"], task=task, **words)
+    found.publish(given)
 
 
 if __name__ == "__main__":
