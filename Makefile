@@ -71,6 +71,7 @@ clients: $(VENV)/dev model
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
 	$(BIN)/python benchmarks/step.py smollm2
+	$(BIN)/python benchmarks/exactness.py --results $(RESULTS)
 	$(BIN)/python benchmarks/startup.py --results $(RESULTS)
 
 bench-peer: $(VENV)/peer $(PEER)/built $(PEER)/mixture.gguf model
