@@ -38,8 +38,8 @@ class Engine:
     tokens. If it raises, the requests of that batch fail with what it raised, and the engine goes on. At most
     `max_waiting` requests wait for others to end. With `speculate`, a step computes tokens that are likely to come next
     together with those that have to come before them, where that is quicker; answers are the same to the bit. While
-    answers are written, a step spends about `prompt_share` times the seconds that these take on prompts. `clock` tells
-    seconds, for deadlines and for what a step takes.
+    answers are written, prompts have `prompt_share` times as much time as these. `clock` tells seconds, for deadlines
+    and for what a step takes.
     """
 
     def __init__(
@@ -53,7 +53,7 @@ class Engine:
         *,
         max_waiting: int | None = None,
         speculate: bool = True,
-        prompt_share: float = 1.0,
+        prompt_share: float = 0.8,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         sizes = {"pages": pages, "page_size": page_size, "step_tokens": step_tokens, "max_waiting": max_waiting}
@@ -205,6 +205,7 @@ class Engine:
     def _compute(self, chunks: list[Chunk]) -> None:
         began = self._clock()
         answers = sum(chunk.count + len(chunk.draft) for chunk in chunks if chunk.decodes)
+        read = [(chunk.count, chunk.sequence.computed) for chunk in chunks if not chunk.decodes]
         batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
         try:
             logits = self._step(batch)
@@ -231,10 +232,12 @@ class Engine:
         seconds = self._clock() - began
         self._counts.steps += 1
         self._counts.step_seconds += seconds
-        if answers == len(batch.tokens):
-            self._pace.note(answers, seconds)
+        if answers and read:
+            along = sum(count for count, _ in read)
+            position = sum(count * first for count, first in read) // along
+            self._pace.note_prompt(answers, along, position, seconds)
         elif answers:
-            self._pace.note_prompt(answers, len(batch.tokens) - answers, seconds)
+            self._pace.note(answers, seconds)
 
     def _read(self, sequence: Sequence, rows: Floats) -> None:
         """Note how likely the next tokens of a prompt were."""
