@@ -270,3 +270,13 @@ def test_what_fails_is_raised_after_what_came_before():
     with pytest.raises(RequestError, match="broken"):
         seen.extend(choice)
     assert choice.finished and choice.take() == []
+
+
+def test_what_came_together_is_one_event():
+    made = answerer(f"<think>Well, well.</think>Hello there.{CALL}", template=CHATML + "<think> <tool_call>")
+    (choice,) = made.answer(asked(tools=(WEATHER,))).choices
+    while made._engine.step():
+        pass
+    events = choice.take()
+    assert [type(event) for event in events] == [ReasoningDelta, TextDelta, ToolCallStart, ToolCallDelta, Finished]
+    assert text_of(events) == "Hello there."
