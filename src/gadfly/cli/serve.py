@@ -46,7 +46,13 @@ __all__ = ["command"]
     show_default=True,
     help="Contexts of cache that a model's requests may fill together, as far as an eighth of the free memory goes.",
 )
-@click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Requests that may wait, of one client half of them.",
+)
 @click.option(
     "--keep-alive",
     type=click.FloatRange(0),

@@ -36,10 +36,10 @@ class Engine:
 
     `step` keeps keys and values in `pages` pages of `page_size` positions; each call computes up to `step_tokens`
     tokens. If it raises, the requests of that batch fail with what it raised, and the engine goes on. At most
-    `max_waiting` requests wait for others to end. With `speculate`, a step computes tokens that are likely to come next
-    together with those that have to come before them, where that is quicker; answers are the same to the bit. While
-    answers are written, prompts have `prompt_share` times as much time as these. `clock` tells seconds, for deadlines
-    and for what a step takes.
+    `max_waiting` requests wait for others to end, and there is room left for other clients than theirs. With
+    `speculate`, a step computes tokens that are likely to come next together with those that have to come before them,
+    where that is quicker; answers are the same to the bit. While answers are written, prompts have `prompt_share` times
+    as much time as these. `clock` tells seconds, for deadlines and for what a step takes.
     """
 
     def __init__(
@@ -93,7 +93,9 @@ class Engine:
             waiting = len(self._scheduler.waiting)
             if self._draining:
                 raise BusyError("no new requests are taken: the engine is about to stop", self._seconds(waiting))
-            if self._max_waiting is not None and waiting >= self._max_waiting:
+            if self._max_waiting is not None and not self._scheduler.waiting.has_room(
+                request.client, self._max_waiting
+            ):
                 seconds = self._seconds(1)
                 raise BusyError(f"{waiting} requests are waiting already; try again in {seconds:.0f} s", seconds)
             if request.seconds is not None:
