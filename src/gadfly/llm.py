@@ -10,7 +10,6 @@ threads may use one `LLM`: their requests share the engine's steps, and none cha
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
@@ -136,12 +135,12 @@ class LLM:
             pages,
             PAGE_SIZE,
             STEP_TOKENS,
+            states=self._executor.states,
             max_waiting=max_waiting,
             speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
-        self._embedding = Lock()
-        self._embedder: Embedder | None = None  # most models are never asked for vectors
+        self._embedder = Embedder(self._engine, declared_pooling(self.metadata))
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -235,7 +234,7 @@ class LLM:
         """Continue text or ids as they are, with all that an API may ask for. Otherwise like `answer`."""
         return self._answerer.complete(request, listener, **terms)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:
         """A vector of length 1 for each input: the mean of what the last layer leaves of its tokens.
 
         Models that were made for it may declare the first or the last token instead. Raises RequestError for an empty
@@ -244,10 +243,7 @@ class LLM:
         if not request.inputs:
             raise RequestError("there are no inputs; an embedding needs at least one")
         sequences = [self._embedded_ids(one, request.truncate) for one in request.inputs]
-        with self._embedding:
-            if self._embedder is None:
-                self._embedder = self._make_embedder()
-            vectors = self._embedder.embed(sequences)
+        vectors = self._embedder.embed(sequences, **terms)
         return Embeddings(vectors.tolist(), sum(map(len, sequences)))
 
     def _embedded_ids(self, text: str | Sequence[int], truncate: bool) -> list[int]:
@@ -262,12 +258,6 @@ class LLM:
             )
         Request(tuple(ids[: self.context])).validate(self.spec.vocab, self.context + 1)
         return ids[: self.context]
-
-    def _make_embedder(self) -> Embedder:
-        """With a cache of its own, which takes memory as it is used."""
-        pages = max(-(-self.context // PAGE_SIZE), STEP_TOKENS)
-        executor = Executor(self.spec, self._weights, self._backend, pages, PAGE_SIZE, headless=True)
-        return Embedder(executor.step, pages, PAGE_SIZE, STEP_TOKENS, declared_pooling(self.metadata))
 
     def run(self) -> None:
         """Compute for whoever asks, in a thread that is lent for it; return after `drain`."""

@@ -86,7 +86,7 @@ class Scheduler:
                 break
             if page:
                 computing.add(page)
-            chunks.append(self._chunk(reader, min(most, READ_TOKENS if reader.unread else most, reader.pending)))
+            chunks.append(self._chunk(reader, min(most, self._step_limit(reader), reader.pending)))
             promised += chunks[-1].count * self._pace.price(reader.computed)
             budget -= chunks[-1].count
         if self._speculate:
@@ -106,6 +106,9 @@ class Scheduler:
         needed = -(-len(sequence.tokens) // self._prefix.page_size)
         self._prefix.release(sequence.pages[needed:])
         del sequence.pages[needed:]
+
+    def _step_limit(self, reader: Sequence) -> int:
+        return READ_TOKENS if reader.request.prompt_logprobs and reader.unread else self._step_tokens
 
     def _chunk(self, sequence: Sequence, count: int) -> Chunk:
         self.waiting.charge(sequence, count)

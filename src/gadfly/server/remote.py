@@ -54,7 +54,7 @@ class RemoteModel:
         body = write_completion(request, self._name)
         return self._ask("/v1/completions", body, CompletionReader(request.n), request.n, listener)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:  # noqa: ARG002
         """Raises UnsupportedError."""
         raise UnsupportedError(f"{self._name} runs elsewhere, and only answers are asked for there")
 

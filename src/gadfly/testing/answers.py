@@ -116,8 +116,9 @@ class ScriptedAnswers:
     def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
         return self._next(request, listener, terms)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:
         self.requests.append(request)
+        self.terms.append(terms)
         tokens = sum(len(self._prompts.text_ids(one)) for one in request.inputs)
         return Embeddings((self._vector,) * len(request.inputs), tokens)
 
