@@ -4,8 +4,8 @@
         [--only together gaps turns] [--clients 1,8,16] [--threads 2] [--rounds 3] [--tokens 64] [--results FILE]
 
     together   so many clients, each with a prompt of its own: tokens per second of all
-    gaps       the longest pause of a hundred (p99) between two tokens of an answer, while nothing else happens and
-               while a prompt of 7,500 tokens is read
+    gaps       the longest pause of a hundred (p99) between two pieces of an answer of 2,000 tokens, while nothing else
+               happens and while a prompt of 7,500 tokens is read
     turns      eight conversations that take turns: seconds to the first token of the next answer
 
 Answers are greedy and as long as asked for. --peer-model gives the peer another file of the same model.
@@ -35,7 +35,7 @@ from gadfly.settings import available_processors, home
 from peer import peer_name, program
 from result import Result, add_options, take_turns
 
-LONG = 7500  # tokens
+LONG, ANSWER = 7500, 2000  # tokens
 CHATS = 8
 WORDS = ("lighthouse", "violin", "glacier", "baker", "comet", "harbour", "beetle", "archive", "orchard", "tunnel")
 
@@ -179,7 +179,7 @@ def gaps(servers: dict[str, Server], found: Result, given: argparse.Namespace, m
 
         with ThreadPoolExecutor(1) as pool:
             came = []
-            for number, moment in enumerate(server.tokens(text(8, next(seeds)), 2000 if disturbed else 200)):
+            for number, moment in enumerate(server.tokens(text(8, next(seeds)), ANSWER)):
                 if number == 20 and disturbed:
                     pool.submit(disturb)
                 if number >= 20:
