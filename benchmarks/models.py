@@ -5,7 +5,7 @@
     grok      a mixture shaped like Grok-1: 9 layers of 8 experts, 2 for each token, 2.9 B parameters
     llama     1.1 B, as TinyLlama
     gemma     270 M, as Gemma 3, most of them in the vocabulary
-    narrow    0.2 B, a Llama with four heads of queries to one of keys and values, made for 8,192 positions and more
+    narrow    0.1 B, a Llama with four heads of queries to one of keys and values, for long contexts in little time
 
 What is made on the way, in bf16 or int8, is removed. Weights cost the same time whatever they are.
 """
@@ -22,7 +22,7 @@ SHAPES: Mapping[str, str] = {
     "llama": "--layers 22 --dim 2048 --heads 32 --kv-heads 4 --hidden 5632 --vocab 32000 --untied",
     "gemma": "--arch gemma3 --layers 18 --dim 640 --heads 4 --kv-heads 1 --head-dim 256 --hidden 2048 --vocab 262144"
     " --context 32768",
-    "narrow": "--layers 12 --dim 1024 --heads 16 --kv-heads 4 --hidden 2816 --vocab 32000 --context 16384",
+    "narrow": "--layers 6 --dim 1024 --heads 16 --kv-heads 4 --hidden 2816 --vocab 32000 --context 16384",
 }
 
 

@@ -5,8 +5,8 @@
 
 Tokens per second without tokenizer and sampling, taking turns A B B A. --peer-model gives the peer other files than
 ours, a row for each: the same model in the formats that it is best at, say. Answers begin at an empty context. The
-last row of a number of threads says how much of the memory's measured bandwidth decoding takes up: what it has to read
-of weights, over what a loop that does nothing but read gets.
+last row of a number of threads says how much of the memory's measured bandwidth decoding takes up: the bytes of weights
+that it reads in a second, over those of a loop that does nothing but read as many, in the same caches.
 """
 
 import argparse
@@ -20,8 +20,6 @@ from gadfly.llm import load
 from gadfly.settings import available_processors
 from peer import bench, peer_name
 from result import Result, add_options, take_turns
-
-PROBE = 2**28  # bytes, more than most caches have
 
 
 def main() -> None:
@@ -64,7 +62,7 @@ def rows(found: Result, threads: int, given: argparse.Namespace) -> None:
         times = take_turns({"": own, **others}, given.rounds)
         for name in others or [""]:
             found.add("tokens/s", times[""], times[name] if others else (), **words, of=of, beside=name)
-    bandwidth = read_bandwidth(threads, PROBE)
+    bandwidth = read_bandwidth(threads, llm.bytes_per_token)
     shares = [100 * speed * llm.bytes_per_token / bandwidth for speed in times[""]]
     found.add("%", shares, **words, of="read bandwidth that decode takes up")
 
