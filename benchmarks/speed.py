@@ -61,7 +61,8 @@ def rows(found: Result, threads: int, given: argparse.Namespace) -> None:
     for of, own, others in ((f"prefill {given.prompt}", prefill, reading), ("decode", decode, writing)):
         times = take_turns({"": own, **others}, given.rounds)
         for name in others or [""]:
-            found.add("tokens/s", times[""], times[name] if others else (), **words, of=of, beside=name)
+            file = {"file": f"beside {name}"} if given.peer_model else {}
+            found.add("tokens/s", times[""], times[name] if others else (), **words, **file, of=of)
     bandwidth = read_bandwidth(threads, llm.bytes_per_token)
     shares = [100 * speed * llm.bytes_per_token / bandwidth for speed in times[""]]
     found.add("%", shares, **words, of="read bandwidth that decode takes up")
