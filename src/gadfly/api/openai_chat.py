@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gadfly.api.answer import Answer, Tally, tally
+from gadfly.api.errors import Failure, openai_error
 from gadfly.api.stamp import Stamp
 from gadfly.conversation import (
     AnswerEvent,
@@ -84,6 +85,10 @@ class ChatStream:
             case Finished():
                 chunks += self._chunks.last(choice, {"delta": {}}, None, event)
         return chunks
+
+    def failed(self, failure: Failure) -> list[dict[str, Any]]:
+        """What to send when the answers end in an error."""
+        return [openai_error(failure)]
 
     def _chunk(self, choice: int, delta: dict[str, Any], logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
         return self._chunks.one(choice, {"delta": delta}, _logprobs(logprobs))

@@ -101,7 +101,8 @@ def command(
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
     from gadfly.server.gate import House, is_loopback
     from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
-    from gadfly.server.models import Models, Shelf
+    from gadfly.server.model import Shelf
+    from gadfly.server.models import Models
     from gadfly.server.remote import RemoteShelf
     from gadfly.server.run import address, listen, run_server
     from gadfly.server.service import Service

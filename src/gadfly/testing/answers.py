@@ -39,11 +39,14 @@ Script = Sequence[AnswerEvent | Exception]
 
 
 class ScriptedChoice:
-    """Gives out events, as many as its owner has let through; cut short by `cancel`."""
+    """Gives out events, as many as its owner has let through; cut short by `cancel`. Its usage is that of its end."""
+
+    fingerprint = None
 
     def __init__(self, events: Script, owner: "ScriptedAnswers") -> None:
         self.finished = False
         self.cancelled = False
+        self.usage = next((event.usage for event in events if isinstance(event, Finished)), CANCELLED.usage)
         self._events = list(events)
         self._owner = owner
 

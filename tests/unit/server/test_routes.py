@@ -75,6 +75,16 @@ def test_an_answer_comes_whole_or_as_a_stream(server, llm, path):
     assert isinstance(llm.requests[0], ChatRequest | TextRequest)
 
 
+def test_a_message_says_what_its_prompt_took_before_anything_is_written(server):
+    begun = events("/v1/messages", server.post("/v1/messages", **CALLS["/v1/messages"], stream=True).text)[0]
+    assert begun["message"]["usage"] == {
+        "input_tokens": 4,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 3,
+        "output_tokens": 0,
+    }
+
+
 @pytest.mark.parametrize("path", CALLS)
 def test_openai_streams_end_with_done_and_no_others_do(server, path):
     streamed = server.post(path, **CALLS[path], stream=True).text

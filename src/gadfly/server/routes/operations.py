@@ -6,7 +6,7 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.tokenize import detokenized, read_detokenize, read_tokenize, tokenized
 from gadfly.errors import RequestError, UnsupportedError
-from gadfly.server.models import Model
+from gadfly.server.model import Model
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
