@@ -48,8 +48,8 @@ async def chat_completions(request: Request) -> Response:
             call.model,
             (call.request,),
             call.stream,
-            stream=lambda start: ChatStream(start.stamp, call.request.n, call.include_usage),
-            body=lambda answers, start: chat_completion(answers, start.stamp),
+            stream=lambda start: ChatStream(start.stamp, call.request.n, call.include_usage, call.old_functions),
+            body=lambda answers, start: chat_completion(answers, start.stamp, call.old_functions),
         ),
     )
 

@@ -23,8 +23,8 @@ _RESPONSE = Dialect(named_event, "resp_", heartbeat=HEARTBEAT)
 @routes.post("/v1/responses", openapi_extra=body("/v1/responses"))
 async def responses(request: Request) -> Response:
     """Answer the next turn of a conversation, whose earlier ones may be here."""
-    read, owner = read_response(await body_of(request)), Record.of(request.scope).client
-    kept = service_of(request).continuations
+    owner, kept = Record.of(request.scope).client, service_of(request).continuations
+    read = read_response(await body_of(request), earlier=lambda response: kept.find(response, owner))
     earlier = kept.find(read.previous, owner) if read.previous else ()
     if earlier is None:
         raise NotFoundError(f"there is no response {read.previous!r:.100} here to go on from; send what came before")
