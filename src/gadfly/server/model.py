@@ -9,7 +9,7 @@ from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Messa
 from gadfly.engine import Counts
 from gadfly.hub.progress import Progress
 from gadfly.spec import ModelSpec
-from gadfly.text import Tokenizer
+from gadfly.text import ChatTemplate, Tokenizer
 
 __all__ = ["Model", "Shelf"]
 
@@ -23,6 +23,8 @@ class Model(Protocol):
     def kernels(self) -> str: ...
     @property
     def has_template(self) -> bool: ...
+    @property
+    def template(self) -> ChatTemplate | None: ...
     @property
     def spec(self) -> ModelSpec | None: ...
     @property

@@ -27,6 +27,7 @@ class RemoteModel:
     tokenizer = None
     spec = None
     has_template = True
+    template = None
     kernels = ""
 
     def __init__(self, card: ModelCard, pool: Pool) -> None:
@@ -57,10 +58,10 @@ class RemoteModel:
 
     def embed(self, request: EmbeddingRequest) -> Embeddings:
         """Like `LLM.embed`, but that vectors are as long as the upstream makes them."""
-        if request.truncate:
-            raise UnsupportedError(f"{self._name} runs elsewhere, where inputs are not truncated; shorten them")
         inputs = [one if isinstance(one, str) else list(one) for one in request.inputs]
         body = {"model": self._name, "input": inputs, "encoding_format": "float"}
+        if request.truncate:
+            body["truncation"] = "auto"
         return self._pool.post(self._name, "/v1/embeddings", body, _embeddings)
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:

@@ -103,7 +103,8 @@ class ScriptedAnswers:
         self.has_template = True
         self.open = True
         self.changed = threading.Condition()
-        self._prompts = Prompts("scripted", self.tokenizer, ChatTemplate(CHATML))
+        self.template = ChatTemplate(CHATML)
+        self._prompts = Prompts("scripted", self.tokenizer, self.template)
         self._scripts = list(scripts)
         self._vector = tuple(vector)
         self._listeners: list[Callable[[], None]] = []

@@ -103,7 +103,8 @@ def test_tokens_are_counted_and_vectors_made_behind():
         inputs = {"model": "scripted", "input": ["Hello?", [1, 2]]}
         vectors = [server.post("/v1/embeddings", **inputs).json() for server in (behind, front)]
         assert vectors[0] == vectors[1] and vectors[0]["usage"]["prompt_tokens"] == len("Hello?") + 2
-        assert front.post("/v1/embeddings", **inputs, truncation="auto").status_code == 400
+        assert front.post("/api/embed", model="scripted", input="Hello?", truncate=True).json()["embeddings"]
+        assert llm.requests[-1].truncate
         behind.end()
         assert front.post("/v1/embeddings", **inputs).status_code == 503
 
