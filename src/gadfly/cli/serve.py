@@ -137,10 +137,10 @@ def command(
     with listen(host, port) as listening:
         if closed and not house.keys():
             key, text = new_key("first", SCOPES)
-            stored.add(key)
             click.echo(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
+            stored.add(key)  # afterwards: there is never a key that nobody has seen
         click.echo(_hint(address(listening), names, closed))
         run_server(service, house, listening)
 
