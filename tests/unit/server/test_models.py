@@ -8,6 +8,7 @@ import pytest
 
 from gadfly.errors import BusyError, ModelFileError, NotFoundError
 from gadfly.server.models import Models
+from gadfly.server.service import Service
 from gadfly.testing import ScriptedAnswers
 from serving import Shelf
 
@@ -213,6 +214,21 @@ def test_names_have_tags_and_aliases():
                 await models.named(wrong)
         everything = Models(shelf("a", "b"), aliases={"*": "a"})
         assert [await everything.named(name) for name in ("b", "c", "../b")] == ["b", "a", "a"]
+
+    run(story)
+
+
+def test_a_model_that_goes_while_all_are_listed_is_listed_as_any_other():
+    async def story():
+        models = Models(shelf("a", "b"))
+        service = Service(models)
+        async with models.use("a"):
+            pass
+        listing = asyncio.create_task(service.cards())
+        await asyncio.sleep(0)
+        await models.forget("a")
+        assert [card.name for card in await listing] == ["a", "b"]
+        await models.close()
 
     run(story)
 
