@@ -15,6 +15,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -120,7 +121,8 @@ def _visits(url: str, seed: int, until: float) -> tuple[Counter[str], list[str]]
         try:
             done[visitor.visit()] += 1
         except Exception as error:
-            faults.append(f"{type(error).__name__}: {error}"[:500])
+            where = traceback.extract_tb(error.__traceback__)[-1]
+            faults.append(f"{where.name}, line {where.lineno}, {where.line}: {type(error).__name__} {error}"[:500])
     visitor.close()
     return done, faults
 
@@ -185,7 +187,8 @@ def main() -> None:
                 sep="\n",
                 flush=True,
             )
-        bugs = [line for line in (place / "log").read_text(errors="replace").splitlines() if "Traceback" in line]
+        log = (place / "log").read_text(errors="replace")
+    bugs = [line for line in log.splitlines() if not line.startswith("20")]  # but for lines of the access log
     visits = sum((sample.visits for sample in samples), Counter[str]())
     print(", ".join(f"{number} {what}" for what, number in visits.most_common()))
     found = Result("soak")
@@ -193,7 +196,7 @@ def main() -> None:
     what = {"model": MODEL, "minutes": given.minutes, "clients": given.clients, "visits": visits.total()}
     found.add("MB", [sample.memory / 1e6 for sample in late], **what)
     found.publish(given)
-    wrong = [*complaints(samples), *bugs]
+    wrong = [*complaints(samples), *bugs[:100]]
     print(*wrong or ["Nothing was lost, stuck or left over."], sep="\n")
     sys.exit(bool(wrong))
 
