@@ -9,6 +9,7 @@ from contextlib import suppress
 from typing import Protocol
 
 from gadfly.answer.builder import AnswerBuilder
+from gadfly.completion import Usage
 from gadfly.conversation import AnswerEvent, ReasoningDelta, TextDelta, ToolCallDelta
 from gadfly.engine import Handle
 
@@ -21,6 +22,14 @@ class Choice(Protocol):
     @property
     def finished(self) -> bool:
         """Whether its last event, `Finished`, has been given out, or what made it fail raised."""
+
+    @property
+    def usage(self) -> Usage:
+        """So far. Tokens of the prompt are known before those of the answer, but for one that is written elsewhere."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What an engine elsewhere says of itself, once it has; None of one in this process."""
 
     def __iter__(self) -> Iterator[AnswerEvent]:
         """Events as they come, those excepted that `take` has given out. Raises what made the request fail."""
@@ -61,6 +70,8 @@ class EngineChoice:
     `echo` is the text of the prompt, or None if it is not wanted.
     """
 
+    fingerprint = None
+
     def __init__(
         self, handle: Handle, builder: AnswerBuilder, limit: int | None = None, echo: str | None = None
     ) -> None:
@@ -70,6 +81,10 @@ class EngineChoice:
         self._limit = limit
         self._echo = echo
         self._seen = 0
+
+    @property
+    def usage(self) -> Usage:
+        return self._handle.usage
 
     def __iter__(self) -> Iterator[AnswerEvent]:
         tokens = iter(self._handle)

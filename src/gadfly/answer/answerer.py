@@ -95,7 +95,7 @@ class Answerer:
             AnswerBuilder(
                 self._tokenizer,
                 StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop),
-                self._reader(callable_, choice.parallel, thinking),
+                self._reader(callable_, choice.parallel, choice.mode == "required", thinking),
                 self._marks,
                 dropped,
             )
@@ -124,12 +124,13 @@ class Answerer:
         grammar = self._plain_grammar.text(request.format)
         return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, grammar, echo)
 
-    def _reader(self, tools: Sequence[Tool], parallel: bool, thinking: bool) -> AnswerReader:
+    def _reader(self, tools: Sequence[Tool], parallel: bool, required: bool, thinking: bool) -> AnswerReader:
         thoughts = ThoughtReader(*self._thought, begun=thinking) if self._thought else None
         if not tools:
             return AnswerReader(thoughts)
         names = frozenset(tool.name for tool in tools)
-        return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, 0 if parallel else 1))
+        most = 0 if parallel else 1
+        return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, most, only=required))
 
     def _asked(
         self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None

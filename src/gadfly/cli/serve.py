@@ -107,7 +107,8 @@ def command(
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
     from gadfly.server.gate import House, is_loopback
     from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
-    from gadfly.server.models import Models, Shelf
+    from gadfly.server.model import Shelf
+    from gadfly.server.models import Models
     from gadfly.server.remote import RemoteShelf
     from gadfly.server.run import address, listen, run_server
     from gadfly.server.service import Service
@@ -142,10 +143,10 @@ def command(
     with listen(host, port) as listening:
         if closed and not house.keys():
             key, text = new_key("first", SCOPES)
-            stored.add(key)
             click.echo(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
+            stored.add(key)  # afterwards: there is never a key that nobody has seen
         click.echo(_hint(address(listening), names, closed))
         run_server(service, house, listening)
 

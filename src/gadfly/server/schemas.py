@@ -68,6 +68,8 @@ BODIES: dict[str, dict[str, Any]] = {
         logprobs=_FLAG,
         top_logprobs={"type": "integer", "minimum": 0, "maximum": 20},
         response_format=_object("type", type=_TEXT, json_schema=_OBJECT),
+        functions=_array(_OBJECT),
+        function_call={"anyOf": [_TEXT, _OBJECT]},
         **_SAMPLING,
         **_TOOLS,
         **_OURS,

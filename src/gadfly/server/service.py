@@ -66,8 +66,9 @@ class Service:
 
     async def cards(self) -> list[ModelCard]:
         """Everything that can be asked for."""
-        loaded = {found.name: found for found in self.models.loaded}
-        return [_completed(card, loaded.get(card.name)) for card in (await self.models.stocked()).values()]
+        stocked = await self.models.stocked()
+        loaded = {found.name: found for found in self.models.loaded}  # only now: any of them may have gone meanwhile
+        return [_completed(card, loaded.get(card.name)) for card in stocked.values()]
 
     async def card(self, asked: str) -> ModelCard:
         """Raises NotFoundError."""

@@ -39,11 +39,14 @@ Script = Sequence[AnswerEvent | Exception]
 
 
 class ScriptedChoice:
-    """Gives out events, as many as its owner has let through; cut short by `cancel`."""
+    """Gives out events, as many as its owner has let through; cut short by `cancel`. Its usage is that of its end."""
+
+    fingerprint = None
 
     def __init__(self, events: Script, owner: "ScriptedAnswers") -> None:
         self.finished = False
         self.cancelled = False
+        self.usage = next((event.usage for event in events if isinstance(event, Finished)), CANCELLED.usage)
         self._events = list(events)
         self._owner = owner
 
@@ -100,7 +103,8 @@ class ScriptedAnswers:
         self.has_template = True
         self.open = True
         self.changed = threading.Condition()
-        self._prompts = Prompts("scripted", self.tokenizer, ChatTemplate(CHATML))
+        self.template = ChatTemplate(CHATML)
+        self._prompts = Prompts("scripted", self.tokenizer, self.template)
         self._scripts = list(scripts)
         self._vector = tuple(vector)
         self._listeners: list[Callable[[], None]] = []

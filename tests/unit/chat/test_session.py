@@ -9,12 +9,12 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gadfly.answer import Generation
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Sampling
 from gadfly.engine import Request
 from gadfly.errors import ContextError, NotFoundError, RequestError, UnsupportedError
-from gadfly.llm import Generation
 from gadfly.testing import ByteTokenizer, scripted_engine
 from gadfly.text import StopStrings
 from scripted_speaker import PERSONA, ScriptedSpeaker
