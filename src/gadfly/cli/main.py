@@ -32,6 +32,7 @@ class Entry:
 COMMANDS = {
     "chat": Entry("Talk", "gadfly.cli.chat", "Talk with a model in the terminal."),
     "run": Entry("Talk", "gadfly.cli.run", "Answer one prompt on stdout."),
+    "tools": Entry("Talk", "gadfly.cli.tools", "Give a model tools: programs, servers, a web search."),
     "serve": Entry(
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),
