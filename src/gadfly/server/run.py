@@ -13,7 +13,7 @@ import uvicorn
 import uvloop
 
 from gadfly.errors import SettingsError
-from gadfly.server.app import create_app
+from gadfly.server.application import create_app
 from gadfly.server.connection import connection_class
 from gadfly.server.gate import House
 from gadfly.server.service import Service
