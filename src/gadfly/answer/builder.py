@@ -29,8 +29,8 @@ class Stops(Protocol):
 class AnswerBuilder:
     """Push every token; `finish` when there are no more, or when `stopped` says that none are wanted.
 
-    `marks` are texts of control tokens that the reader knows; others have no text. `dropped` is passed on. An answer that
-    has `begun` goes on from a prefix.
+    `marks` are texts of control tokens that the reader knows; others have no text. `dropped` is passed on. An answer
+    that has `begun` goes on from a prefix.
     """
 
     def __init__(

@@ -45,8 +45,9 @@ class Prompts:
     ) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
-        Up to where its answer begins or, behind `marks` of the template's kind, to the end of its `prefix`. Text never becomes control tokens, nor a turn of its own. Raises
-        UnsupportedError if the model has no tokenizer, RequestError for variables with names that templates rely on.
+        Up to where its answer begins or, behind `marks` of the template's kind, to the end of its `prefix`. Text never
+        becomes control tokens, nor a turn of its own. Raises UnsupportedError if the model has no tokenizer,
+        RequestError for variables with names that templates rely on.
         """
         if self.tokenizer is None:
             raise UnsupportedError(

@@ -154,7 +154,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats/{id}/nodes/{node}/feedback": _object(
         thumb={"enum": [-1, 0, 1]}, reasons=_array(_TEXT), corrected=_TEXT
     ),
-    "/app/api/votes": _object("winner", "loser", winner=_NODE, loser=_NODE, blind=_FLAG),
+    "/app/api/chats/{id}/votes": _object("winner", "loser", winner=_NODE, loser=_NODE, blind=_FLAG),
 }
 
 FAILURES: dict[int | str, dict[str, Any]] = {

@@ -9,7 +9,7 @@ Everything here happens on the event loop.
 
 import asyncio
 from collections import deque
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import contextmanager
 from typing import Any, Protocol
 
@@ -134,11 +134,6 @@ class Feeds:
         news = event(name, value)
         for feed in self.of(owner, chat):
             feed.put(news)
-
-    def changed(self, owner: str, chat: str, info: Mapping[str, Any]) -> None:
-        """A chat is not what it was: pages that show it get it, others learn that they may want to ask."""
-        self.tell(owner, "chat", {"chat": info}, chat)
-        self.tell(owner, "chat", {"id": chat})
 
     def of(self, owner: str | None, chat: str | None) -> list[Feed]:
         return [feed for feed in self._open if owner in (None, feed.owner) and feed.chat == chat]

@@ -1,4 +1,4 @@
-"""Whether models of the catalogue will run on this machine, for the list of models: what `gadfly fit` says, unmeasured."""
+"""Whether models of the catalogue will run on this machine: what `gadfly fit` says, with nothing measured."""
 
 import shutil
 import time
