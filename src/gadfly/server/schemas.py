@@ -149,6 +149,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats/{id}/fork": _object("node", node=_NODE),
     "/app/api/chats/{id}/messages": _object("text", **_SAID, answer=_TERMS),
     "/app/api/chats/{id}/answers": _object("parent", parent=_NODE, variants=_array(_TERMS), prefix=_TEXT),
+    "/app/api/chats/{id}/answers/{node}/consent": _object(
+        "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}
+    ),
+    "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),
+    "/app/api/tools/personas/{persona}": _object("allowed", allowed=_array(_TEXT)),
     "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),
     "/app/api/chats/{id}/nodes/{node}": _object(name=_TEXT, favourite=_FLAG, pruned=_FLAG),
     "/app/api/chats/{id}/nodes/{node}/feedback": _object(

@@ -8,6 +8,7 @@ Nothing is on by itself. All that comes from a server is untrusted: bounded in s
 """
 
 from gadfly.chat.tools.exchange import (
+    CONSENTS,
     AskModel,
     AskUser,
     CallTool,
@@ -25,6 +26,7 @@ from gadfly.chat.tools.server import ToolServer, read_server
 from gadfly.chat.tools.toolbox import Offer, OfferedTool, Toolbox, open_source
 
 __all__ = [
+    "CONSENTS",
     "RESULT_LIMIT",
     "AskModel",
     "AskUser",

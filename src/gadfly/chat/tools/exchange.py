@@ -12,7 +12,7 @@ belong into the conversation, and a conversation that was cut short is made whol
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, TypeVar
+from typing import Any, Literal, TypeVar, get_args
 
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import RESULT_LIMIT, ToolResult
@@ -21,7 +21,18 @@ from gadfly.chat.tools.untrusted import cut, harmless
 from gadfly.conversation import Message, Tool, ToolCall
 from gadfly.errors import RequestError, ToolError
 
-__all__ = ["AskModel", "AskUser", "CallTool", "Consent", "Exchange", "Grants", "PlannedCall", "Step", "settled"]
+__all__ = [
+    "CONSENTS",
+    "AskModel",
+    "AskUser",
+    "CallTool",
+    "Consent",
+    "Exchange",
+    "Grants",
+    "PlannedCall",
+    "Step",
+    "settled",
+]
 
 ROUNDS = 8  # of calls, until the model has to answer
 CALLS = 8  # at once
@@ -30,6 +41,7 @@ ARGUMENTS_LIMIT = 100_000  # characters
 _SHOWN = 2_000
 
 Consent = Literal["once", "chat", "no"]
+CONSENTS: tuple[Consent, ...] = get_args(Consent)
 
 
 @dataclass(frozen=True)
@@ -43,8 +55,12 @@ class PlannedCall:
     @property
     def title(self) -> str:
         """What is about to happen, for people: `notes/search {"text": "bees"}`."""
-        written = json.dumps(self.arguments, ensure_ascii=False)
-        return cut(harmless(f"{self.offered.server}/{self.offered.tool.name} {written}"), _SHOWN)
+        return cut(f"{self.offered.server}/{self.offered.tool.name} {self.written}", _SHOWN)
+
+    @property
+    def written(self) -> str:
+        """All arguments as JSON, harmless to look at."""
+        return harmless(json.dumps(self.arguments, ensure_ascii=False))
 
     def run(self, patience: Patience) -> ToolResult:
         """Call the tool; what goes wrong is a result, too. Raises ToolStopped if it was cancelled."""

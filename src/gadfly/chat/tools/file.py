@@ -51,12 +51,12 @@ class ToolFile:
         """What this persona may use."""
         return self.read().personas.get(persona, ())
 
-    def add(self, server: ToolServer) -> None:
-        """Raises RequestError if there is one of this name."""
+    def add(self, server: ToolServer, replace: bool = False) -> None:
+        """Raises RequestError if there is one of this name, unless it is to be replaced."""
 
         def change(document: Any) -> None:
             servers = document.setdefault("servers", {})
-            if server.name in servers:
+            if server.name in servers and not replace:
                 raise RequestError(f"there are tools called {server.name} already; remove them, or choose another name")
             servers[server.name] = server.table
 

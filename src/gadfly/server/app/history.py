@@ -1,12 +1,13 @@
 """What a model is shown of a conversation: the messages of a path, with the files that belong to them written out.
 
 A question whose answer failed before its first word is left out with it: a question without an answer only confuses the
-next. Two questions in a row become one, because templates want turns.
+next. Two questions in a row become one, because templates want turns, and calls of tools have results, one each.
 """
 
 from collections.abc import Iterable, Sequence
 
 from gadfly.chat.store import Attachment, Node, Store
+from gadfly.chat.tools import settled
 from gadfly.conversation import Message
 
 __all__ = ["history", "said_with"]
@@ -26,7 +27,7 @@ def history(path: Iterable[Node], store: Store) -> list[Message]:
             if told and told[-1].role == "user":
                 one = Message("user", f"{told.pop().content}\n\n{one.content}")
         told.append(one)
-    return told
+    return settled(told)
 
 
 def said_with(text: str, attachments: Sequence[Attachment]) -> Message:

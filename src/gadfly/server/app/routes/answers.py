@@ -9,9 +9,10 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields, check_text
 from gadfly.chat.store import Conversation, Node
+from gadfly.chat.tools import CONSENTS
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
 from gadfly.server.app.history import history
 from gadfly.server.app.jobs import Job, Order
 from gadfly.server.app.shapes import node_shape
@@ -46,7 +47,7 @@ async def say(request: Request, id: str) -> Response:  # noqa: A002
     chat = await asyncio.to_thread(app.store.open, owner, id)
     if terms is not None:
         app.jobs.require_room(owner)
-        asked = await _asked(app, service, chat, terms)
+        asked = await _asked(app, service, chat, terms, may_use_tools(request))
     said = await asyncio.to_thread(app.store.say, owner, id, parent, Message("user", text), files)
     if not chat.info.title:
         await asyncio.to_thread(lambda: app.store.change(owner, id, title=title_of(text)))
@@ -72,7 +73,7 @@ async def answer(request: Request, id: str) -> Response:  # noqa: A002
     if path[-1].message.role == "assistant":
         raise RequestError(f"message {parent} is an answer itself; name the one that it answers", "parent")
     app.jobs.require_room(owner, len(variants))
-    asked = [await _asked(app, service, chat, each) for each in variants]
+    asked = [await _asked(app, service, chat, each, may_use_tools(request)) for each in variants]
     jobs = [await _begin(app, service, owner, id, parent, path, each, prefix) for each in asked]
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape() for job in jobs]}, 201)
@@ -106,12 +107,29 @@ async def stop(request: Request, id: str, node: int) -> Response:  # noqa: A002
     return json_response({"node": node_shape(await asyncio.to_thread(app.store.node, owner, id, node))})
 
 
-async def _asked(app: ChatApp, service: Service, chat: Conversation, terms: Terms) -> Asked:
+@routes.post("/answers/{node}/consent", openapi_extra=body("/app/api/chats/{id}/answers/{node}/consent"))
+async def allow(request: Request, id: str, node: int) -> Response:  # noqa: A002
+    """Allow a call that an answer wishes for: once, for the rest of the chat, or not."""
+    app, fields = chat_app_of(request), Fields(await body_of(request))
+    call, said = fields.need_text("call", 1000), fields.need_text("allow", 10)
+    consent = next((one for one in CONSENTS if one == said), None)
+    if consent is None:
+        raise fields.wrong("allow", ", ".join(CONSENTS))
+    app.tools.decide(owner_of(request), id, node, call, consent)
+    return json_response({})
+
+
+async def _asked(app: ChatApp, service: Service, chat: Conversation, terms: Terms, may_use_tools: bool) -> Asked:
     """Raises what makes no sense before anything is kept: a model or persona that is not here, numbers out of range."""
     settings = await asyncio.to_thread(app.settings)
     default = settings.model if settings.model in await service.models.stocked() else service.default_model
     asked = await asyncio.to_thread(terms.over, chat.info, settings, default)
-    return replace(asked, model=await service.models.named(asked.model))
+    tools: tuple[str, ...] = ()
+    if may_use_tools and terms.tools is not False:
+        tools = await asyncio.to_thread(app.tools.file.allowed, asked.persona.name)
+    if terms.tools and not tools:
+        raise RequestError(f"{asked.persona.name} may use no tools here; gadfly tools allow lets it", "tools")
+    return replace(asked, model=await service.models.named(asked.model), tools=tools)
 
 
 async def _begin(
@@ -129,5 +147,6 @@ async def _begin(
     provenance = asked.provenance(**known)
     messages = await asyncio.to_thread(history, path, app.store)
     writing = await asyncio.to_thread(app.store.begin, owner, chat, parent, provenance, prefix)
-    order = Order(owner, chat, asked.model, lambda tells: asked.request(messages, prefix, tells), prefix)
+    kit = app.tools.kit(owner, chat, asked.tools)
+    order = Order(owner, chat, asked.model, lambda tells: asked.request(messages, prefix, tells), prefix, kit=kit)
     return app.jobs.begin(order, writing, provenance)

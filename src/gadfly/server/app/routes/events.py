@@ -33,8 +33,9 @@ async def chat_events(request: Request, id: str) -> Response:  # noqa: A002
     await asyncio.to_thread(app.store.info, owner, id)
     stack = AsyncExitStack()
     feed = stack.enter_context(app.feeds.open(owner, id))
-    jobs = app.jobs.of(owner, id)
+    jobs = [job for job in app.jobs.of(owner, id) if job.kept is None]
     for job in jobs:
         feed.follow(job)
-    first = event("snapshot", {"nodes": [job.shape() for job in jobs]})
+    consents = app.tools.waiting(owner, id)
+    first = event("snapshot", {"nodes": [job.shape() for job in jobs], "consents": consents})
     return Streamed(feed.chunks(first, service_of(request).limits.heartbeat), _TYPE, stack)
