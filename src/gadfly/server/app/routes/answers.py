@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
@@ -21,34 +21,38 @@ from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import Service, body_of, service_of
 
-__all__ = ["routes"]
+__all__ = ["asked_for", "read_said", "routes"]
 
 routes = APIRouter(prefix="/app/api/chats/{id}", tags=["App"])
 
 _TEXT = 1_000_000  # characters of a message
 _FILES = 20
 _VARIANTS = 4
+ROLES: Sequence[Literal["user", "assistant"]] = ("user", "assistant")
 
 
 @routes.post("/messages", openapi_extra=body("/app/api/chats/{id}/messages"))
 async def say(request: Request, id: str) -> Response:  # noqa: A002
-    """Say something and, unless `answer` is null, have it answered; an edit has the parent of what it replaces."""
+    """Say something and, unless `answer` is null, have it answered; an edit has the parent of what it replaces.
+
+    What the user wants the model to have said, as `assistant`, is never answered.
+    """
     app, service, owner = chat_app_of(request), service_of(request), owner_of(request)
     fields = Fields(await body_of(request))
-    text, parent = fields.need_text("text", _TEXT), fields.whole("parent", 1, 2**62)
-    files = [check_text(item, path, 100) for path, item in fields.items("attachments", _FILES)]
+    text, parent, files = read_said(fields)
+    role: Literal["user", "assistant"] = fields.one_of("role", ROLES, "user")
     if not text.strip():
         raise RequestError("the message is empty", "text")
-    if fields["answer"] is None and "answer" in set(fields):
+    if role == "assistant" or (fields["answer"] is None and "answer" in set(fields)):
         terms = None
     else:
         terms = read_terms(fields.table("answer") or Fields({}))
     chat = await asyncio.to_thread(app.store.open, owner, id)
     if terms is not None:
         app.jobs.require_room(owner)
-        asked = await _asked(app, service, chat, terms)
-    said = await asyncio.to_thread(app.store.say, owner, id, parent, Message("user", text), files)
-    if not chat.info.title:
+        asked = await asked_for(app, service, chat, terms)
+    said = await asyncio.to_thread(app.store.say, owner, id, parent, Message(role, text), files)
+    if not chat.info.title and role == "user":
         await asyncio.to_thread(lambda: app.store.change(owner, id, title=title_of(text)))
     nodes = [app.tell_node(owner, id, said)]
     if terms is not None:
@@ -72,7 +76,7 @@ async def answer(request: Request, id: str) -> Response:  # noqa: A002
     if path[-1].message.role == "assistant":
         raise RequestError(f"message {parent} is an answer itself; name the one that it answers", "parent")
     app.jobs.require_room(owner, len(variants))
-    asked = [await _asked(app, service, chat, each) for each in variants]
+    asked = [await asked_for(app, service, chat, each) for each in variants]
     jobs = [await _begin(app, service, owner, id, parent, path, each, prefix) for each in asked]
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape() for job in jobs]}, 201)
@@ -91,7 +95,7 @@ async def go_on(request: Request, id: str, node: int) -> Response:  # noqa: A002
     text, reasoning = one.message.content, one.message.reasoning
     writing = await asyncio.to_thread(app.store.resume, owner, id, node)
     build = {**one.provenance.build, "continued": [*one.provenance.build.get("continued", ()), len(text)]}
-    order = Order(owner, id, asked.model, lambda tells: asked.request(messages, text, tells), text, reasoning, before)
+    order = Order(owner, id, asked, messages, text, reasoning, before)
     job = app.jobs.begin(order, writing, replace(one.provenance, build=build, error=None))
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape()]}, 202)
@@ -106,7 +110,13 @@ async def stop(request: Request, id: str, node: int) -> Response:  # noqa: A002
     return json_response({"node": node_shape(await asyncio.to_thread(app.store.node, owner, id, node))})
 
 
-async def _asked(app: ChatApp, service: Service, chat: Conversation, terms: Terms) -> Asked:
+def read_said(fields: Fields) -> tuple[str, int | None, list[str]]:
+    """Text, the message before it, and hashes of files."""
+    files = [check_text(item, path, 100) for path, item in fields.items("attachments", _FILES)]
+    return fields.text("text", "", _TEXT), fields.whole("parent", 1, 2**62), files
+
+
+async def asked_for(app: ChatApp, service: Service, chat: Conversation, terms: Terms) -> Asked:
     """Raises what makes no sense before anything is kept: a model or persona that is not here, numbers out of range."""
     settings = await asyncio.to_thread(app.settings)
     default = settings.model if settings.model in await service.models.stocked() else service.default_model
@@ -129,5 +139,5 @@ async def _begin(
     provenance = asked.provenance(**known)
     messages = await asyncio.to_thread(history, path, app.store)
     writing = await asyncio.to_thread(app.store.begin, owner, chat, parent, provenance, prefix)
-    order = Order(owner, chat, asked.model, lambda tells: asked.request(messages, prefix, tells), prefix)
+    order = Order(owner, chat, asked, messages, prefix)
     return app.jobs.begin(order, writing, provenance)
