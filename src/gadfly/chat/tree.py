@@ -72,8 +72,3 @@ class Tree(Generic[N]):
     def descend(self, node: int) -> int:
         """Where the path ended when it last went through `node`: that node of its subtree which was visited last."""
         return max(self.below(node), key=lambda one: (one.visited, one.id)).id
-
-    def latest(self) -> int | None:
-        """Where a path may end if its end has gone: what was visited last of all that is not pruned away."""
-        ends = [self[self.descend(root.id)] for root in self.children(None) if not root.pruned]
-        return max(ends, key=lambda one: (one.visited, one.id)).id if ends else None

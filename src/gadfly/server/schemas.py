@@ -147,7 +147,7 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats": _object(**_CHAT),
     "/app/api/chats/{id}": _object(**_CHAT, pinned=_FLAG, archived=_FLAG, leaf=_NODE),
     "/app/api/chats/{id}/fork": _object("node", node=_NODE),
-    "/app/api/chats/{id}/messages": _object("text", **_SAID, answer=_TERMS),
+    "/app/api/chats/{id}/messages": _object("text", **_SAID, role={"enum": ["user", "assistant"]}, answer=_TERMS),
     "/app/api/chats/{id}/answers": _object("parent", parent=_NODE, variants=_array(_TERMS), prefix=_TEXT),
     "/app/api/chats/{id}/answers/{node}/consent": _object(
         "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}

@@ -43,8 +43,6 @@ def test_descending_leads_to_where_one_was_last():
 def test_what_is_pruned_is_not_descended_to():
     assert TREE.descend(3) == 3
     assert TREE.descend(5) == 5
-    assert TREE.latest() == 4
-    assert Tree([Leaf(1, None, pruned=True)]).latest() is None
 
 
 def test_what_is_not_there_is_not_found():

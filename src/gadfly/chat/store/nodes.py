@@ -107,8 +107,9 @@ class Nodes(Chats):
             for name, value in marks.items():
                 connection.execute(f"UPDATE node SET {_mark(name, value)} = ? WHERE id = ?", (value, node))
             tree = tree_of(connection, number)
-            if any(one.pruned for one in tree.path(row["leaf"])):
-                visit(connection, number, _elsewhere(tree, node))
+            hidden = next((one for one in tree.path(row["leaf"]) if one.pruned), None)
+            if marks.get("pruned") and hidden is not None:
+                visit(connection, number, _elsewhere(tree, hidden.id))
             return one_node(connection, number, node)
 
     def fork(self, owner: str, chat: str, node: int) -> ChatInfo:
@@ -217,14 +218,9 @@ def _copy(connection: sqlite3.Connection, node: int, number: int, parent: int | 
 
 
 def _elsewhere(tree: Tree[Step], pruned: int) -> int | None:
-    """Where the path goes when `pruned` is hidden: to another version of the message, or up."""
-    siblings = [one for one in tree.siblings(pruned) if not one.pruned]
-    if siblings:
-        ends = [tree[tree.descend(one.id)] for one in siblings]
-        return max(ends, key=lambda one: (one.visited, one.id)).id
-    path = tree.path(pruned)
-    shown = next((i for i, one in enumerate(path) if one.pruned), len(path))
-    return path[shown - 1].id if shown else tree.latest()
+    """Where the path goes when `pruned`, the first on it, is hidden: to another version of the message, or up."""
+    ends = [tree[tree.descend(one.id)] for one in tree.siblings(pruned) if not one.pruned]
+    return max(ends, key=lambda one: (one.visited, one.id)).id if ends else tree[pruned].parent
 
 
 def _mark(name: str, value: object) -> str:

@@ -15,6 +15,7 @@ from starlette.requests import Request
 
 from gadfly.chat.store import ChatInfo, Node, Store
 from gadfly.errors import NotFoundError
+from gadfly.server.app.asides import Asides
 from gadfly.server.app.feeds import Feeds
 from gadfly.server.app.fits import Fits
 from gadfly.server.app.jobs import Jobs
@@ -53,7 +54,9 @@ class ChatApp:
     def __post_init__(self) -> None:
         self._seen: Any = None  # of models
         self._telling: set[asyncio.Task[None]] = set()
-        self.jobs = Jobs(self.service.models, self.store, self.feeds, self._answered)
+        self.asides = Asides(self.service.models, lambda: self.jobs.busy)
+        self.jobs = Jobs(self.service.models, self.store, self.feeds, self.asides.cancel, self._answered)
+        self.reading = asyncio.Semaphore(2)  # of files that may take a while
         self.tools = ToolUse(self.home, self.settings().offline, self.feeds)
         self.personas = PersonaFiles(self.home / "personas")
         self.fits = Fits(self.home / "models")

@@ -18,12 +18,13 @@ from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.api.errors import failure_of
 from gadfly.chat.store import Node, Provenance, Store, Writing
-from gadfly.conversation import ChatRequest, Message, ReasoningDelta, TextDelta, ToolCall
+from gadfly.conversation import Message, ReasoningDelta, TextDelta, ToolCall
 from gadfly.engine import Listener
 from gadfly.errors import BusyError, GadflyError, NotFoundError
 from gadfly.server.answers import Answering, asking
 from gadfly.server.app.feeds import Feeds, event
 from gadfly.server.app.shapes import node_shape
+from gadfly.server.app.terms import Asked
 from gadfly.server.app.tool_use import Kit
 from gadfly.server.app.trace import trace_of
 from gadfly.server.models import Loaded, Models
@@ -37,7 +38,7 @@ _MOST = 16  # answers of one owner at a time
 
 @dataclass(frozen=True)
 class Order:
-    """What is to be answered where. `request` makes the request, given whether the model tells of its tokens.
+    """What is to be answered where, and with what.
 
     The answer goes on from `text`, with which it begins, and `reasoning`; `before` is the trace of what was there.
     With a `kit` of tools the model may call some, and is asked again when there are results.
@@ -45,8 +46,8 @@ class Order:
 
     owner: str
     chat: str
-    model: str
-    request: Callable[[bool], ChatRequest]
+    asked: Asked
+    messages: Sequence[Message]
     text: str = ""
     reasoning: str = ""
     before: Mapping[str, Any] | None = None
@@ -97,14 +98,26 @@ class Job:
 class Jobs:
     """Everything here happens on the event loop, but for what waits for the disk."""
 
-    def __init__(self, models: Models, store: Store, feeds: Feeds, changed: Callable[[str, str], None]) -> None:
-        """`changed` hears of owners and chats in which an answer has come to its end."""
+    def __init__(
+        self,
+        models: Models,
+        store: Store,
+        feeds: Feeds,
+        beginning: Callable[[], None] = lambda: None,
+        changed: Callable[[str, str], None] = lambda *_: None,
+    ) -> None:
+        """`beginning` is called before each answer; `changed` hears of owners and chats in which one has ended."""
         self._models = models
         self._store = store
         self._feeds = feeds
+        self._beginning = beginning
         self._changed = changed
         self._jobs: dict[int, Job] = {}
         self._closed = False
+
+    @property
+    def busy(self) -> bool:
+        return bool(self._jobs)
 
     def of(self, owner: str, chat: str | None = None) -> list[Job]:
         """Those under way, in a chat or in all."""
@@ -123,6 +136,7 @@ class Jobs:
 
     def begin(self, order: Order, writing: Writing, provenance: Provenance) -> Job:
         """Have an answer written from now on."""
+        self._beginning()
         job = self._jobs[writing.node.id] = Job(order, writing, provenance)
         for feed in self._feeds.of(order.owner, order.chat):
             feed.put(event("node", {"node": job.shape()}))
@@ -187,10 +201,10 @@ class Jobs:
                     following.end(job.ending)
 
     async def _written(self, job: Job, answer: Answer) -> Node | None:
-        async with self._models.use(job.order.model) as loaded:
+        async with self._models.use(job.order.asked.model) as loaded:
             tells = bool(loaded.llm.kernels)
             job.provenance = _made_by(job.provenance, loaded)
-            request = job.order.request(tells)
+            request = job.order.asked.request(job.order.messages, job.order.text, tells)
             if job.order.kit is not None:
                 request = await job.order.kit.equip(request, job.node, loaded.llm.context)
             use = _expert_use(loaded)
@@ -232,7 +246,9 @@ class Jobs:
         end, provenance = answer.finished, job.provenance
         if end is not None:
             usage = {**asdict(end.usage), "reasoning_tokens": end.reasoning_tokens}
-            provenance = replace(provenance, finish=end.reason, usage=usage, dropped=end.dropped)
+            provenance = replace(
+                provenance, finish=end.reason, usage=usage, dropped=job.order.asked.dropped(end.dropped)
+            )
             if end.reason == "cancelled":
                 job.ending = job.ending or "stopped"
         calls: tuple[ToolCall, ...] = tuple(answer.tool_calls)

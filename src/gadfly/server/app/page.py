@@ -19,10 +19,8 @@ from gadfly.server.refusals import Refused
 __all__ = ["HEADERS", "Page"]
 
 HEADERS = {
-    # Styles in attributes are what formulas are laid out with; they can load nothing, for images may come from us only.
     "content-security-policy": (
-        "default-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data: blob:; object-src 'none'; "
-        "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+        "default-src 'self'; object-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     ),
     "x-content-type-options": "nosniff",
     "referrer-policy": "no-referrer",

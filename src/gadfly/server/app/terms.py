@@ -107,6 +107,11 @@ class Asked:
         system = (Message("system", self.system),) if self.system else ()
         return replace(asked, messages=(*system, *messages), stop=self.persona.stop)
 
+    def dropped(self, count: int) -> int:
+        """How many messages of a conversation were left out, where `count` were of all that was to be said."""
+        told = len(self.persona.messages(self.wit)) - 1 if self.system is None else 0
+        return max(0, count - told)
+
     def provenance(self, **more: Any) -> Provenance:
         """For the store; `more` is what else is known."""
         sampling = {name: value for name, value in asdict(self.sampling).items() if name != "seed" and value != {}}

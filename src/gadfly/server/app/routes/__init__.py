@@ -5,12 +5,25 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from gadfly.server.app.page import Page
-from gadfly.server.app.routes import answers, chats, events, models, nodes, opinions, personas, session, settings, tools
+from gadfly.server.app.routes import (
+    answers,
+    attachments,
+    chats,
+    events,
+    hints,
+    models,
+    nodes,
+    opinions,
+    personas,
+    session,
+    settings,
+    tools,
+)
 
 __all__ = ["all_of"]
 
 
 def all_of(page: Page) -> Sequence[APIRouter]:
     """Every route, and one for each file of the page."""
-    found = (session, chats, answers, nodes, opinions, events, models, personas, settings, tools)
+    found = (session, chats, answers, hints, attachments, nodes, opinions, events, models, personas, settings, tools)
     return (*(one.routes for one in found), session.page_routes(page))

@@ -3,13 +3,12 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields, check_text
 from gadfly.chat.store import Conversation, Node
-from gadfly.chat.tools import CONSENTS
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
@@ -22,34 +21,38 @@ from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import Service, body_of, service_of
 
-__all__ = ["routes"]
+__all__ = ["asked_for", "read_said", "routes"]
 
 routes = APIRouter(prefix="/app/api/chats/{id}", tags=["App"])
 
 _TEXT = 1_000_000  # characters of a message
 _FILES = 20
 _VARIANTS = 4
+ROLES: Sequence[Literal["user", "assistant"]] = ("user", "assistant")
 
 
 @routes.post("/messages", openapi_extra=body("/app/api/chats/{id}/messages"))
 async def say(request: Request, id: str) -> Response:  # noqa: A002
-    """Say something and, unless `answer` is null, have it answered; an edit has the parent of what it replaces."""
+    """Say something and, unless `answer` is null, have it answered; an edit has the parent of what it replaces.
+
+    What the user wants the model to have said, as `assistant`, is never answered.
+    """
     app, service, owner = chat_app_of(request), service_of(request), owner_of(request)
     fields = Fields(await body_of(request))
-    text, parent = fields.need_text("text", _TEXT), fields.whole("parent", 1, 2**62)
-    files = [check_text(item, path, 100) for path, item in fields.items("attachments", _FILES)]
+    text, parent, files = read_said(fields)
+    role: Literal["user", "assistant"] = fields.one_of("role", ROLES, "user")
     if not text.strip():
         raise RequestError("the message is empty", "text")
-    if fields["answer"] is None and "answer" in set(fields):
+    if role == "assistant" or (fields["answer"] is None and "answer" in set(fields)):
         terms = None
     else:
         terms = read_terms(fields.table("answer") or Fields({}))
     chat = await asyncio.to_thread(app.store.open, owner, id)
     if terms is not None:
         app.jobs.require_room(owner)
-        asked = await _asked(app, service, chat, terms, may_use_tools(request))
-    said = await asyncio.to_thread(app.store.say, owner, id, parent, Message("user", text), files)
-    if not chat.info.title:
+        asked = await asked_for(app, service, chat, terms, may_use_tools(request))
+    said = await asyncio.to_thread(app.store.say, owner, id, parent, Message(role, text), files)
+    if not chat.info.title and role == "user":
         await asyncio.to_thread(lambda: app.store.change(owner, id, title=title_of(text)))
     nodes = [app.tell_node(owner, id, said)]
     if terms is not None:
@@ -73,7 +76,7 @@ async def answer(request: Request, id: str) -> Response:  # noqa: A002
     if path[-1].message.role == "assistant":
         raise RequestError(f"message {parent} is an answer itself; name the one that it answers", "parent")
     app.jobs.require_room(owner, len(variants))
-    asked = [await _asked(app, service, chat, each, may_use_tools(request)) for each in variants]
+    asked = [await asked_for(app, service, chat, each, may_use_tools(request)) for each in variants]
     jobs = [await _begin(app, service, owner, id, parent, path, each, prefix) for each in asked]
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape() for job in jobs]}, 201)
@@ -92,7 +95,7 @@ async def go_on(request: Request, id: str, node: int) -> Response:  # noqa: A002
     text, reasoning = one.message.content, one.message.reasoning
     writing = await asyncio.to_thread(app.store.resume, owner, id, node)
     build = {**one.provenance.build, "continued": [*one.provenance.build.get("continued", ()), len(text)]}
-    order = Order(owner, id, asked.model, lambda tells: asked.request(messages, text, tells), text, reasoning, before)
+    order = Order(owner, id, asked, messages, text, reasoning, before)
     job = app.jobs.begin(order, writing, replace(one.provenance, build=build, error=None))
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape()]}, 202)
@@ -107,19 +110,15 @@ async def stop(request: Request, id: str, node: int) -> Response:  # noqa: A002
     return json_response({"node": node_shape(await asyncio.to_thread(app.store.node, owner, id, node))})
 
 
-@routes.post("/answers/{node}/consent", openapi_extra=body("/app/api/chats/{id}/answers/{node}/consent"))
-async def allow(request: Request, id: str, node: int) -> Response:  # noqa: A002
-    """Allow a call that an answer wishes for: once, for the rest of the chat, or not."""
-    app, fields = chat_app_of(request), Fields(await body_of(request))
-    call, said = fields.need_text("call", 1000), fields.need_text("allow", 10)
-    consent = next((one for one in CONSENTS if one == said), None)
-    if consent is None:
-        raise fields.wrong("allow", ", ".join(CONSENTS))
-    app.tools.decide(owner_of(request), id, node, call, consent)
-    return json_response({})
+def read_said(fields: Fields) -> tuple[str, int | None, list[str]]:
+    """Text, the message before it, and hashes of files."""
+    files = [check_text(item, path, 100) for path, item in fields.items("attachments", _FILES)]
+    return fields.text("text", "", _TEXT), fields.whole("parent", 1, 2**62), files
 
 
-async def _asked(app: ChatApp, service: Service, chat: Conversation, terms: Terms, may_use_tools: bool) -> Asked:
+async def asked_for(
+    app: ChatApp, service: Service, chat: Conversation, terms: Terms, may_use_tools: bool = False
+) -> Asked:
     """Raises what makes no sense before anything is kept: a model or persona that is not here, numbers out of range."""
     settings = await asyncio.to_thread(app.settings)
     default = settings.model if settings.model in await service.models.stocked() else service.default_model
@@ -147,6 +146,5 @@ async def _begin(
     provenance = asked.provenance(**known)
     messages = await asyncio.to_thread(history, path, app.store)
     writing = await asyncio.to_thread(app.store.begin, owner, chat, parent, provenance, prefix)
-    kit = app.tools.kit(owner, chat, asked.tools)
-    order = Order(owner, chat, asked.model, lambda tells: asked.request(messages, prefix, tells), prefix, kit=kit)
+    order = Order(owner, chat, asked, messages, prefix, kit=app.tools.kit(owner, chat, asked.tools))
     return app.jobs.begin(order, writing, provenance)

@@ -12,7 +12,7 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields, check_text
 from gadfly.chat.persona import load_persona
-from gadfly.chat.tools import Patience, ToolServer, read_server
+from gadfly.chat.tools import CONSENTS, Patience, ToolServer, read_server
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
 from gadfly.server.record import Record
@@ -110,6 +110,20 @@ async def offered(request: Request, id: str) -> Response:  # noqa: A002
         for one in offer.tools
     ]
     return json_response({"offered": listed, "problems": offer.problems})
+
+
+@routes.post(
+    "/app/api/chats/{id}/answers/{node}/consent", openapi_extra=body("/app/api/chats/{id}/answers/{node}/consent")
+)
+async def consent(request: Request, id: str, node: int) -> Response:  # noqa: A002
+    """Allow a call that an answer wishes for: once, for the rest of the chat, or not."""
+    app, fields = chat_app_of(request), Fields(await body_of(request))
+    call, said = fields.need_text("call", 1000), fields.need_text("allow", 10)
+    found = next((one for one in CONSENTS if one == said), None)
+    if found is None:
+        raise fields.wrong("allow", ", ".join(CONSENTS))
+    app.tools.decide(owner_of(request), id, node, call, found)
+    return json_response({})
 
 
 def _server(app: ChatApp, name: str) -> ToolServer:
