@@ -17,7 +17,6 @@ from gadfly.chat.tools.exchange import (
     Grants,
     PlannedCall,
     Step,
-    settled,
 )
 from gadfly.chat.tools.file import ToolFile, ToolSettings
 from gadfly.chat.tools.patience import Patience, ToolStopped
@@ -47,5 +46,4 @@ __all__ = [
     "Toolbox",
     "open_source",
     "read_server",
-    "settled",
 ]

@@ -6,18 +6,19 @@ A state machine without any input or output, for whoever has a model, a user and
 
 Every call needs consent, once or for the rest of the chat. Whatever goes wrong with one becomes its result, so that the
 model can do something else; after `rounds` it is asked without tools and has to answer. `take` gives the messages that
-belong into the conversation, and a conversation that was cut short is made whole by `settled`.
+belong into the conversation; one that was cut short is made whole by `gadfly.chat.settled`.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
+from gadfly.chat.settled import STOPPED, told
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import RESULT_LIMIT, ToolResult
 from gadfly.chat.tools.toolbox import Offer, OfferedTool
-from gadfly.chat.tools.untrusted import cut, harmless
+from gadfly.chat.tools.untrusted import cut, visible, with_texts
 from gadfly.conversation import Message, Tool, ToolCall
 from gadfly.errors import RequestError, ToolError
 
@@ -31,12 +32,10 @@ __all__ = [
     "Grants",
     "PlannedCall",
     "Step",
-    "settled",
 ]
 
 ROUNDS = 8  # of calls, until the model has to answer
 CALLS = 8  # at once
-STOPPED = "stopped before there was a result"
 ARGUMENTS_LIMIT = 100_000  # characters
 _SHOWN = 2_000
 
@@ -55,12 +54,13 @@ class PlannedCall:
     @property
     def title(self) -> str:
         """What is about to happen, for people: `notes/search {"text": "bees"}`."""
-        return cut(f"{self.offered.server}/{self.offered.tool.name} {self.written}", _SHOWN)
+        written = json.dumps(self.shown, ensure_ascii=False)
+        return cut(f"{self.offered.server}/{self.offered.tool.name} {written}", _SHOWN)
 
     @property
-    def written(self) -> str:
-        """All arguments as JSON, harmless to look at."""
-        return harmless(json.dumps(self.arguments, ensure_ascii=False))
+    def shown(self) -> Any:
+        """All arguments, to be looked at."""
+        return with_texts(self.arguments, visible)
 
     def run(self, patience: Patience) -> ToolResult:
         """Call the tool; what goes wrong is a result, too. Raises ToolStopped if it was cancelled."""
@@ -191,6 +191,7 @@ class Exchange:
             return f"not called: there is no tool {call.name!r:.80}"
         try:
             arguments = json.loads(call.arguments or "{}") if len(call.arguments) <= ARGUMENTS_LIMIT else None
+            with_texts(arguments, visible)  # what cannot be shown, because it is too deep, cannot be allowed
         except (ValueError, RecursionError) as error:
             return f"not called: the arguments are no JSON: {error}"
         if not isinstance(arguments, dict):
@@ -200,31 +201,6 @@ class Exchange:
     def _told(self, text: str, failed: bool) -> None:
         """The result of the call in hand."""
         call = self._calls.pop(0)
-        self._messages.append(_result(call, text))
+        self._messages.append(told(call, text))
         if failed:
             self.failed.add(call.id)
-
-
-def settled(messages: Iterable[Message]) -> list[Message]:
-    """A conversation in which every call has its result, and every result its call, as templates want it.
-
-    What an interruption or a deleted message has left behind is mended: calls are told to have been stopped, results
-    of nothing are left out.
-    """
-    made: list[Message] = []
-    waiting: list[ToolCall] = []
-    for message in messages:
-        if message.role == "tool":
-            answered = [call for call in waiting if call.id == message.tool_call_id]
-            if answered:
-                made.append(message)
-                waiting.remove(answered[0])
-            continue
-        made += [_result(call, STOPPED) for call in waiting]
-        waiting = list(message.tool_calls)
-        made.append(message)
-    return [*made, *(_result(call, STOPPED) for call in waiting)]
-
-
-def _result(call: ToolCall, text: str) -> Message:
-    return Message("tool", text, tool_call_id=call.id, name=call.name)

@@ -20,7 +20,7 @@ from gadfly.chat.tools.result import ToolResult, read_result
 from gadfly.chat.tools.server import ToolServer
 from gadfly.chat.tools.source import ServerTool
 from gadfly.chat.tools.streamable_http import StreamableHttp
-from gadfly.chat.tools.untrusted import cut, harmless
+from gadfly.chat.tools.untrusted import cut, harmless, with_texts
 from gadfly.errors import ToolError
 
 __all__ = ["McpSource"]
@@ -187,22 +187,10 @@ def _read_tool(item: object) -> ServerTool | str:
     described = item.get("description")
     text = harmless(described) if isinstance(described, str) else ""
     try:
-        parameters = _harmless(schema)
+        parameters = with_texts(schema, harmless)  # its texts reach the model, too
         length = len(json.dumps(parameters))
     except (ValueError, RecursionError):
         length = _SCHEMA_LIMIT + 1
     if length > _SCHEMA_LIMIT:
         return f"the tool {name} is left out: its schema has more than {_SCHEMA_LIMIT} characters"
     return ServerTool(name, cut(text, _DESCRIPTION_LIMIT), parameters)
-
-
-def _harmless(value: Any) -> Any:
-    """JSON whose texts are: those of a schema reach the model, too."""
-    match value:
-        case str():
-            return harmless(value)
-        case list():
-            return [_harmless(one) for one in value]
-        case dict():
-            return {harmless(key): _harmless(one) for key, one in value.items()}
-    return value

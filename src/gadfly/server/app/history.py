@@ -6,8 +6,8 @@ next. Two questions in a row become one, because templates want turns, and calls
 
 from collections.abc import Iterable, Sequence
 
+from gadfly.chat.settled import settled
 from gadfly.chat.store import Attachment, Node, Store
-from gadfly.chat.tools import settled
 from gadfly.conversation import Message
 
 __all__ = ["history", "said_with"]

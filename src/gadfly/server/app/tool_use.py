@@ -173,7 +173,7 @@ def call_shape(call: PlannedCall) -> dict[str, Any]:
         "id": call.id,
         "server": call.offered.server,
         "tool": call.offered.tool.name,
-        "title": call.title,
-        "arguments": call.written,
+        "title": call.offered.tool.name,
+        "arguments": call.shown,
         "description": call.offered.tool.description,
     }

@@ -8,15 +8,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gadfly.chat.settled import STOPPED, settled
 from gadfly.chat.tools.exchange import (
     CALLS,
-    STOPPED,
     AskModel,
     AskUser,
     CallTool,
     Exchange,
     Grants,
-    settled,
 )
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import ToolResult

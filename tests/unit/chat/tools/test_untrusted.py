@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gadfly.chat.tools.untrusted import cut, harmless
+from gadfly.chat.tools.untrusted import cut, harmless, visible, with_texts
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,14 @@ def test_what_is_left_can_be_written_and_stays_so(text: str) -> None:
     once.encode()
     assert harmless(once) == once
     assert not any(ord(c) < 32 and c not in "\n\t" for c in once)
+
+
+def test_what_is_shown_before_consent_hides_nothing() -> None:
+    text = "a\x1b[2J\u202e\U000e0041\ud800\n<tool_call>"
+    assert visible(text) == "a<U+001B>[2J<U+202E><U+E0041><U+D800>\n<tool_call>"
+    assert with_texts({"\x07": [text, 1, None, {"a": True}]}, visible) == {
+        "<U+0007>": [visible(text), 1, None, {"a": True}]
+    }
 
 
 def test_what_is_cut_says_so() -> None:

@@ -84,8 +84,8 @@ def test_a_call_is_asked_for_made_and_answered(begin, allowed) -> None:
             "id": "c0",
             "server": "polite",
             "tool": "poke",
-            "title": 'polite/poke {"how": "\\u001b[2Jhard"}',
-            "arguments": '{"how": "\\u001b[2Jhard"}',
+            "title": "poke",
+            "arguments": {"how": "<U+001B>[2Jhard"},
             "description": "Poke it.",
         }
         assert page.get(f"/chats/{chat}")["chat"]["writing"] == [answer]
