@@ -15,7 +15,6 @@ is "". Whoever asks as somebody else is told that there is no such chat. The tab
 
 from gadfly.chat.store.store import Store
 from gadfly.chat.store.values import (
-    Attachment,
     ChatInfo,
     Conversation,
     Feedback,
@@ -23,11 +22,11 @@ from gadfly.chat.store.values import (
     Listing,
     Node,
     Pair,
-    Provenance,
     State,
     Vote,
 )
 from gadfly.chat.store.writing import Writing
+from gadfly.chat.values import Attachment, Provenance
 
 __all__ = [
     "Attachment",

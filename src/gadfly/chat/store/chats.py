@@ -66,6 +66,19 @@ class Chats(Database):
         with self.reading() as connection:
             return info_of(find_chat(connection, owner, chat))
 
+    def beginning(self, owner: str, text: str) -> list[ChatInfo]:
+        """Chats whose ids begin so, for people who type them."""
+        query = f"SELECT {INFO} FROM chat WHERE owner = ? AND substr(id, 1, ?) = ? ORDER BY updated DESC"
+        with self.reading() as connection:
+            return [info_of(row) for row in connection.execute(query, (owner, len(text), text))]
+
+    def latest(self, owner: str) -> ChatInfo | None:
+        """The one in which something happened last, of those that are not deleted."""
+        query = f"SELECT {INFO} FROM chat WHERE owner = ? AND deleted IS NULL ORDER BY updated DESC, number DESC"
+        with self.reading() as connection:
+            row = connection.execute(query, (owner,)).fetchone()
+        return None if row is None else info_of(row)
+
     def folders(self, owner: str) -> tuple[str, ...]:
         """Names of folders that have chats which are not deleted."""
         query = "SELECT DISTINCT folder FROM chat WHERE owner = ? AND deleted IS NULL AND folder <> '' ORDER BY folder"

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
 
-from gadfly.chat.store.values import Attachment, Provenance
+from gadfly.chat.values import Attachment, Provenance
 from gadfly.conversation import Message, ToolCall
 from gadfly.errors import NotFoundError, RequestError
 

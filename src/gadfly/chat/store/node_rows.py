@@ -5,8 +5,9 @@ import sqlite3
 from typing import Any
 
 from gadfly.chat.store.messages import attachments_of, message_of, provenance_of
-from gadfly.chat.store.values import Feedback, Node, Provenance, State
+from gadfly.chat.store.values import Feedback, Node, State
 from gadfly.chat.tree import Tree
+from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 from gadfly.errors import NotFoundError
 

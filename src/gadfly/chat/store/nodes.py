@@ -12,10 +12,11 @@ from gadfly.chat.store.chat_rows import find_chat, info_of, require_node, visit
 from gadfly.chat.store.chats import Chats
 from gadfly.chat.store.messages import keep_message, keep_terms
 from gadfly.chat.store.node_rows import Step, abandoned_node, all_nodes, one_node, tree_of
-from gadfly.chat.store.values import ChatInfo, Conversation, Node, Provenance, State
+from gadfly.chat.store.values import ChatInfo, Conversation, Node, State
 from gadfly.chat.store.writers import Writers
 from gadfly.chat.store.writing import Writing
 from gadfly.chat.tree import Tree
+from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 from gadfly.errors import NotFoundError, RequestError
 

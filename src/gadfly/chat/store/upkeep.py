@@ -10,7 +10,7 @@ from pathlib import Path
 
 from gadfly.chat.store.messages import attachments_of, digest, message_of
 from gadfly.chat.store.opinions import Opinions
-from gadfly.chat.store.values import Attachment
+from gadfly.chat.values import Attachment
 from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["Upkeep"]

@@ -1,15 +1,15 @@
 """What the store keeps and gives back, as values. Times are seconds since 1970."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal
 
 from gadfly.chat.tree import Tree
+from gadfly.chat.values import Attachment, Provenance
 from gadfly.conversation import Message
 
 __all__ = [
-    "Attachment",
     "ChatInfo",
     "Conversation",
     "Feedback",
@@ -18,7 +18,6 @@ __all__ = [
     "Node",
     "Pair",
     "Place",
-    "Provenance",
     "State",
     "Thumb",
     "Vote",
@@ -55,44 +54,6 @@ class ChatInfo:
     draft: str
     leaf: int | None
     messages: int
-
-
-@dataclass(frozen=True)
-class Provenance:
-    """Where an answer comes from: enough to have it again, where it was ours.
-
-    What answers of a conversation share: `model` with its `digest` and `licence`, `build` (version of Gadfly, kernels,
-    context, …), `persona`, `wit`, `system`, `adapters`, `sampling`; `source` names the format of an import. Then what
-    became of it: the `seed` that was drawn, `finish` (stop, length, cancelled, tool_calls), `usage` in tokens and
-    seconds, `dropped` messages that had no room, and the `error` that ended it.
-    """
-
-    model: str | None = None
-    digest: str | None = None
-    licence: str | None = None
-    build: Mapping[str, Any] = field(default_factory=dict)
-    persona: str | None = None
-    wit: float | None = None
-    system: str | None = None
-    adapters: Mapping[str, float] = field(default_factory=dict)
-    sampling: Mapping[str, Any] = field(default_factory=dict)
-    source: str | None = None
-    seed: int | None = None
-    finish: str | None = None
-    usage: Mapping[str, float] = field(default_factory=dict)
-    dropped: int = 0
-    error: str | None = None
-
-
-@dataclass(frozen=True)
-class Attachment:
-    """A file that belongs to messages. `hash` is of its name, type and bytes together; `text` is what a model reads."""
-
-    hash: str
-    name: str
-    type: str
-    bytes: int
-    text: str
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ from dataclasses import replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from gadfly.chat.store.values import Node, Provenance, State
+from gadfly.chat.store.values import Node, State
+from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 
