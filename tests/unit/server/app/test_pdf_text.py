@@ -67,5 +67,5 @@ def test_a_bomb_goes_off_elsewhere():
 
 
 def test_what_takes_too_long_is_given_up(monkeypatch):
-    monkeypatch.setattr(module, "_SECONDS", 0)
+    monkeypatch.setattr(module, "_PATIENCE", 0)
     assert "too long" in refused(pdf())
