@@ -129,7 +129,8 @@ def test_two_processes_write_at_once(tmp_path: Path):
     process = subprocess.Popen([sys.executable, MORTAL, "talk", path], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
-        process.stdout.readline()
+        for _ in range(3):  # until it has a chat
+            process.stdout.readline()
         chat = store.create("", "here").id
         for number in range(20):
             store.say("", chat, None, Message("user", f"{number} here"))
