@@ -69,9 +69,11 @@ class Feed:
 
     def put(self, news: bytes) -> None:
         if len(self._news) >= _MOST:
+            self._news.clear()
             self.end()
-        self._news.append((news, None))
-        self._wake.set()
+        if not self._ended:
+            self._news.append((news, None))
+            self._wake.set()
 
     def follow(self, draft: Draft) -> None:
         """From what there is of it now, which the page is told otherwise."""
@@ -93,7 +95,7 @@ class Feed:
     async def chunks(self, first: bytes, heartbeat: float) -> AsyncGenerator[bytes, None]:
         """What to send; a sign of life where there has been nothing for so many seconds."""
         yield _RETRY + first
-        while not self._ended:
+        while True:
             try:
                 async with asyncio.timeout(heartbeat):
                     await self._wake.wait()
@@ -103,6 +105,8 @@ class Feed:
             self._wake.clear()
             if chunk := b"".join(self._take()):
                 yield chunk
+            if self._ended:
+                return
 
     def _take(self) -> Iterator[bytes]:
         while self._news:

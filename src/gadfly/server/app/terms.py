@@ -48,9 +48,9 @@ class Terms:
             raise RequestError("no model is here yet; fetch one first", "model")
         persona = load_persona(self.persona or chat.persona or settings.persona)
         wit = self.wit if self.wit is not None else settings.wit if chat.wit is None else chat.wit
-        sampling = read_sampling(Fields(dict(chat.sampling), "sampling"), persona.sampling, OLLAMA_NAMES)
-        sampling = read_sampling(Fields(dict(self.sampling), "sampling"), sampling or persona.sampling, OLLAMA_NAMES)
-        sampling = sampling or persona.sampling
+        sampling = persona.sampling
+        for given in (chat.sampling, self.sampling):
+            sampling = read_sampling(Fields(dict(given), "sampling"), sampling, OLLAMA_NAMES) or sampling
         seed = self.seed if self.seed is not None else sampling.seed
         return Asked(
             model,

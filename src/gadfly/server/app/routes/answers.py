@@ -8,15 +8,15 @@ from typing import Any, Literal
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields, check_text
+from gadfly.chat.history import history
 from gadfly.chat.store import Conversation, Node
+from gadfly.chat.title import title_of
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
-from gadfly.server.app.history import history
 from gadfly.server.app.jobs import Job, Order
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked, Terms, read_terms
-from gadfly.server.app.words import title_of
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import Service, body_of, service_of
