@@ -16,7 +16,18 @@ from typing import Any
 from gadfly.chat.kept import Kept, asked_with
 from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
-from gadfly.chat.tools import RESULT_LIMIT, AskModel, AskUser, Consent, Exchange, Grants, Offer, Step, ToolResult
+from gadfly.chat.tools import (
+    RESULT_LIMIT,
+    AskModel,
+    AskUser,
+    CallTool,
+    Consent,
+    Exchange,
+    Grants,
+    Offer,
+    Step,
+    ToolResult,
+)
 from gadfly.chat.tools.calling import Calling, EventGeneration
 from gadfly.chat.values import Generation, Message, Provenance, Reply, Speaker, Turn, said_with
 from gadfly.chat.window import first_in_sight
@@ -103,15 +114,18 @@ class Chat:
         )
 
     def send(self, text: str) -> Reply:
-        """Ask, and wait for the whole answer. Raises like `stream`. Calls of tools are not allowed here: see `step`."""
+        """Ask, and wait for the whole answer. Raises like `stream`. Calls are not allowed here: see `step`."""
         for _ in self.stream(text):
             pass
-        while self.step is not None:
-            if isinstance(self.step, AskUser):
-                self.decide("no")
-            else:
-                for _ in self.go_on():
-                    pass
+        while (step := self.step) is not None:
+            match step:
+                case AskUser():
+                    self.decide("no")
+                case CallTool():
+                    self.call()
+                case AskModel():
+                    for _ in self.go_on():
+                        pass
         reply = self.turns[-1].reply if self.turns else None
         if reply is None:
             raise RequestError("the answer was cancelled before it began; retry() asks again")
