@@ -46,7 +46,7 @@ class Keyboard:
 
     def ask(self, question: str) -> str:
         """A short answer that is kept nowhere. What was typed before the question is no answer to it."""
-        if termios is not None:
+        if termios is not None and sys.stdin.isatty():
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
         clear_typeahead(self._asking.app.input)
         return self._asking.prompt(question)
