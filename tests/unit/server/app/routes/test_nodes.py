@@ -49,6 +49,17 @@ def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
         assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
 
 
+def test_a_model_that_runs_elsewhere_has_no_inside(page, llm):
+    llm.kernels = ""
+    chat = page.chat()
+    page.post(f"/chats/{chat}/messages", text="Hi?")
+    assert eventually(lambda: page.nodes(chat)[1]["state"] == "complete")
+    assert llm.requests[-1].logprobs is None
+    assert not page.nodes(chat)[1]["has_trace"]
+    answer = page.client.get(f"/chats/{chat}/nodes/2/inside")
+    assert answer.status_code == 404 and "nothing was kept" in answer.json()["error"]["message"]
+
+
 def test_inside_are_the_tokens_their_rivals_and_the_prompt(page, chat, llm):
     inside = page.get(f"/chats/{chat}/nodes/2/inside")
     assert inside["tokens"] == [{"text": "Hel", "logprob": -0.25, "top": [{"text": "Hel", "logprob": -0.25}]}]
