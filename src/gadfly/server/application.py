@@ -16,7 +16,7 @@ from gadfly.errors import GadflyError
 from gadfly.server.app import routes as app_routes
 from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House
-from gadfly.server.record import Record, Recorder
+from gadfly.server.record import Record, Recorder, log
 from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
 from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
 from gadfly.server.schemas import FAILURES
@@ -72,8 +72,11 @@ async def _sweep(service: Service, chat_app: ChatApp | None) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
         await service.models.sweep()
-        if chat_app:
-            chat_app.look_around()
+        try:
+            if chat_app:
+                await chat_app.look_around()
+        except GadflyError as error:  # of a disk, which may be well again the next time
+            log.warning("%s", error)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:
