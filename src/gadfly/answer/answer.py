@@ -31,6 +31,10 @@ class Choice(Protocol):
     def fingerprint(self) -> str | None:
         """What an engine elsewhere says of itself, once it has; None of one in this process."""
 
+    @property
+    def prompt(self) -> Sequence[int]:
+        """The ids that the model was given; none of one that runs elsewhere."""
+
     def __iter__(self) -> Iterator[AnswerEvent]:
         """Events as they come, those excepted that `take` has given out. Raises what made the request fail."""
 
@@ -85,6 +89,10 @@ class EngineChoice:
     @property
     def usage(self) -> Usage:
         return self._handle.usage
+
+    @property
+    def prompt(self) -> Sequence[int]:
+        return self._handle.prompt
 
     def __iter__(self) -> Iterator[AnswerEvent]:
         tokens = iter(self._handle)

@@ -14,6 +14,8 @@ __all__ = ["RemoteChoice"]
 class RemoteChoice:
     """See `gadfly.answer.Choice`. `reader` reads the stream that its events are put out of, `stop` ends the request."""
 
+    prompt = ()
+
     def __init__(self, reader: Reader, stop: Callable[[], None]) -> None:
         self.finished = False
         self.error: Exception | None = None

@@ -141,7 +141,7 @@ class TestFailing:
 
     def test_a_model_that_cannot_be_talked_to_says_so_at_once_and_changes_nothing(self):
         class Mute(ScriptedSpeaker):
-            def prompt_ids(self, _: Sequence[Message]) -> list[int]:
+            def prompt_ids(self, *_: object) -> list[int]:
                 raise UnsupportedError("no tokenizer")
 
         with pytest.raises(UnsupportedError):
@@ -277,7 +277,7 @@ def test_a_real_engine_computes_only_what_is_new():
     engine, tokenizer = scripted_engine("So it goes."), ByteTokenizer()
 
     class EngineSpeaker(ScriptedSpeaker):
-        def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        def prompt_ids(self, messages: Sequence[Message], *_: object) -> list[int]:
             return [token for message in messages for token in (256, *message.content.encode(), 257)]
 
         def respond(
