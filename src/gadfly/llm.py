@@ -9,6 +9,7 @@ threads may use one `LLM`: their requests share the engine's steps, and none cha
 
 from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -227,7 +228,7 @@ class LLM:
         """A conversation, in memory unless a store is given; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, kept=Kept(store) if store else None, **options)
 
-    @property
+    @cached_property
     def provenance(self) -> Provenance:
         """Name, digest and licence of this model, as the library knows it, else as its file says."""
         licence = self.metadata.get("general.license")

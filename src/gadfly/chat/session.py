@@ -311,20 +311,22 @@ class Chat:
             node = None
             said = generation.message if isinstance(generation, EventGeneration) else None
             wishes = said is not None and said.tool_calls and completion.finish_reason != "cancelled"
-            if kept is not None and writing is not None and origin is not None:
-                node = kept.end(writing, origin, completion, failure, said).id
-            if calling is not None and said is not None and wishes and failure is None:
-                calling.answered(said, node)
-                self._put_calls()
-            elif failure is None and (completion.text or completion.finish_reason != "cancelled"):
-                reply = Reply(completion.text, completion, persona, wit, self.notice, node)
-                self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
-            elif self.turns and self.turns[-1] is turn:
-                self._end_at(self.turns)
-            if self._generation is generation:
-                self._generation = None
-                if not wishes or failure is not None:
-                    self._calling = None
+            try:
+                if kept is not None and writing is not None and origin is not None:
+                    node = kept.end(writing, origin, completion, failure, said).id
+            finally:  # a disk that is full takes nothing from who talks now
+                if calling is not None and said is not None and wishes and failure is None:
+                    calling.answered(said, node)
+                    self._put_calls()
+                elif failure is None and (completion.text or completion.finish_reason != "cancelled"):
+                    reply = Reply(completion.text, completion, persona, wit, self.notice, node)
+                    self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
+                elif self.turns and self.turns[-1] is turn:
+                    self._end_at(self.turns)
+                if self._generation is generation:
+                    self._generation = None
+                    if not wishes or failure is not None:
+                        self._calling = None
 
     def _need_calling(self) -> Calling:
         if self._calling is None:
@@ -393,8 +395,10 @@ class Chat:
 
 def _end(turns: Sequence[Turn]) -> int | None:
     """The number in the store of the last message of these turns."""
-    last = turns[-1] if turns else None
-    return None if last is None else last.reply.node if last.reply else last.node
+    if not turns:
+        return None
+    reply = turns[-1].reply
+    return turns[-1].node if reply is None or reply.node is None else reply.node
 
 
 def _checked(text: str) -> str:
