@@ -55,7 +55,7 @@ class Upkeep(Opinions):
             try:
                 with closing(sqlite3.connect(aside, isolation_level=None)) as copy, self.reading() as connection:
                     connection.execute("ROLLBACK")  # a copy takes a look of its own
-                    connection.backup(copy, pages=1000)
+                    connection.backup(copy)  # in one go, or it would begin anew whenever somebody writes
                     copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
                 with aside.open("rb") as file:
                     os.fsync(file.fileno())
