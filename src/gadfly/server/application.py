@@ -4,6 +4,7 @@ Recorder ── Gate ── FastAPI ── routes
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -16,13 +17,15 @@ from gadfly.errors import GadflyError
 from gadfly.server.app import routes as app_routes
 from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House
-from gadfly.server.record import Record, Recorder, log
+from gadfly.server.record import Record, Recorder
 from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
 from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
 from gadfly.server.schemas import FAILURES
 from gadfly.server.service import Service
 
 __all__ = ["create_app"]
+
+log = logging.getLogger("gadfly.server")
 
 _SWEEP = 1.0  # seconds between looks at which models nobody uses
 

@@ -172,6 +172,14 @@ def test_a_key_is_shown_once_and_a_cookie_from_then_on(server, home):
     page.client.close()
 
 
+def test_what_is_said_stays_in_no_cache_and_on_no_other_page(server):
+    for path in ("/app/api/session", "/app/api/chats", "/app/api/nothing"):
+        headers = server.client.get(path, headers={"origin": server.url, "x-api-key": ANNA_KEY}).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
+
+
 def test_the_page_itself_is_no_secret(server):
     assert server.client.get("/").status_code == 200
     assert server.client.get("/assets/none.js").status_code == 404
