@@ -14,6 +14,8 @@ from gadfly.ops.torch import LowRank, Torch
 from gadfly.testing import random_weights, tiny_spec, tiny_specs
 from gadfly.weight import Weights
 
+torch.set_num_threads(1)  # matrices here are so small that a second one only waits
+
 PAGES, PAGE_SIZE = 8, 16
 IDS = [int(token) for token in np.random.default_rng(3).integers(0, 256, 90)]
 
