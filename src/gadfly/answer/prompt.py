@@ -7,7 +7,7 @@ prompt is not known here: see `gadfly.answer.answerer`.
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from gadfly.chat.persona import Persona
 from gadfly.conversation import Message, Tool
@@ -21,6 +21,7 @@ from gadfly.text import (
     template_message,
     template_tool,
 )
+from gadfly.weights.model_file import ModelFile
 
 __all__ = ["Prompts", "fitting", "spoken"]
 
@@ -34,6 +35,16 @@ class Prompts:
         self.name = name
         self.tokenizer = tokenizer
         self.template = template
+
+    @classmethod
+    def of(cls, file: ModelFile) -> Self:
+        """As the file says. Raises TemplateError if its chat template is damaged."""
+        tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
+        source = file.metadata.get("tokenizer.chat_template")
+        if tokenizer is None or not isinstance(source, str):
+            return cls(file.path.name, tokenizer, None)
+        bos, eos = ("" if token is None else tokenizer.token_text(token) for token in (tokenizer.bos, tokenizer.eos))
+        return cls(file.path.name, tokenizer, ChatTemplate(source, bos, eos))
 
     def ids(
         self,

@@ -86,7 +86,7 @@ class Report:
 
 
 class Training:
-    """See the module. `step` counts finished steps, of `steps`; `factors` are what is learnt."""
+    """See the module. `step` counts finished steps, of `steps`; `factors` are what is learnt, from `samples`."""
 
     def __init__(
         self,
@@ -105,7 +105,7 @@ class Training:
         self.step = 0
         self.steps = plan.steps(len(samples))
         self.factors: Mapping[str, Factors] = fresh_factors(spec, lora, plan.seed)
-        self._samples = samples
+        self.samples = samples
         self._backend = backend or Torch()
         self._output = weights["output"]
         self._weights: Weights[TorchWeight] = adapted(weights, self.factors, lora.scale)
@@ -120,7 +120,7 @@ class Training:
     def advance(self) -> Report:
         """One step."""
         began, plan, rate = time.monotonic(), self.plan, self.plan.rate(self.step, self.steps)
-        step = list(packs(self._samples, self._batch(), plan.pack_tokens))
+        step = list(packs(self.samples, self._batch(), plan.pack_tokens))
         count = sum(one.weight for one in step)
         self._optimiser.zero_grad()
         total = 0.0
@@ -177,9 +177,9 @@ class Training:
                     }
 
     def _batch(self) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        per_epoch = math.ceil(len(self._samples) / self.plan.batch)
+        per_epoch = math.ceil(len(self.samples) / self.plan.batch)
         epoch, number = divmod(self.step, per_epoch)
-        order = epoch_order(len(self._samples), self.plan.seed, epoch)
+        order = epoch_order(len(self.samples), self.plan.seed, epoch)
         return order[number * self.plan.batch : (number + 1) * self.plan.batch]
 
     def _loss(self, pack: Pack) -> Tensor:

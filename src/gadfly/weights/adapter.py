@@ -12,7 +12,7 @@ Source: peft 0.21, `LoraConfig` and `save_pretrained`.
 import json
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,12 +23,13 @@ from gadfly.arch import Page
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.quant import decode
 from gadfly.spec import ModelSpec
-from gadfly.weight import Plain, Quantised
+from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight, Weights
 from gadfly.weights.disk import new_file, replacing_folder
+from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import Safetensors
 from gadfly.weights.safetensors_writer import write_safetensors
 
-__all__ = ["Adapter", "Pair", "read_adapter", "write_adapter"]
+__all__ = ["Adapter", "Pair", "merged", "read_adapter", "write_adapter"]
 
 CONFIG, TENSORS, FACTS = "adapter_config.json", "adapter_model.safetensors", "gadfly.json"
 PREFIX, DOWN, UP, WEIGHT = "base_model.model.", ".lora_A.weight", ".lora_B.weight", ".weight"
@@ -93,6 +94,24 @@ def write_adapter(
                 file.write(content)
 
 
+def merged(file: ModelFile, adapter: Adapter) -> ModelFile:
+    """The model with the adapter in its weights: float32 where it is, computed when read, some rows at a time."""
+    weights: dict[str, Weight] = {path: file.weights[path] for path in file.weights}
+    for path, pair in adapter.pairs.items():
+        weights[path] = _sum(file.weights[path], pair, adapter.scale)
+    return replace(file, weights=Weights(weights))
+
+
+def _sum(base: Weight, pair: Pair, scale: float) -> Deferred:
+    assert not isinstance(base, Stack)
+    matrix: Matrix = base
+
+    def rows(index: slice | NDArray[np.intp]) -> Plain:
+        return Plain(_floats(matrix.rows(index)) + np.float32(scale) * (pair.up[index] @ pair.down))
+
+    return Deferred(matrix.shape, lambda: rows(slice(None)), rows)
+
+
 def read_adapter(folder: Path, page: Page, spec: ModelSpec) -> Adapter:
     """Raises NotFoundError, UnsupportedError or ModelFileError with what is wrong."""
     config = _object(folder / CONFIG)
@@ -135,19 +154,23 @@ def _pairs(path: Path, page: Page, spec: ModelSpec, rank: int) -> dict[str, Pair
                 raise ModelFileError(
                     f"{path}: {name!r:.100} has the shape {file.tensors[name].shape}; expected {expected} here"
                 )
-            halves.setdefault(entry.paths[0], {})[suffix] = _floats(file, name)
+            halves.setdefault(entry.paths[0], {})[suffix] = np.array(_floats(file.weight(name)))
     if not halves or any(len(found) != 2 for found in halves.values()):
         raise ModelFileError(f"{path}: expected lora_A and lora_B for each of one or more modules; fetch it again")
     return {p: Pair(found[DOWN], found[UP]) for p, found in halves.items()}
 
 
-def _floats(file: Safetensors, name: str) -> NDArray[np.float32]:
-    match file.weight(name):
+def _floats(weight: Matrix) -> NDArray[np.float32]:
+    """Decoded."""
+    match weight:
         case Plain(array):
-            return np.array(array)
+            return array
         case Quantised(kind, shape, blocks):
             return decode(kind, blocks).reshape(shape)
-    raise AssertionError
+        case Int8():
+            return weight.decode()
+        case Reordered() | Joined() | Deferred():
+            return _floats(weight.rows(slice(None)))
 
 
 def _module(page: Page, path: str) -> str:

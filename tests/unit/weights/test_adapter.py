@@ -8,8 +8,10 @@ import pytest
 
 from gadfly.arch import PAGES
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
-from gadfly.testing import tiny_spec
-from gadfly.weights.adapter import Adapter, Pair, read_adapter, write_adapter
+from gadfly.ops.reference import Reference
+from gadfly.testing import random_weights, tiny_spec
+from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter, write_adapter
+from gadfly.weights.model_file import ModelFile
 
 SPEC = tiny_spec()
 LLAMA = next(page for page in PAGES if page.name == "llama")
@@ -66,3 +68,17 @@ def test_damage_is_an_error_with_a_name(tmp_path: Path) -> None:
     (tmp_path / "a" / "adapter_config.json").write_text("[")
     with pytest.raises(ModelFileError, match="damaged"):
         read_adapter(tmp_path / "a", LLAMA, SPEC)
+
+
+def test_merged_weights_are_the_sum(tmp_path: Path) -> None:
+    weights = random_weights(SPEC, 1, "Q8_0")
+    file = ModelFile(tmp_path, LLAMA, SPEC, weights, {}, None, lambda: None)
+    one, reference = adapter(), Reference()
+    after = merged(file, one).weights
+    for path in weights:
+        expected = reference.place(weights[path])
+        if path in one.pairs:
+            expected = expected + one.scale * one.pairs[path].up @ one.pairs[path].down
+            rows = after[path].rows(slice(3, 7))
+            np.testing.assert_allclose(rows.array, expected[3:7], atol=1e-6)
+        np.testing.assert_allclose(reference.place(after[path]), expected, atol=1e-6)
