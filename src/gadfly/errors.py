@@ -11,7 +11,9 @@
     ├── CapacityError         memory, disk or pages ran out
     │   └── BusyError         too many requests wait already; it says when to come again
     ├── DeadlineError         an answer was not finished in the time its request allowed
-    └── SettingsError         a setting or a file of settings is wrong
+    ├── ToolError             a tool, or the server it comes from, did not do what it should
+    ├── SettingsError         a setting or a file of settings is wrong
+    └── StoreError            the file of conversations is damaged, of a later Gadfly or not ours
 
 A message names the value, the limit and the next step, on one line. Any other exception that reaches a user is a bug.
 """
@@ -27,7 +29,9 @@ __all__ = [
     "NotFoundError",
     "RequestError",
     "SettingsError",
+    "StoreError",
     "TemplateError",
+    "ToolError",
     "UnsupportedError",
 ]
 
@@ -84,5 +88,13 @@ class DeadlineError(GadflyError):
     """An answer was not finished in the time that its request allowed. What there was of it is in its handle."""
 
 
+class ToolError(GadflyError):
+    """A tool cannot be called, or its server is unreachable, silent, too talkative or refuses."""
+
+
 class SettingsError(GadflyError):
     """A setting, or the file that holds it, is wrong."""
+
+
+class StoreError(GadflyError):
+    """The file that keeps conversations is damaged, of a later Gadfly, or another program's."""

@@ -51,13 +51,14 @@ class Prompts:
         messages: Sequence[Message],
         tools: Sequence[Tool] = (),
         variables: Mapping[str, Any] | None = None,
-        answered: bool = False,
+        marks: str = "",
+        prefix: str = "",
     ) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
-        Up to where its answer begins, or, if it is `answered`, to the end of its last answer: by a template only. Text
-        of messages never becomes control tokens, nor a turn of its own. Raises UnsupportedError if the model has no
-        tokenizer, RequestError for variables with names that templates rely on.
+        Up to where its answer begins or, behind `marks` of the template's kind, to the end of its `prefix`. Text never
+        becomes control tokens, nor a turn of its own. Raises UnsupportedError if the model has no tokenizer,
+        RequestError for variables with names that templates rely on.
         """
         if self.tokenizer is None:
             raise UnsupportedError(
@@ -68,12 +69,22 @@ class Prompts:
         if self.template is None or not self.template.knows_tools:
             messages, tools = in_words(messages, tools), ()
         if self.template is None:
-            if answered:
-                raise UnsupportedError(f"{self.name} has no chat template, so it cannot be shown how answers end")
-            return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
+            return encode_transcript(self.tokenizer, [(one.role, one.content) for one in messages], prefix)
         turns = [template_message(message) for message in messages]
         given = {"tools": [template_tool(tool) for tool in tools]} if tools else {}
-        return encode_chat(self.tokenizer, self.template, turns, not answered, **{**(variables or {}), **given})
+        return encode_chat(self.tokenizer, self.template, turns, True, marks, prefix, **{**(variables or {}), **given})
+
+    def answered_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The conversation up to the end of its last answer, as templates write those that go on.
+
+        Raises UnsupportedError if the model has no tokenizer or no template, which alone knows how an answer ends.
+        """
+        if self.tokenizer is None or self.template is None:
+            raise UnsupportedError(f"{self.name} has no chat template, so it cannot be shown how answers end")
+        if not self.template.knows_tools:
+            messages = in_words(messages, ())
+        turns = [template_message(message) for message in messages]
+        return encode_chat(self.tokenizer, self.template, turns, False)
 
     def text_ids(self, prompt: str | Sequence[int]) -> list[int]:
         """Text or ids as they are. Raises RequestError for text if the model has no tokenizer."""

@@ -3,20 +3,37 @@
 What was said is a tuple of frozen turns; every operation replaces it whole, so nothing is ever half changed. When the
 conversation outgrows the context, its oldest exchanges are no longer shown to the model, and `Chat.notice` says so.
 They go in large steps: between two of them every prompt begins as the one before, which the engine's cache rewards.
-Who speaks: `persona`. How a conversation is kept in a file: `record`. Who draws it on a screen: `gadfly.cli.chat`.
+Who speaks: `persona`. What falls off: `window`. How a conversation is kept: in a store by `kept`, in a file: `record`.
 """
 
-from bisect import bisect_left
+import secrets
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from gadfly.chat.kept import Kept, asked_with
 from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
-from gadfly.chat.values import Generation, Message, Reply, Speaker, Turn
+from gadfly.chat.tools import (
+    RESULT_LIMIT,
+    AskModel,
+    AskUser,
+    CallTool,
+    Consent,
+    Exchange,
+    Grants,
+    Offer,
+    Step,
+    ToolResult,
+)
+from gadfly.chat.tools.calling import Calling, EventGeneration
+from gadfly.chat.values import Generation, Message, Provenance, Reply, Speaker, Turn, said_with
+from gadfly.chat.window import first_in_sight
 from gadfly.completion import Sampling
-from gadfly.errors import ContextError, RequestError
+from gadfly.conversation import ChatRequest
+from gadfly.errors import ContextError, NotFoundError, RequestError
 
 __all__ = ["ANSWER_TOKENS", "Chat"]
 
@@ -28,7 +45,9 @@ class Chat:
 
     `system` replaces the persona's prompt and examples. `sampling` are fields of Sampling that override the persona's;
     with a `seed` the same questions get the same answers. An answer has room for `max_tokens`, or for a quarter of the
-    context if that is less. Raises UnsupportedError if the model has no tokenizer and so cannot be talked to.
+    context if that is less. With `kept`, all is on record in a store: what is asked or answered anew becomes another
+    branch there. What is in `offer` the model may call, if the user consents: see `step`. Raises UnsupportedError if
+    the model has no tokenizer and so cannot be talked to.
     """
 
     def __init__(
@@ -39,6 +58,7 @@ class Chat:
         *,
         system: str | None = None,
         max_tokens: int = ANSWER_TOKENS,
+        kept: Kept | None = None,
         **sampling: Any,
     ) -> None:
         unknown = sorted(sampling.keys() - {field.name for field in fields(Sampling)})
@@ -52,9 +72,14 @@ class Chat:
         self.system = system
         self.max_tokens = max_tokens
         self.turns: tuple[Turn, ...] = ()
+        self.kept = kept
+        self.offer = Offer()
+        self._grants = Grants()
+        self._calling: Calling | None = None
         self._sampling = sampling
         self._generation: Generation | None = None
         self._pieces: Generator[str, None, None] | None = None
+        self._origin: Provenance | None = None  # of the answer to the last question
         self.speaker = speaker
 
     @property
@@ -89,9 +114,18 @@ class Chat:
         )
 
     def send(self, text: str) -> Reply:
-        """Ask, and wait for the whole answer. Raises like `stream`."""
+        """Ask, and wait for the whole answer. Raises like `stream`. Calls are not allowed here: see `step`."""
         for _ in self.stream(text):
             pass
+        while (step := self.step) is not None:
+            match step:
+                case AskUser():
+                    self.decide("no")
+                case CallTool():
+                    self.call()
+                case AskModel():
+                    for _ in self.go_on():
+                        pass
         reply = self.turns[-1].reply if self.turns else None
         if reply is None:
             raise RequestError("the answer was cancelled before it began; retry() asks again")
@@ -113,24 +147,85 @@ class Chat:
 
     def edit(self, text: str) -> Generator[str, None, None]:
         """Ask something else instead of the last question."""
-        self._last()
-        return self._ask(self.turns[:-1], Turn(_checked(text)))
+        last = self._last()
+        return self._ask(self.turns[:-1], Turn(_checked(text), attachments=last.attachments))
 
     def undo(self) -> Turn:
         """Take back the last question and its answer, and return them."""
         last = self._last()
+        self._end_at(self.turns[:-1])
         self.turns = self.turns[:-1]
         return last
 
     def new(self) -> None:
-        """Forget what was said."""
+        """Forget what was said; a store does not."""
         self._settle()
-        self.turns = ()
+        self.turns, self._grants = (), Grants()
+        if self.kept is not None:
+            self.kept.new()
+
+    def open(self, chat: str) -> None:
+        """Go on in a chat of the store, as the persona it was held with, or as this one if that is gone.
+
+        Raises NotFoundError, and changes nothing, if there is no such chat.
+        """
+        kept = self._require_kept()
+        self._settle()
+        info = kept.open(chat).info
+        self._grants = Grants()
+        with suppress(NotFoundError):
+            self.persona = load_persona(info.persona or self.persona.name)
+        self.wit = self.wit if info.wit is None else info.wit
+        self.system = info.system
+        self.turns = kept.turns()
+
+    def choose(self, node: int) -> None:
+        """Go on with another version of something that was said: the path through this message of the store."""
+        kept = self._require_kept()
+        self._settle()
+        kept.choose(node)
+        self.turns = kept.turns()
+
+    @property
+    def step(self) -> Step | None:
+        """What has to be done before the question is answered, where the model wishes for calls of tools.
+
+        AskUser: `decide`. CallTool: `call`. AskModel: `go_on`. None: nothing, or the model has not said it all.
+        """
+        return self._calling.step if self._calling is not None and self._generation is None else None
+
+    def decide(self, consent: Consent) -> None:
+        """Allow the call that the model wishes for, or not."""
+        self._need_calling().decide(consent)
+        self._put_calls()
+
+    def call(self) -> ToolResult | None:
+        """Make the call that was allowed. `cancel` ends it, and the whole answer; then there is no result."""
+        result = self._need_calling().call()
+        self._put_calls()
+        if result is None:
+            self._calling = None
+        return result
+
+    def go_on(self) -> Generator[str, None, None]:
+        """Have the model go on with the results of its calls; like `stream`."""
+        calling = self._need_calling()
+        assert isinstance(calling.step, AskModel) and self.turns
+        return self._begin(self.turns[-1], EventGeneration(self.speaker.answer(calling.request())), self._origin)
+
+    def stop_calls(self) -> None:
+        """The user wants no more calls, and no answer that depends on them."""
+        if self._calling is not None:
+            self._calling.stop()
+            self._put_calls()
+            self._calling = None
 
     def cancel(self) -> None:
         """Stop the answer that is being written; what there is of it stays. Never waits: for signal handlers too."""
         if self._generation is not None:
             self._generation.cancel()
+        if self._calling is not None:
+            self._calling.cancel()
 
     @property
     def notice(self) -> str | None:
@@ -158,39 +253,107 @@ class Chat:
         persona = self.persona if record.persona == self.persona.name else load_persona(record.persona)
         self._settle()
         self.persona, self.wit, self.system, self.turns = persona, record.wit, record.system, record.turns
+        if self.kept is not None:
+            self.turns = self.kept.adopt(self.turns, self._terms())
 
     def _last(self) -> Turn:
         self._settle()
-        if not self.turns:
+        if not self.turns or not self.turns[-1].user:
             raise RequestError("nothing has been said yet")
         return self.turns[-1]
 
     def _ask(self, before: tuple[Turn, ...], turn: Turn) -> Generator[str, None, None]:
-        first, prompt = self._fit(before, turn.user)
-        turn = replace(turn, first=first)
-        self.turns = (*before, turn)
+        first, prompt = self._fit(before, turn)
+        turn = replace(turn, first=first, between=())
         sampling = replace(self.persona.sampling, **self._sampling)
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + turn.attempt)
-        self._generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
-        self._pieces = self._write(turn, self._generation, self.persona.name, self.wit)
+        origin = None
+        if self.kept is not None:
+            if sampling.seed is None:  # so that the answer can be had again
+                sampling = replace(sampling, seed=secrets.randbelow(2**31))
+            if turn.node is None:
+                turn = replace(turn, node=self.kept.ask(_end(before), turn, self._terms()))
+            origin = asked_with(self.speaker.provenance, self.persona.name, self.wit, self.system, sampling)
+            origin = replace(origin, dropped=sum(len(turn.messages) for turn in before[:first]))
+        self.turns, self._origin = (*before, turn), origin
+        if not self.offer.tools:
+            generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
+            return self._begin(turn, generation, origin)
+        messages = self._messages(before[first:], said_with(turn.user, turn.attachments))
+        request = ChatRequest(tuple(messages), self.max_tokens, sampling, self.persona.stop, truncate=True)
+        exchange = Exchange(self.offer, self._grants, limit=min(RESULT_LIMIT, self.speaker.context))
+        self._calling = Calling(exchange, request, turn.node, self.kept.add if self.kept else lambda *_: None)
+        return self.go_on()
+
+    def _begin(self, turn: Turn, generation: Generation, origin: Provenance | None) -> Generator[str, None, None]:
+        self._generation = generation
+        self._pieces = self._write(turn, generation, self.persona.name, self.wit, origin)
         return self._pieces
 
-    def _write(self, turn: Turn, generation: Generation, persona: str, wit: float) -> Generator[str, None, None]:
-        failed = False
+    def _write(
+        self, turn: Turn, generation: Generation, persona: str, wit: float, origin: Provenance | None
+    ) -> Generator[str, None, None]:
+        kept, failure, calling = self.kept, None, self._calling
+        parent = calling.last if calling is not None else turn.node
+        writing = None if kept is None or origin is None else kept.begin(parent, origin)
         try:
-            yield from generation
-        except Exception:
-            failed = True
+            for piece in generation:
+                if writing is not None:
+                    writing.write(piece)
+                yield piece
+        except Exception as error:
+            failure = error
             raise
         finally:  # also when the caller stops listening or presses Ctrl-C
             generation.cancel()
             completion = generation.completion
-            if not failed and (completion.text or completion.finish_reason != "cancelled"):
-                reply = Reply(completion.text, completion, persona, wit, self.notice)
+            node = None
+            said = generation.message if isinstance(generation, EventGeneration) else None
+            wishes = said is not None and said.tool_calls and completion.finish_reason != "cancelled"
+            if kept is not None and writing is not None and origin is not None:
+                node = kept.end(writing, origin, completion, failure, said).id
+            if calling is not None and said is not None and wishes and failure is None:
+                calling.answered(said, node)
+                self._put_calls()
+            elif failure is None and (completion.text or completion.finish_reason != "cancelled"):
+                reply = Reply(completion.text, completion, persona, wit, self.notice, node)
                 self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
+            elif self.turns and self.turns[-1] is turn:
+                self._end_at(self.turns)
             if self._generation is generation:
                 self._generation = None
+                if not wishes or failure is not None:
+                    self._calling = None
+
+    def _need_calling(self) -> Calling:
+        if self._calling is None:
+            raise RequestError("no call of a tool is due")
+        return self._calling
+
+    def _put_calls(self) -> None:
+        """The last turn has the calls and results that there are by now."""
+        if self._calling is not None and self.turns:
+            self.turns = (*self.turns[:-1], replace(self.turns[-1], between=self._calling.messages))
+
+    def _require_kept(self) -> Kept:
+        if self.kept is None:
+            raise RequestError("this conversation is private: nothing is kept, and nothing can be opened")
+        return self.kept
+
+    def _terms(self) -> dict[str, Any]:
+        """What the app is to go on with."""
+        return {
+            "persona": self.persona.name,
+            "wit": self.wit,
+            "system": self.system,
+            "model": self.speaker.provenance.model,
+        }
+
+    def _end_at(self, turns: Sequence[Turn]) -> None:
+        """Have the path in the store end where these turns do."""
+        if self.kept is not None:
+            self.kept.end_at(_end(turns))
 
     def _settle(self) -> None:
         """End an answer that is still being written: its reader has moved on."""
@@ -203,30 +366,35 @@ class Chat:
         if self._generation is not None:  # nobody ever listened
             self._generation.cancel()
             self._generation = None
+        self.stop_calls()
 
-    def _fit(self, turns: tuple[Turn, ...], text: str) -> tuple[int, list[int]]:
+    def _fit(self, turns: tuple[Turn, ...], question: Turn) -> tuple[int, list[int]]:
         """The first turn to show and the prompt, within the context less the room for an answer."""
         context = self.speaker.context
         room = context - min(self.max_tokens, context // 4)
-        first = turns[-1].first if turns else 0
-        prompt = self._prompt(turns[first:], text)
-        if len(prompt) <= room:
-            return first, prompt
-        least = len(self._prompt((), text))
-        if least > room:
+        asked = said_with(question.user, question.attachments)
+        before = turns[-1].first if turns else 0
+        first = first_in_sight(len(turns), before, lambda i: len(self._prompt(turns[i:], asked)), room)
+        if first is None:
+            least = len(self._prompt((), asked))
             raise ContextError(
                 f"the text and the persona take {least} tokens, and of the {context} this model can see, {room} are "
                 f"for them; shorten the text by about {least - room} tokens, or load the model with a larger context"
             )
-        goal = least + (room - least) // 2
-        ends = range(first + 1, len(turns) + 1)
-        first = ends[bisect_left(ends, True, key=lambda i: len(self._prompt(turns[i:], text)) <= goal)]
-        return first, self._prompt(turns[first:], text)
+        return first, self._prompt(turns[first:], asked)
 
-    def _prompt(self, turns: Sequence[Turn], text: str) -> list[int]:
+    def _prompt(self, turns: Sequence[Turn], asked: Message) -> list[int]:
+        return self.speaker.prompt_ids(self._messages(turns, asked), self.offer.shown)
+
+    def _messages(self, turns: Sequence[Turn], asked: Message) -> list[Message]:
         told = self.persona.messages(self.wit) if self.system is None else [Message("system", self.system)]
-        said = [message for turn in turns for message in turn.messages]
-        return self.speaker.prompt_ids([*told, *said, Message("user", text)])
+        return [*told, *(message for turn in turns for message in turn.messages), asked]
+
+
+def _end(turns: Sequence[Turn]) -> int | None:
+    """The number in the store of the last message of these turns."""
+    last = turns[-1] if turns else None
+    return None if last is None else last.reply.node if last.reply else last.node
 
 
 def _checked(text: str) -> str:

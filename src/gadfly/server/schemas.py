@@ -5,7 +5,7 @@ It is a description. What is accepted is decided in `gadfly.api`, which says wha
 
 from typing import Any
 
-__all__ = ["BODIES", "FAILURES", "body"]
+__all__ = ["BODIES", "FAILURES", "binary", "body"]
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -51,6 +51,18 @@ _OLLAMA: dict[str, Any] = {
 }
 _FORMAT: dict[str, Any] = {"format": {"anyOf": [_TEXT, _OBJECT]}}
 
+_NODE: dict[str, Any] = {"type": "integer", "minimum": 1}
+_TERMS_OF_A_CHAT: dict[str, Any] = {
+    "model": _TEXT,
+    "persona": _TEXT,
+    "wit": {"type": "number", "minimum": 0, "maximum": 1},
+    "system": _TEXT,
+    "sampling": _OBJECT,
+}
+_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG, adapters=_OBJECT)
+_CHAT: dict[str, Any] = {"title": _TEXT, "folder": _TEXT, "tags": _array(_TEXT), "draft": _TEXT, **_TERMS_OF_A_CHAT}
+_SAID: dict[str, Any] = {"parent": _NODE, "text": _TEXT, "attachments": _array(_TEXT)}
+
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": _object(
         "messages",
@@ -68,6 +80,8 @@ BODIES: dict[str, dict[str, Any]] = {
         logprobs=_FLAG,
         top_logprobs={"type": "integer", "minimum": 0, "maximum": 20},
         response_format=_object("type", type=_TEXT, json_schema=_OBJECT),
+        functions=_array(_OBJECT),
+        function_call={"anyOf": [_TEXT, _OBJECT]},
         **_SAMPLING,
         **_TOOLS,
         **_OURS,
@@ -129,12 +143,37 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/delete": _object("model", model=_TEXT),
     "/tokenize": _object(model=_TEXT, prompt=_TEXT, content=_TEXT, messages=_array(_MESSAGE)),
     "/detokenize": _object("tokens", model=_TEXT, tokens=_IDS),
+    "/app/api/session": _object("key", key=_TEXT),
+    "/app/api/settings": _OBJECT,
+    "/app/api/personas/{name}": _object("description", "voices", description=_TEXT, voices=_array(_OBJECT)),
+    "/app/api/chats": _object(**_CHAT),
+    "/app/api/chats/{id}": _object(**_CHAT, pinned=_FLAG, archived=_FLAG, leaf=_NODE),
+    "/app/api/chats/{id}/fork": _object("node", node=_NODE),
+    "/app/api/chats/{id}/messages": _object("text", **_SAID, role={"enum": ["user", "assistant"]}, answer=_TERMS),
+    "/app/api/chats/{id}/answers": _object("parent", parent=_NODE, variants=_array(_TERMS), prefix=_TEXT),
+    "/app/api/chats/{id}/answers/{node}/consent": _object(
+        "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}
+    ),
+    "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),
+    "/app/api/tools/personas/{persona}": _object("allowed", allowed=_array(_TEXT)),
+    "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),
+    "/app/api/chats/{id}/nodes/{node}": _object(name=_TEXT, favourite=_FLAG, pruned=_FLAG),
+    "/app/api/chats/{id}/nodes/{node}/feedback": _object(
+        thumb={"enum": [-1, 0, 1]}, reasons=_array(_TEXT), corrected=_TEXT
+    ),
+    "/app/api/chats/{id}/votes": _object("winner", "loser", winner=_NODE, loser=_NODE, blind=_FLAG),
 }
 
 FAILURES: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "What was wrong with the request, in the shape that the dialect has for it"},
     "5XX": {"description": "What keeps the server from answering; `retry-after` says for how long"},
 }
+
+
+def binary() -> dict[str, Any]:
+    """For `openapi_extra` of a route that takes a file as it is."""
+    schema = {"type": "string", "format": "binary"}
+    return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
 
 
 def body(path: str) -> dict[str, Any]:

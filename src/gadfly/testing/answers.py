@@ -39,11 +39,15 @@ Script = Sequence[AnswerEvent | Exception]
 
 
 class ScriptedChoice:
-    """Gives out events, as many as its owner has let through; cut short by `cancel`."""
+    """Gives out events, as many as its owner has let through; cut short by `cancel`. Its usage is that of its end."""
 
-    def __init__(self, events: Script, owner: "ScriptedAnswers") -> None:
+    fingerprint = None
+
+    def __init__(self, events: Script, owner: "ScriptedAnswers", prompt: Sequence[int] = ()) -> None:
+        self.prompt = prompt
         self.finished = False
         self.cancelled = False
+        self.usage = next((event.usage for event in events if isinstance(event, Finished)), CANCELLED.usage)
         self._events = list(events)
         self._owner = owner
 
@@ -100,7 +104,8 @@ class ScriptedAnswers:
         self.has_template = True
         self.open = True
         self.changed = threading.Condition()
-        self._prompts = Prompts("scripted", self.tokenizer, ChatTemplate(CHATML))
+        self.template = ChatTemplate(CHATML)
+        self._prompts = Prompts("scripted", self.tokenizer, self.template)
         self._scripts = list(scripts)
         self._vector = tuple(vector)
         self._listeners: list[Callable[[], None]] = []
@@ -116,8 +121,9 @@ class ScriptedAnswers:
     def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
         return self._next(request, listener, terms)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:
         self.requests.append(request)
+        self.terms.append(terms)
         tokens = sum(len(self._prompts.text_ids(one)) for one in request.inputs)
         return Embeddings((self._vector,) * len(request.inputs), tokens)
 
@@ -157,7 +163,8 @@ class ScriptedAnswers:
         self.requests.append(request)
         self.terms.append(terms)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-        choices = [ScriptedChoice(script, self) for _ in range(request.n)]
+        prompt = self.prompt_ids(request.messages, request.tools) if isinstance(request, ChatRequest) else ()
+        choices = [ScriptedChoice(script, self, prompt) for _ in range(request.n)]
         self.choices += choices
         if listener is not None:
             self._listeners.append(partial(listener, None))

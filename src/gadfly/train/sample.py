@@ -37,13 +37,13 @@ def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
     if tokenizer is None or prompts.template is None:
         raise UnsupportedError(f"{prompts.name} has no chat template; conversations cannot be learnt with it")
     messages = lesson.messages
-    ids = prompts.ids(messages, answered=True)
+    ids = prompts.answered_ids(messages)
     learnt = np.zeros(len(ids), np.bool_)
     for number, wanted in enumerate(lesson.learnt):
         if not wanted:
             continue
         begin = _common("begins", prompts.ids(messages[:number]), ids, number)
-        end = _common("ends", prompts.ids(messages[: number + 1], answered=True), ids, number)
+        end = _common("ends", prompts.answered_ids(messages[: number + 1]), ids, number)
         learnt[begin : _turn_end(ids, begin, end, tokenizer.stop_ids)] = True
     ids, learnt = ids[:longest], learnt[:longest]
     learnt[:1] = False  # nothing comes before it

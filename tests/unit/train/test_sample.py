@@ -36,7 +36,7 @@ def texts(one) -> list[str]:
 def test_answers_are_learnt_up_to_the_end_of_their_turn() -> None:
     one = sample(lesson(("a", "One."), ("b", "Two.")), prompts(), 1000)
     assert texts(one) == ["One.|", "Two.|"]
-    assert one.ids.tolist() == prompts().ids(lesson(("a", "One."), ("b", "Two.")).messages, answered=True)
+    assert one.ids.tolist() == prompts().answered_ids(lesson(("a", "One."), ("b", "Two.")).messages)
 
 
 def test_what_is_not_to_be_learnt_is_only_read() -> None:
