@@ -35,7 +35,7 @@ from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
-from gadfly.text import ChatTemplate, StopStrings, Tokenizer, TranscriptAnswer
+from gadfly.text import StopStrings, TranscriptAnswer
 from gadfly.weight import Weight, Weights
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
@@ -115,9 +115,9 @@ class LLM:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
         self.path = file.path
         self.metadata = file.metadata
-        self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
-        self.template = self._read_template()
-        self._prompts = Prompts(self.path.name, self.tokenizer, self.template)
+        self._prompts = Prompts.of(file)
+        self.tokenizer = self._prompts.tokenizer
+        self.template = self._prompts.template
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
         self._backend = backend
@@ -299,14 +299,6 @@ class LLM:
         stop_ids = self.tokenizer.stop_ids if self.tokenizer else frozenset[int]()
         request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
-
-    def _read_template(self) -> ChatTemplate | None:
-        source = self.metadata.get("tokenizer.chat_template")
-        if self.tokenizer is None or not isinstance(source, str):
-            return None
-        bos, eos = self.tokenizer.bos, self.tokenizer.eos
-        bos_text, eos_text = ("" if token is None else self.tokenizer.token_text(token) for token in (bos, eos))
-        return ChatTemplate(source, bos_text, eos_text)
 
 
 def cache_pages(spec: ModelSpec, context: int, contexts: int, room: int) -> int:

@@ -40,6 +40,7 @@ COMMANDS = {
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),
     "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
+    "train": Entry("Make your own", "gadfly.cli.train", "Teach a model a tone or a character from examples."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

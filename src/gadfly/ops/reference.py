@@ -16,7 +16,7 @@ from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 
-__all__ = ["PagedCache", "Reference"]
+__all__ = ["PagedCache", "Reference", "temperatures"]
 
 
 class PagedCache:
