@@ -77,6 +77,8 @@ async def answer(request: Request, id: str) -> Response:  # noqa: A002
         raise RequestError(f"message {parent} is an answer itself; name the one that it answers", "parent")
     app.jobs.require_room(owner, len(variants))
     asked = [await asked_for(app, service, chat, each, may_use_tools(request)) for each in variants]
+    if prefix:
+        await _require_here(service, *(each.model for each in asked))
     jobs = [await _begin(app, service, owner, id, parent, path, each, prefix) for each in asked]
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape() for job in jobs]}, 201)
@@ -90,6 +92,7 @@ async def go_on(request: Request, id: str, node: int) -> Response:  # noqa: A002
     chat = await asyncio.to_thread(app.store.open, owner, id)
     one = chat.tree[node]
     asked = await asyncio.to_thread(Asked.again, one.provenance, service.default_model)
+    await _require_here(service, asked.model)
     messages = await asyncio.to_thread(history, chat.tree.path(one.parent), app.store)
     before = await asyncio.to_thread(app.store.trace, owner, id, node)
     text, reasoning = one.message.content, one.message.reasoning
@@ -129,6 +132,14 @@ async def asked_for(
     if terms.tools and not tools:
         raise RequestError(f"{asked.persona.name} may use no tools here; gadfly tools allow lets it", "tools")
     return replace(asked, model=await service.models.named(asked.model), tools=tools)
+
+
+async def _require_here(service: Service, *models: str) -> None:
+    """Raises RequestError for a model of an upstream: OpenAI's API has no way to say how an answer begins."""
+    stocked = await service.models.stocked()
+    for name in models:
+        if name in stocked and not stocked[name].size:
+            raise RequestError(f"{name} runs elsewhere, where an answer cannot be made to go on from a text")
 
 
 async def _begin(
