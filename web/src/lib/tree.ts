@@ -1,0 +1,54 @@
+/** The tree of a chat: pure functions over nodes that know their parent. Ids grow with time. */
+
+export interface Twig {
+  readonly id: number;
+  readonly parent: number | null;
+  readonly pruned: boolean;
+}
+
+export class Tree {
+  private readonly twigs = new Map<number, Twig>();
+  private readonly below = new Map<number | null, number[]>();
+
+  constructor(nodes: Iterable<Twig>) {
+    for (const { id, parent, pruned } of [...nodes].sort((a, b) => a.id - b.id)) {
+      this.twigs.set(id, { id, parent, pruned });
+      const siblings = this.below.get(parent);
+      if (siblings) siblings.push(id);
+      else this.below.set(parent, [id]);
+    }
+  }
+
+  has(id: number): boolean {
+    return this.twigs.has(id);
+  }
+
+  parent(id: number): number | null {
+    return this.twigs.get(id)?.parent ?? null;
+  }
+
+  children(id: number | null): readonly number[] {
+    return this.below.get(id) ?? [];
+  }
+
+  /** From the root to `leaf`. */
+  path(leaf: number | null): number[] {
+    const ids: number[] = [];
+    for (let id = leaf; id !== null && this.twigs.has(id); id = this.parent(id)) ids.push(id);
+    return ids.reverse();
+  }
+
+  /** `id` and those with the same parent that are not pruned. */
+  siblings(id: number): number[] {
+    return this.children(this.parent(id)).filter((other) => other === id || !this.twigs.get(other)!.pruned);
+  }
+
+  /** Where a walk down from `id` ends that always takes the newest branch which is not pruned. */
+  newest(id: number): number {
+    for (;;) {
+      const next = this.children(id).findLast((child) => !this.twigs.get(child)!.pruned);
+      if (next === undefined) return id;
+      id = next;
+    }
+  }
+}
