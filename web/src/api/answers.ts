@@ -29,7 +29,8 @@ export const markNode = async (chat: string, node: number, marks: Marks) =>
   (await call<{ node: ChatNode }>("PATCH", at(chat, `nodes/${node}`), marks)).node;
 export const giveFeedback = (chat: string, node: number, feedback: Feedback) =>
   call<void>("PUT", at(chat, `nodes/${node}/feedback`), feedback);
-export const vote = (winner: number, loser: number, blind: boolean) => call<void>("POST", "votes", { winner, loser, blind });
+export const vote = (chat: string, winner: number, loser: number, blind: boolean) =>
+  call<void>("POST", at(chat, "votes"), { winner, loser, blind });
 export const measure = (chat: string, said: Said, terms: Terms, signal: AbortSignal) =>
   call<Measure>("POST", at(chat, "measure"), { ...said, terms }, signal);
 export const suggest = (chat: string) => call<{ suggestions: string[] }>("POST", at(chat, "suggestions"), {});

@@ -49,8 +49,11 @@ export interface Info {
   draft: string;
   leaf: number | null;
   messages: number;
-  snippet?: string;
-  writing?: boolean;
+  /** Answers that are being written. */
+  writing: number[];
+  /** In the results of a search: text, and whether it is what was searched for; and the message that it is from. */
+  snippet?: [string, boolean][];
+  node?: number | null;
 }
 
 export type Changes = Partial<
@@ -80,6 +83,16 @@ export interface ToolCall {
   id: string;
   name: string;
   arguments: unknown;
+}
+
+/** A call that waits for the reader's consent. */
+export interface WaitingCall {
+  id: string;
+  server: string;
+  tool: string;
+  title: string;
+  arguments: unknown;
+  description: string;
 }
 
 export type Thumb = -1 | 0 | 1;
@@ -112,6 +125,7 @@ export interface ChatNode {
   tool_call_id: string | null;
   attachments: Attachment[];
   state: State;
+  visited: number;
   created: number;
   name: string | null;
   favourite: boolean;

@@ -1,19 +1,22 @@
 /** Numbers, sizes and times as people write them in the language of the page. */
 import { currentLanguage } from "./i18n.svelte.ts";
 
+/** The reader's own way of writing the language of the page, if the browser knows it. */
+const locale = () => navigator.languages.find((tag) => tag.startsWith(currentLanguage())) ?? currentLanguage();
+
 export function number(value: number, digits = 0): string {
-  return value.toLocaleString(currentLanguage(), { maximumFractionDigits: digits });
+  return value.toLocaleString(locale(), { maximumFractionDigits: digits });
 }
 
 export function percent(share: number, digits = 0): string {
-  return share.toLocaleString(currentLanguage(), { style: "percent", maximumFractionDigits: digits });
+  return share.toLocaleString(locale(), { style: "percent", maximumFractionDigits: digits });
 }
 
 export function bytes(count: number): string {
   const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
   const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
   const value = count / 1000 ** step;
-  return value.toLocaleString(currentLanguage(), {
+  return value.toLocaleString(locale(), {
     style: "unit",
     unit: units[step]!,
     unitDisplay: "short",
@@ -26,8 +29,8 @@ export function when(seconds: number): string {
   const date = new Date(seconds * 1000);
   const now = new Date();
   if (date.toDateString() === now.toDateString()) {
-    return date.toLocaleTimeString(currentLanguage(), { hour: "2-digit", minute: "2-digit" });
+    return date.toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
   }
   const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
-  return date.toLocaleDateString(currentLanguage(), { day: "numeric", month: "short", year });
+  return date.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
 }

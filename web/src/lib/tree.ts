@@ -43,6 +43,20 @@ export class Tree {
     return this.children(this.parent(id)).filter((other) => other === id || !this.twigs.get(other)!.pruned);
   }
 
+  /** All messages from the top down, each with how many forks are above it. A branch that is pruned is left out, or not. */
+  rows(pruned: boolean): { id: number; depth: number }[] {
+    const rows: { id: number; depth: number }[] = [];
+    const seen = (id: number | null) => this.children(id).filter((child) => pruned || !this.twigs.get(child)!.pruned);
+    const stack = seen(null).map((id) => ({ id, depth: 0 })).reverse();
+    for (let row = stack.pop(); row; row = stack.pop()) {
+      rows.push(row);
+      const below = seen(row.id);
+      const depth = row.depth + (below.length > 1 ? 1 : 0);
+      for (const id of below.toReversed()) stack.push({ id, depth });
+    }
+    return rows;
+  }
+
   /** Where a walk down from `id` ends that always takes the newest branch which is not pruned. */
   newest(id: number): number {
     for (;;) {

@@ -6,7 +6,7 @@
 import * as answers from "../api/answers.ts";
 import { changeChat, openChat } from "../api/chats.ts";
 import { listen, type Listening } from "../api/events.ts";
-import type { Changes, ChatNode, Consent, Feedback, Info, Terms, ToolCall } from "../api/types.ts";
+import type { Changes, ChatNode, Consent, Feedback, Info, Terms, WaitingCall } from "../api/types.ts";
 import { SvelteMap } from "svelte/reactivity";
 import { Tree } from "../lib/tree.ts";
 import { attempt, notices } from "./notices.svelte.ts";
@@ -14,7 +14,15 @@ import { Pen, type Delta, type Written } from "./pen.ts";
 
 export interface Asking {
   node: number;
-  call: ToolCall;
+  call: WaitingCall;
+}
+
+/** Two answers side by side. Who wrote them is not told while it is blind and nobody has won. */
+export interface Comparison {
+  left: number;
+  right: number;
+  blind: boolean;
+  winner: number | null;
 }
 
 export class Conversation {
@@ -25,9 +33,17 @@ export class Conversation {
   /** Calls of tools that wait for the reader's consent. */
   asking = $state.raw<Asking[]>([]);
   missing = $state(false);
+  comparison = $state.raw<Comparison | null>(null);
 
   path = $derived(this.tree.path(this.info?.leaf ?? null));
   writing = $derived([...this.nodes.values()].filter((node) => node.state === "writing").map((node) => node.id));
+
+  /** The first message that the last answer was still written from; those above it no longer fitted. */
+  dropped = $derived.by(() => {
+    const answer = this.path.findLast((id) => this.nodes.get(id)?.dropped != null);
+    const count = answer === undefined ? 0 : this.nodes.get(answer)!.dropped!;
+    return count ? (this.path[count] ?? null) : null;
+  });
 
   private readonly pen = new Pen((id, more) => this.write(id, more));
   private readonly events: Listening;
@@ -41,7 +57,7 @@ export class Conversation {
     this.events = listen(
       `chats/${id}/events`,
       {
-        snapshot: ({ nodes }: { nodes: ChatNode[] }) => void this.catchUp(nodes),
+        snapshot: ({ nodes, consents = [] }: { nodes: ChatNode[]; consents?: Asking[] }) => void this.catchUp(nodes, consents),
         node: inTurn(({ node }: { node: ChatNode }) => this.take([node])),
         delta: inTurn((delta: Delta) => this.delta(delta)),
         consent: inTurn((asking: Asking) => (this.asking = [...this.asking.filter(({ call }) => call.id !== asking.call.id), asking])),
@@ -65,6 +81,13 @@ export class Conversation {
     return this.tree.siblings(id);
   }
 
+  /** What came of a call that the answer `node` made, on the path that is shown. */
+  result(node: number, call: string): ChatNode | null {
+    const after = this.path.slice(this.path.indexOf(node) + 1);
+    const id = after.find((id) => this.node(id).tool_call_id === call);
+    return id === undefined ? null : this.node(id);
+  }
+
   /** Says `text` after `parent` and has it answered. Editing is saying something else after the same parent. */
   async say(parent: number | null, text: string, attachments: string[], terms: Terms = {}): Promise<boolean> {
     return this.grow(answers.say(this.id, { parent, text, attachments }, terms));
@@ -78,6 +101,19 @@ export class Conversation {
   /** Has the message answered, once for each of `variants`; each answer begins with `prefix`. */
   async answer(parent: number, variants: Terms[] = [{}], prefix?: string): Promise<boolean> {
     return this.grow(answers.answer(this.id, parent, variants, prefix));
+  }
+
+  /** Answers anew what `node` answers, calls of tools before it included. */
+  async again(node: number): Promise<boolean> {
+    const question = this.question(node);
+    return question !== null && this.answer(question);
+  }
+
+  /** The message of the reader's that `node` answers. */
+  question(node: number): number | null {
+    let id = this.tree.parent(node);
+    while (id !== null && this.node(id).role !== "user") id = this.tree.parent(id);
+    return id;
   }
 
   async continue(node: number): Promise<boolean> {
@@ -103,6 +139,35 @@ export class Conversation {
     return attempt(async () => (this.info = await changeChat(this.id, changes)));
   }
 
+  /** Has a question answered twice, side by side. A new one is said after `parent` first. */
+  async compare(question: number | string, variants: [Terms, Terms], blind: boolean): Promise<boolean> {
+    return attempt(async () => {
+      let parent = question;
+      if (typeof parent === "string") {
+        const said = await answers.say(this.id, { parent: this.info!.leaf, text: parent, attachments: [] }, null);
+        this.take(said.nodes);
+        parent = said.nodes[0]!.id;
+      }
+      const { nodes } = await answers.answer(this.id, parent, variants);
+      this.take(nodes.map((node) => this.fresher(node)));
+      const [left, right] = blind && Math.random() < 0.5 ? nodes.toReversed() : nodes;
+      this.show({ left: left!.id, right: right!.id, blind, winner: null });
+    });
+  }
+
+  show(comparison: Comparison | null): void {
+    this.comparison = comparison;
+    if (comparison) this.info = { ...this.info!, leaf: comparison.left };
+  }
+
+  async vote(winner: number, loser: number): Promise<void> {
+    const comparison = this.comparison!;
+    if (await attempt(() => answers.vote(this.id, winner, loser, comparison.blind))) {
+      this.comparison = { ...comparison, winner };
+      await this.choose(winner);
+    }
+  }
+
   async mark(node: number, marks: answers.Marks): Promise<void> {
     await attempt(async () => this.take([await answers.markNode(this.id, node, marks)]));
   }
@@ -123,8 +188,9 @@ export class Conversation {
     });
   }
 
-  private async catchUp(written: ChatNode[]): Promise<void> {
+  private async catchUp(written: ChatNode[], consents: Asking[]): Promise<void> {
     this.waiting = [];
+    this.asking = consents;
     try {
       const { chat, nodes } = await openChat(this.id);
       this.pen.drop();

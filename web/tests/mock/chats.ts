@@ -34,7 +34,7 @@ export class Chats {
     const now = Date.now() / 1000;
     const info: Info = {
       ...{ id, title: "", created: now, updated: now, pinned: false, archived: false, deleted: null, folder: "", tags: [] },
-      ...{ model: "smollm2", persona: "gadfly", wit: 0.5, system: null, sampling: null, draft: "", leaf: null, messages: 0 },
+      ...{ model: "smollm2", persona: "gadfly", wit: 0.5, system: null, sampling: null, draft: "", leaf: null, messages: 0, writing: [] },
       ...fields,
     };
     this.infos.set(id, info);
@@ -45,7 +45,7 @@ export class Chats {
   add(chat: string, fields: Partial<ChatNode>): ChatNode {
     const node: ChatNode = {
       ...{ id: ++this.lastNode, parent: null, role: "user", content: "", reasoning: "", tool_calls: [], tool_call_id: null },
-      ...{ attachments: [], state: "complete", created: Date.now() / 1000, name: null, favourite: false, pruned: false, model: null },
+      ...{ attachments: [], state: "complete", visited: 0, created: Date.now() / 1000, name: null, favourite: false, pruned: false, model: null },
       ...{ digest: null, licence: null, persona: null, wit: null, system: null, sampling: null, seed: null, build: null, finish: null, usage: null },
       ...{ dropped: null, error: null, feedback: null, has_trace: false },
       ...fields,
@@ -65,7 +65,6 @@ export class Chats {
     if (what === "models") return { models: [model("smollm2", "SmolLM2 360M"), model("tiny", "Tiny")] };
     if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
     if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
-    if (what === "votes") return {};
     if (what !== "chats") return null;
     if (!chat) return method === "POST" ? { chat: this.create(body) } : { chats: [...this.infos.values()].reverse(), next: null, folders: [], tags: [] };
     const info = this.infos.get(chat);
@@ -76,6 +75,7 @@ export class Chats {
     }
     if (part === "messages") return { nodes: this.say(chat, body) };
     if (part === "answers" && !node) return { nodes: body.variants.map((terms: Terms) => this.write(chat, body.parent, terms, body.prefix)) };
+    if (part === "votes") return {};
     if (part === "title") return { chat: Object.assign(info, { title: "A title" }) };
     if (part === "suggestions") return { suggestions: ["Why?", "How do you know?", "What if not?"] };
     if (part === "measure") return { tokens: body.text.length, context: 8192, room: 8192 - body.text.length, dropped: body.text.length > 100 ? 2 : 0 };
