@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from gadfly.chat.persona import Persona, Voice
-from gadfly.chat.values import Message
+from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, FinishReason, Sampling, Usage
 
 ROLES = {"system": 300, "user": 301, "assistant": 302}
@@ -61,6 +61,10 @@ class ScriptedSpeaker:
         self.prompts: list[list[int]] = []
         self.stops: tuple[str, ...] = ()  # of the last question
         self._answer = answer
+
+    @property
+    def provenance(self) -> Provenance:
+        return Provenance(model="scripted", licence="CC0-1.0")
 
     def expert_use(self) -> list[list[int]] | None:
         return None

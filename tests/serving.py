@@ -6,12 +6,16 @@ import socket
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx2
 import uvloop
 from uvicorn import Server
 
 from gadfly.api.model_card import ModelCard
+from gadfly.chat.store import Store
+from gadfly.server.app.chat_app import ChatApp
+from gadfly.server.app.sessions import Sessions
 from gadfly.server.gate import House
 from gadfly.server.limits import Limits
 from gadfly.server.models import Models
@@ -78,14 +82,14 @@ class Lines(logging.Handler):
 
 
 @contextmanager
-def serving(service: Service, house: House | None = None) -> Iterator[Serving]:
+def serving(service: Service, house: House | None = None, chat_app: ChatApp | None = None) -> Iterator[Serving]:
     """A server that runs inside and has ended, with nothing left over, behind."""
     lines = Lines()
     log = logging.getLogger("gadfly.server")
     log.addHandler(lines)
     log.setLevel(logging.INFO)
     listening = listen("127.0.0.1", 0)
-    server = make_server(service, house or House())
+    server = make_server(service, house or House(), chat_app)
     failures: list[BaseException] = []
 
     def run() -> None:
@@ -130,4 +134,9 @@ def service_for(llm, name="scripted", limits: Limits | None = None, **options) -
     return Service(models, limits or Limits(grace=5.0), default_model=name)
 
 
-__all__ = ["Serving", "Shelf", "eventually", "service_for", "serving"]
+def chat_app_for(service: Service, home: Path, **options) -> ChatApp:
+    """The chat app of a house that asks for no keys, unless `options` say otherwise."""
+    return ChatApp(service, Store(home / "chats.sqlite"), home, Sessions(home), **options)
+
+
+__all__ = ["Serving", "Shelf", "chat_app_for", "eventually", "service_for", "serving"]

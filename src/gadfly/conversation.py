@@ -109,7 +109,8 @@ class ChatRequest:
 
     `logprobs` asks for the log probability of every token of the answer and of so many alternatives. With `truncate`
     the oldest messages may be left out to make room, and `Finished` says how many; otherwise there is a ContextError.
-    `persona` and `wit` put a persona's prompt in front; `adapters` maps names to strengths.
+    `persona` and `wit` put a persona's prompt in front; `adapters` maps names to strengths. The answer goes on from
+    `prefix`, which it is made to begin with and which is not told again.
     """
 
     messages: tuple[Message, ...]
@@ -126,6 +127,7 @@ class ChatRequest:
     wit: float | None = None
     adapters: Mapping[str, float] = field(default_factory=dict)
     template_variables: Mapping[str, Any] = field(default_factory=dict)
+    prefix: str = ""
 
 
 @dataclass(frozen=True)

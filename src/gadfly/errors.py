@@ -11,7 +11,8 @@
     ├── CapacityError         memory, disk or pages ran out
     │   └── BusyError         too many requests wait already; it says when to come again
     ├── DeadlineError         an answer was not finished in the time its request allowed
-    └── SettingsError         a setting or a file of settings is wrong
+    ├── SettingsError         a setting or a file of settings is wrong
+    └── StoreError            the file of conversations is damaged, of a later Gadfly or not ours
 
 A message names the value, the limit and the next step, on one line. Any other exception that reaches a user is a bug.
 """
@@ -27,6 +28,7 @@ __all__ = [
     "NotFoundError",
     "RequestError",
     "SettingsError",
+    "StoreError",
     "TemplateError",
     "UnsupportedError",
 ]
@@ -86,3 +88,7 @@ class DeadlineError(GadflyError):
 
 class SettingsError(GadflyError):
     """A setting, or the file that holds it, is wrong."""
+
+
+class StoreError(GadflyError):
+    """The file that keeps conversations is damaged, of a later Gadfly, or another program's."""

@@ -9,6 +9,7 @@ threads may use one `LLM`: their requests share the engine's steps, and none cha
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import fields, replace
+from importlib.metadata import version
 from pathlib import Path
 from threading import Lock
 from typing import Any
@@ -17,9 +18,11 @@ import numpy as np
 
 from gadfly.answer import Answer, Answerer, Prompts
 from gadfly.batch import Batch, Span
+from gadfly.chat.kept import Kept
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
-from gadfly.chat.values import Message
+from gadfly.chat.store import Store
+from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, Sampling
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
 from gadfly.engine import Counts, Embedder, Engine, Executor, Handle, Request, declared_pooling
@@ -218,9 +221,21 @@ class LLM:
         drawn = replace(sampling or Sampling(), **values)
         return self._generation(self._prompts.text_ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
 
-    def chat(self, persona: str = "gadfly", wit: float = 0.5, **options: Any) -> Chat:
-        """A conversation; `options` as for `gadfly.chat.session.Chat`."""
-        return Chat(self, load_persona(persona), wit, **options)
+    def chat(self, persona: str = "gadfly", wit: float = 0.5, store: Store | None = None, **options: Any) -> Chat:
+        """A conversation, in memory unless a store is given; `options` as for `gadfly.chat.session.Chat`."""
+        return Chat(self, load_persona(persona), wit, kept=Kept(store) if store else None, **options)
+
+    @property
+    def provenance(self) -> Provenance:
+        """Name, digest and licence of this model, as the library knows it, else as its file says."""
+        licence = self.metadata.get("general.license")
+        known = next((entry for entry in Library(home()).list() if entry.path == self.path), None)
+        return Provenance(
+            model=known.name if known else self.path.name,
+            digest=known.sha256 if known else None,
+            licence=(known.licence if known else None) or (licence if isinstance(licence, str) else None),
+            build={"gadfly": version("gadfly"), "kernels": self.kernels, "context": self.context},
+        )
 
     def answer(self, request: ChatRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer:
         """Answer a conversation: events as they come, of text, thoughts and calls of tools.

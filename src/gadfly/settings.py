@@ -19,9 +19,20 @@ import platformdirs
 from gadfly.control_groups import ROOT, ControlGroup, control_groups
 from gadfly.errors import SettingsError
 
-__all__ = ["Origin", "Settings", "available_processors", "home", "load_settings"]
+__all__ = [
+    "FILE",
+    "RULES",
+    "Origin",
+    "Rule",
+    "Settings",
+    "available_processors",
+    "check_setting",
+    "home",
+    "load_settings",
+]
 
 Origin = Literal["default", "file", "environment", "flag"]
+FILE = "gadfly.toml"  # under `home`
 
 
 @dataclass(frozen=True)
@@ -60,27 +71,29 @@ def load_settings(
 
     Raises SettingsError naming the place, the key and what is expected there.
     """
-    file = (folder or home(environ)) / "gadfly.toml"
+    file = (folder or home(environ)) / FILE
     found: list[tuple[Origin, str, str, object, object]] = []  # origin, place, key, value, what was written
     found += [("file", f"{file}: {key}", key, value, value) for key, value in _read(file).items()]
-    for key, rule in _RULES.items():
+    for key, rule in RULES.items():
         if text := environ.get(variable := f"GADFLY_{key.upper()}", ""):
             found.append(("environment", variable, key, rule.parse(text), text))
     found += [("flag", f"--{key}", key, value, value) for key, value in (flags or {}).items() if value is not None]
 
     values: dict[str, Any] = {}
-    origins: dict[str, Origin] = dict.fromkeys(_RULES, "default")
+    origins: dict[str, Origin] = dict.fromkeys(RULES, "default")
     for origin, place, key, value, written in found:
-        _check(place, key, value, written)
+        check_setting(place, key, value, written)
         values[key], origins[key] = value, origin
     return Settings(**values, origins=origins)
 
 
 @dataclass(frozen=True)
-class _Rule:
+class Rule:
+    """What a setting may be, and how the text of an environment variable becomes it (None: it makes no sense)."""
+
     expected: str
     accepts: Callable[[object], bool]
-    parse: Callable[[str], object]  # of an environment variable; None where the text makes no sense
+    parse: Callable[[str], object]
 
 
 def _number(text: str) -> float | None:
@@ -114,13 +127,13 @@ def _is_thread_count(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool) and 1 <= value <= 1024
 
 
-_RULES: Mapping[str, _Rule] = {
-    "model": _Rule('the name of a model or a path, such as "smollm2"', _is_name, str),
-    "persona": _Rule('the name of a persona, such as "gadfly"', _is_name, str),
-    "wit": _Rule("a number from 0 to 1", _is_share, _number),
-    "threads": _Rule("a whole number from 1 to 1024", _is_thread_count, _count),
-    "cache": _Rule("true or false", lambda value: isinstance(value, bool), _switch),
-    "offline": _Rule("true or false", lambda value: isinstance(value, bool), _switch),
+RULES: Mapping[str, Rule] = {
+    "model": Rule('the name of a model or a path, such as "smollm2"', _is_name, str),
+    "persona": Rule('the name of a persona, such as "gadfly"', _is_name, str),
+    "wit": Rule("a number from 0 to 1", _is_share, _number),
+    "threads": Rule("a whole number from 1 to 1024", _is_thread_count, _count),
+    "cache": Rule("true or false", lambda value: isinstance(value, bool), _switch),
+    "offline": Rule("true or false", lambda value: isinstance(value, bool), _switch),
 }
 
 
@@ -133,11 +146,12 @@ def _read(file: Path) -> Mapping[str, object]:
         raise SettingsError(f"{file} cannot be read as TOML: {error}; correct or delete it") from error
 
 
-def _check(place: str, key: str, value: object, written: object) -> None:
-    rule = _RULES.get(key)
+def check_setting(place: str, key: str, value: object, written: object) -> None:
+    """Raises SettingsError naming `place` unless `key` is a setting that may have this value."""
+    rule = RULES.get(key)
     if rule is None:
-        close = get_close_matches(key, _RULES, n=1)
-        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(_RULES)}"
+        close = get_close_matches(key, RULES, n=1)
+        hint = f"did you mean {close[0]}?" if close else f"there are {', '.join(RULES)}"
         raise SettingsError(f"{place} is no setting; {hint}")
     if not rule.accepts(value):
         raise SettingsError(f"{place} is {written!r}; expected {rule.expected}")

@@ -146,3 +146,38 @@ def test_a_dumb_terminal_gets_no_colour_and_no_redrawn_answer(tmp_path: Path):
     terminal.press("\x04")
     assert terminal.exit_code() == 0
     assert not re.search(r"\x1b\[[0-9;]*[1-9][0-9;]*m", terminal.output)
+
+
+def test_a_conversation_goes_on_another_day(tmp_path: Path):
+    first = Terminal(tmp_path, "dumb")
+    first.expect_prompt()
+    first.press("Hello\r")
+    first.expect("You said 5 letters.\n")
+    first.expect_prompt()
+    first.press("\x04")
+    assert first.exit_code() == 0
+    second = Terminal(tmp_path, "dumb", "--continue")
+    second.expect("You: Hello")
+    second.expect("You said 5 letters.")
+    second.expect_prompt()
+    second.press("/chats letters\r")
+    second.expect("Hello")
+    second.expect("You said 5 letters.")
+    second.expect_prompt()
+    second.press("\x04")
+    assert second.exit_code() == 0
+
+
+def test_a_private_conversation_leaves_nothing(tmp_path: Path):
+    terminal = Terminal(tmp_path, "dumb", "--no-store")
+    terminal.expect("Nothing of this is kept.")
+    terminal.expect_prompt()
+    terminal.press("Hello\r")
+    terminal.expect("You said 5 letters.\n")
+    terminal.expect_prompt()
+    terminal.press("/chats\r")
+    terminal.expect("private")
+    terminal.expect_prompt()
+    terminal.press("\x04")
+    assert terminal.exit_code() == 0
+    assert not list(tmp_path.glob("chats*"))

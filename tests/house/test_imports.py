@@ -23,7 +23,7 @@ WRONG = {
     "weights/gguf.py": "from gadfly._native import kernel_names",
     "hub/plan.py": "import rich",
     "ops/reference.py": "import torch",
-    "api/answer.py": "import gadfly.server.app",
+    "api/answer.py": "import gadfly.server.application",
     "a_new_module.py": "",  # which has no place in the layers yet
 }
 

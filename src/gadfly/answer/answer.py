@@ -22,6 +22,10 @@ class Choice(Protocol):
     def finished(self) -> bool:
         """Whether its last event, `Finished`, has been given out, or what made it fail raised."""
 
+    @property
+    def prompt(self) -> Sequence[int]:
+        """The ids that the model was given; none of one that runs elsewhere."""
+
     def __iter__(self) -> Iterator[AnswerEvent]:
         """Events as they come, those excepted that `take` has given out. Raises what made the request fail."""
 
@@ -70,6 +74,10 @@ class EngineChoice:
         self._limit = limit
         self._echo = echo
         self._seen = 0
+
+    @property
+    def prompt(self) -> Sequence[int]:
+        return self._handle.prompt
 
     def __iter__(self) -> Iterator[AnswerEvent]:
         tokens = iter(self._handle)

@@ -79,8 +79,10 @@ class Answerer:
             sampling, stop = sampling or persona.sampling, (*stop, *persona.stop)
         tools = request.tools if request.tool_choice.mode != "none" else ()
 
+        marks = self._unthinking(messages, request) if request.prefix else ""
+
         def write(shown: Sequence[Message]) -> list[int]:
-            return self._prompts.ids(shown, tools, request.template_variables)
+            return self._prompts.ids(shown, tools, request.template_variables, marks, request.prefix)
 
         context = self._engine.context
         room = context - min(request.max_tokens or context, context // 4)
@@ -93,10 +95,11 @@ class Answerer:
         builders = [
             AnswerBuilder(
                 self._tokenizer,
-                StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop),
+                StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop, bool(request.prefix)),
                 self._reader(callable_, choice.parallel, thinking),
                 self._marks,
                 dropped,
+                bool(request.prefix),
             )
             for _ in range(request.n)
         ]
@@ -167,6 +170,12 @@ class Answerer:
         if self._grammars is None:
             raise RequestError(f"{self._prompts.name} has no tokenizer, so its answers cannot be held to a format")
         return [partial(_itself, made) for made in self._grammars.constraints(grammar, count)]
+
+    def _unthinking(self, messages: Sequence[Message], request: ChatRequest) -> str:
+        """What ends the thought that the template begins, so that an answer can begin with a text; else nothing."""
+        if self._thought is None or not self._thinking(self._prompts.ids(messages, (), request.template_variables)):
+            return ""
+        return f"\n{self._thought[1]}\n\n"
 
     def _thinking(self, prompt: Sequence[int]) -> bool:
         """Whether the prompt ends within a thought, because the template has begun one."""

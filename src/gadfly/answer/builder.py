@@ -29,7 +29,8 @@ class Stops(Protocol):
 class AnswerBuilder:
     """Push every token; `finish` when there are no more, or when `stopped` says that none are wanted.
 
-    `marks` are texts of control tokens that the reader knows; others have no text. `dropped` is passed on.
+    `marks` are texts of control tokens that the reader knows; others have no text. `dropped` is passed on. An answer
+    that has `begun` goes on from a prefix.
     """
 
     def __init__(
@@ -39,10 +40,11 @@ class AnswerBuilder:
         reader: AnswerReader | None = None,
         marks: Mapping[int, str] | None = None,
         dropped: int = 0,
+        begun: bool = False,
     ) -> None:
         self.stopped = False
         self._tokenizer = tokenizer
-        self._decoder = Decoder(tokenizer) if tokenizer else None
+        self._decoder = Decoder(tokenizer, begun) if tokenizer else None
         self._stops = stops
         self._reader = reader or AnswerReader()
         self._marks = marks or {}

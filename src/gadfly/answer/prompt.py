@@ -36,12 +36,18 @@ class Prompts:
         self.template = template
 
     def ids(
-        self, messages: Sequence[Message], tools: Sequence[Tool] = (), variables: Mapping[str, Any] | None = None
+        self,
+        messages: Sequence[Message],
+        tools: Sequence[Tool] = (),
+        variables: Mapping[str, Any] | None = None,
+        marks: str = "",
+        prefix: str = "",
     ) -> list[int]:
         """The conversation as the model was trained to see it, or as a transcript if it was not trained for any.
 
-        Up to where its answer begins. Text of messages never becomes control tokens, nor a turn of its own. Raises
-        UnsupportedError if the model has no tokenizer, RequestError for variables with names that templates rely on.
+        Up to where its answer begins or, behind `marks` of the template's kind, to the end of its `prefix`. Text never
+        becomes control tokens, nor a turn of its own. Raises UnsupportedError if the model has no tokenizer,
+        RequestError for variables with names that templates rely on.
         """
         if self.tokenizer is None:
             raise UnsupportedError(
@@ -52,10 +58,10 @@ class Prompts:
         if self.template is None or not self.template.knows_tools:
             messages, tools = in_words(messages, tools), ()
         if self.template is None:
-            return encode_transcript(self.tokenizer, [(message.role, message.content) for message in messages])
+            return encode_transcript(self.tokenizer, [(one.role, one.content) for one in messages], prefix)
         turns = [template_message(message) for message in messages]
         given = {"tools": [template_tool(tool) for tool in tools]} if tools else {}
-        return encode_chat(self.tokenizer, self.template, turns, **{**(variables or {}), **given})
+        return encode_chat(self.tokenizer, self.template, turns, True, marks, prefix, **{**(variables or {}), **given})
 
     def text_ids(self, prompt: str | Sequence[int]) -> list[int]:
         """Text or ids as they are. Raises RequestError for text if the model has no tokenizer."""

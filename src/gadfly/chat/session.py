@@ -3,20 +3,23 @@
 What was said is a tuple of frozen turns; every operation replaces it whole, so nothing is ever half changed. When the
 conversation outgrows the context, its oldest exchanges are no longer shown to the model, and `Chat.notice` says so.
 They go in large steps: between two of them every prompt begins as the one before, which the engine's cache rewards.
-Who speaks: `persona`. How a conversation is kept in a file: `record`. Who draws it on a screen: `gadfly.cli.chat`.
+Who speaks: `persona`. What falls off: `window`. How a conversation is kept: in a store by `kept`, in a file: `record`.
 """
 
-from bisect import bisect_left
+import secrets
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
+from gadfly.chat.kept import Kept, asked_with
 from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
-from gadfly.chat.values import Generation, Message, Reply, Speaker, Turn
+from gadfly.chat.values import Generation, Message, Provenance, Reply, Speaker, Turn, said_with
+from gadfly.chat.window import first_in_sight
 from gadfly.completion import Sampling
-from gadfly.errors import ContextError, RequestError
+from gadfly.errors import ContextError, NotFoundError, RequestError
 
 __all__ = ["ANSWER_TOKENS", "Chat"]
 
@@ -28,7 +31,8 @@ class Chat:
 
     `system` replaces the persona's prompt and examples. `sampling` are fields of Sampling that override the persona's;
     with a `seed` the same questions get the same answers. An answer has room for `max_tokens`, or for a quarter of the
-    context if that is less. Raises UnsupportedError if the model has no tokenizer and so cannot be talked to.
+    context if that is less. With `kept`, all is on record in a store: what is asked or answered anew becomes another
+    branch there. Raises UnsupportedError if the model has no tokenizer and so cannot be talked to.
     """
 
     def __init__(
@@ -39,6 +43,7 @@ class Chat:
         *,
         system: str | None = None,
         max_tokens: int = ANSWER_TOKENS,
+        kept: Kept | None = None,
         **sampling: Any,
     ) -> None:
         unknown = sorted(sampling.keys() - {field.name for field in fields(Sampling)})
@@ -52,6 +57,7 @@ class Chat:
         self.system = system
         self.max_tokens = max_tokens
         self.turns: tuple[Turn, ...] = ()
+        self.kept = kept
         self._sampling = sampling
         self._generation: Generation | None = None
         self._pieces: Generator[str, None, None] | None = None
@@ -113,19 +119,43 @@ class Chat:
 
     def edit(self, text: str) -> Generator[str, None, None]:
         """Ask something else instead of the last question."""
-        self._last()
-        return self._ask(self.turns[:-1], Turn(_checked(text)))
+        last = self._last()
+        return self._ask(self.turns[:-1], Turn(_checked(text), attachments=last.attachments))
 
     def undo(self) -> Turn:
         """Take back the last question and its answer, and return them."""
         last = self._last()
+        self._end_at(self.turns[:-1])
         self.turns = self.turns[:-1]
         return last
 
     def new(self) -> None:
-        """Forget what was said."""
+        """Forget what was said; a store does not."""
         self._settle()
         self.turns = ()
+        if self.kept is not None:
+            self.kept.new()
+
+    def open(self, chat: str) -> None:
+        """Go on in a chat of the store, as the persona it was held with, or as this one if that is gone.
+
+        Raises NotFoundError, and changes nothing, if there is no such chat.
+        """
+        kept = self._require_kept()
+        self._settle()
+        info = kept.open(chat).info
+        with suppress(NotFoundError):
+            self.persona = load_persona(info.persona or self.persona.name)
+        self.wit = self.wit if info.wit is None else info.wit
+        self.system = info.system
+        self.turns = kept.turns()
+
+    def choose(self, node: int) -> None:
+        """Go on with another version of something that was said: the path through this message of the store."""
+        kept = self._require_kept()
+        self._settle()
+        kept.choose(node)
+        self.turns = kept.turns()
 
     def cancel(self) -> None:
         """Stop the answer that is being written; what there is of it stays. Never waits: for signal handlers too."""
@@ -158,39 +188,79 @@ class Chat:
         persona = self.persona if record.persona == self.persona.name else load_persona(record.persona)
         self._settle()
         self.persona, self.wit, self.system, self.turns = persona, record.wit, record.system, record.turns
+        if self.kept is not None:
+            self.turns = self.kept.adopt(self.turns, self._terms())
 
     def _last(self) -> Turn:
         self._settle()
-        if not self.turns:
+        if not self.turns or not self.turns[-1].user:
             raise RequestError("nothing has been said yet")
         return self.turns[-1]
 
     def _ask(self, before: tuple[Turn, ...], turn: Turn) -> Generator[str, None, None]:
-        first, prompt = self._fit(before, turn.user)
+        first, prompt = self._fit(before, turn)
         turn = replace(turn, first=first)
-        self.turns = (*before, turn)
         sampling = replace(self.persona.sampling, **self._sampling)
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + turn.attempt)
+        origin = None
+        if self.kept is not None:
+            if sampling.seed is None:  # so that the answer can be had again
+                sampling = replace(sampling, seed=secrets.randbelow(2**31))
+            if turn.node is None:
+                turn = replace(turn, node=self.kept.ask(_end(before), turn, self._terms()))
+            origin = asked_with(self.speaker.provenance, self.persona.name, self.wit, self.system, sampling)
+            origin = replace(origin, dropped=sum(len(turn.messages) for turn in before[:first]))
+        self.turns = (*before, turn)
         self._generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
-        self._pieces = self._write(turn, self._generation, self.persona.name, self.wit)
+        self._pieces = self._write(turn, self._generation, self.persona.name, self.wit, origin)
         return self._pieces
 
-    def _write(self, turn: Turn, generation: Generation, persona: str, wit: float) -> Generator[str, None, None]:
-        failed = False
+    def _write(
+        self, turn: Turn, generation: Generation, persona: str, wit: float, origin: Provenance | None
+    ) -> Generator[str, None, None]:
+        kept, failure = self.kept, None
+        writing = None if kept is None or origin is None else kept.begin(turn.node, origin)
         try:
-            yield from generation
-        except Exception:
-            failed = True
+            for piece in generation:
+                if writing is not None:
+                    writing.write(piece)
+                yield piece
+        except Exception as error:
+            failure = error
             raise
         finally:  # also when the caller stops listening or presses Ctrl-C
             generation.cancel()
             completion = generation.completion
-            if not failed and (completion.text or completion.finish_reason != "cancelled"):
-                reply = Reply(completion.text, completion, persona, wit, self.notice)
+            node = None
+            if kept is not None and writing is not None and origin is not None:
+                node = kept.end(writing, origin, completion, failure).id
+            if failure is None and (completion.text or completion.finish_reason != "cancelled"):
+                reply = Reply(completion.text, completion, persona, wit, self.notice, node)
                 self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
+            elif self.turns and self.turns[-1] is turn:
+                self._end_at(self.turns)
             if self._generation is generation:
                 self._generation = None
+
+    def _require_kept(self) -> Kept:
+        if self.kept is None:
+            raise RequestError("this conversation is private: nothing is kept, and nothing can be opened")
+        return self.kept
+
+    def _terms(self) -> dict[str, Any]:
+        """What the app is to go on with."""
+        return {
+            "persona": self.persona.name,
+            "wit": self.wit,
+            "system": self.system,
+            "model": self.speaker.provenance.model,
+        }
+
+    def _end_at(self, turns: Sequence[Turn]) -> None:
+        """Have the path in the store end where these turns do."""
+        if self.kept is not None:
+            self.kept.end_at(_end(turns))
 
     def _settle(self) -> None:
         """End an answer that is still being written: its reader has moved on."""
@@ -204,29 +274,31 @@ class Chat:
             self._generation.cancel()
             self._generation = None
 
-    def _fit(self, turns: tuple[Turn, ...], text: str) -> tuple[int, list[int]]:
+    def _fit(self, turns: tuple[Turn, ...], question: Turn) -> tuple[int, list[int]]:
         """The first turn to show and the prompt, within the context less the room for an answer."""
         context = self.speaker.context
         room = context - min(self.max_tokens, context // 4)
-        first = turns[-1].first if turns else 0
-        prompt = self._prompt(turns[first:], text)
-        if len(prompt) <= room:
-            return first, prompt
-        least = len(self._prompt((), text))
-        if least > room:
+        asked = said_with(question.user, question.attachments)
+        before = turns[-1].first if turns else 0
+        first = first_in_sight(len(turns), before, lambda i: len(self._prompt(turns[i:], asked)), room)
+        if first is None:
+            least = len(self._prompt((), asked))
             raise ContextError(
                 f"the text and the persona take {least} tokens, and of the {context} this model can see, {room} are "
                 f"for them; shorten the text by about {least - room} tokens, or load the model with a larger context"
             )
-        goal = least + (room - least) // 2
-        ends = range(first + 1, len(turns) + 1)
-        first = ends[bisect_left(ends, True, key=lambda i: len(self._prompt(turns[i:], text)) <= goal)]
-        return first, self._prompt(turns[first:], text)
+        return first, self._prompt(turns[first:], asked)
 
-    def _prompt(self, turns: Sequence[Turn], text: str) -> list[int]:
+    def _prompt(self, turns: Sequence[Turn], asked: Message) -> list[int]:
         told = self.persona.messages(self.wit) if self.system is None else [Message("system", self.system)]
         said = [message for turn in turns for message in turn.messages]
-        return self.speaker.prompt_ids([*told, *said, Message("user", text)])
+        return self.speaker.prompt_ids([*told, *said, asked])
+
+
+def _end(turns: Sequence[Turn]) -> int | None:
+    """The number in the store of the last message of these turns."""
+    last = turns[-1] if turns else None
+    return None if last is None else last.reply.node if last.reply else last.node
 
 
 def _checked(text: str) -> str:

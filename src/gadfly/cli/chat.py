@@ -3,21 +3,28 @@
 import os
 import sys
 from collections.abc import Iterable
+from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from gadfly.chat.persona import load_persona
+from gadfly.chat.kept import Kept
+from gadfly.chat.persona import Persona, load_persona
 from gadfly.chat.session import Chat
+from gadfly.chat.store import Store
 from gadfly.cli.answer import PlainScreen, RichScreen, Screen
+from gadfly.cli.find_chat import find_chat
 from gadfly.cli.first_model import choose_model
 from gadfly.cli.loading import load_model
 from gadfly.cli.options import answer_options, settings_from, speaking_options
+from gadfly.cli.printable import printable
+from gadfly.cli.recall import recap
 from gadfly.cli.slash import suggestions
 from gadfly.cli.talk import Talk, show_answer
+from gadfly.errors import CapacityError, NotFoundError, StoreError
 from gadfly.hub.library import Library
-from gadfly.settings import home
+from gadfly.settings import Settings, home
 
 if TYPE_CHECKING:
     from gadfly.llm import LLM
@@ -30,13 +37,21 @@ BUILT_IN_QUESTION = "Why is the sky blue?"
 @click.command("chat")
 @click.argument("model", required=False)
 @click.option("--model", "model_option", metavar="MODEL", help="The same as MODEL.")
-@click.option("--load", "file", type=click.Path(path_type=Path), help="Continue a saved conversation.")
+@click.option("--continue", "go_on", is_flag=True, help="Go on with the latest conversation.")
+@click.option("--open", "words", metavar="CHAT", help="Go on with this one: its id, or words that only it has.")
+@click.option("--no-store", "private", is_flag=True, help="Keep nothing of what is said.")
+@click.option("--owner", default="", help="Whose conversations, where gadfly serve has keys: the name of a key.")
+@click.option("--load", "file", type=click.Path(path_type=Path), help="Continue a conversation from a file of /save.")
 @click.option("--plain", is_flag=True, help="Only ever append text, without colour. For screen readers.")
 @click.option("--stats", is_flag=True, help="Tokens per second after every answer.")
 @speaking_options
 def command(
     model: str | None,
     model_option: str | None,
+    go_on: bool,
+    words: str | None,
+    private: bool,
+    owner: str,
     file: Path | None,
     plain: bool,
     stats: bool,
@@ -47,11 +62,13 @@ def command(
 ) -> None:
     """Talk with a model in the terminal.
 
-    MODEL is a name (gadfly list), a .gguf, or anything that gadfly pull takes. Inside, /help lists the rest. In a pipe
-    every line is a question, and stdout gets the answers and nothing else.
+    MODEL is a name (gadfly list), a .gguf, or anything that gadfly pull takes. Inside, /help lists the rest. What is
+    said is kept, and goes on here or in the app (gadfly chats). In a pipe every line is a question, stdout gets the
+    answers and nothing else, and nothing is kept unless a conversation is opened.
 
     \b
     gadfly chat
+    gadfly chat --continue
     gadfly chat smollm2 --persona straight
     gadfly chat ./model.gguf --wit 1 --seed 7
     echo "What is the capital of France?" | gadfly chat
@@ -65,14 +82,55 @@ def command(
     def load(model: str) -> "LLM":
         return load_model(model, settings, context, experts)
 
-    chat = Chat(load(name), persona, settings.wit, system=system, **answer_options(flags))
-    if file is not None:
-        chat.load(file)
-    if sys.stdin and sys.stdin.isatty() and sys.stdout.isatty():
-        folder = home() / "conversations"
-        converse(Talk(chat, _screen(plain), name, load, folder, stats))
-    else:
-        answer_lines(chat, sys.stdin or (), stats)
+    if private and (go_on or words):
+        raise click.UsageError("--no-store keeps nothing, so there is nothing to go on with.")
+    interactive = bool(sys.stdin and sys.stdin.isatty() and sys.stdout.isatty())
+    with ExitStack() as stack:
+        kept = None
+        if not private and (interactive or go_on or words):
+            kept = _keeping(stack, owner, needed=bool(go_on or words))
+        chosen = _chosen(kept, go_on, words) if kept else None
+        chat = Chat(load(name), persona, settings.wit, system=system, kept=kept, **answer_options(flags))
+        if chosen is not None:
+            chat.open(chosen)
+            _insist(chat, persona, settings, system)
+        if file is not None:
+            chat.load(file)
+        if interactive:
+            converse(Talk(chat, _screen(plain), name, load, home() / "conversations", stats))
+        else:
+            answer_lines(chat, sys.stdin or (), stats)
+
+
+def _keeping(stack: ExitStack, owner: str, needed: bool) -> Kept | None:
+    """One may talk, if need be, where nothing can be kept."""
+    try:
+        return Kept(stack.enter_context(closing(Store(home() / "chats.sqlite"))), owner)
+    except (StoreError, CapacityError) as error:
+        if needed:
+            raise
+        click.echo(f"gadfly: {printable(str(error))}", err=True)
+        return None
+
+
+def _chosen(kept: Kept, go_on: bool, words: str | None) -> str | None:
+    """The chat that the flags mean. Raises before a model is loaded for nothing."""
+    if words:
+        return find_chat(kept.store, kept.owner, words).id
+    latest = kept.store.latest(kept.owner) if go_on else None
+    if go_on and latest is None:
+        raise NotFoundError("there is no conversation yet; gadfly chat begins one")
+    return latest.id if latest else None
+
+
+def _insist(chat: Chat, persona: Persona, settings: Settings, system: str | None) -> None:
+    """Flags win over what an opened chat was held with."""
+    if settings.origins["persona"] == "flag":
+        chat.persona = persona
+    if settings.origins["wit"] == "flag":
+        chat.wit = settings.wit
+    if system is not None:
+        chat.system = system
 
 
 def converse(talk: Talk) -> None:
@@ -82,9 +140,13 @@ def converse(talk: Talk) -> None:
     history = home() / "history"
     first_time = not history.exists()
     keyboard = Keyboard(history, lambda text: suggestions(talk, text), colour=isinstance(talk.screen, RichScreen))
-    talk.greet()
+    if talk.chat.turns:
+        recap(talk)
+    else:
+        talk.greet()
     talk.introduce()
-    talk.screen.note(f"{talk.model}, wit {talk.chat.wit:g}. /help lists what I obey, Ctrl-D ends it.")
+    private = "" if talk.chat.kept else " Nothing of this is kept."
+    talk.screen.note(f"{talk.model}, wit {talk.chat.wit:g}. /help lists what I obey, Ctrl-D ends it.{private}")
     if first_time:
         talk.screen.note("Ctrl-C stops an answer; Alt-Enter starts a new line.")
     draft = ""

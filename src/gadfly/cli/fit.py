@@ -111,17 +111,12 @@ def find(name: str) -> "Candidate":
 
 
 def from_catalogue(name: str) -> "Candidate":
-    from gadfly.evaluate.fit_catalogue import published, spec_of
-    from gadfly.evaluate.fit_report import Candidate
+    from gadfly.evaluate.fit_catalogue import candidate
     from gadfly.hub.catalogue import Catalogue
     from gadfly.hub.library import Library
     from gadfly.settings import home
 
-    model = Catalogue.load()[name]
-    here = Library(home()).resolve(name) is not None
-    obstacle = model.note if model.status == "planned" and not here else None
-    convertible = model.weights is not None and not here
-    return Candidate(name, spec_of(model), model.shape.tied, published(model), here, obstacle, convertible)
+    return candidate(Catalogue.load()[name], Library(home()).resolve(name) is not None)
 
 
 def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine":

@@ -4,6 +4,7 @@ import logging
 import math
 import signal
 import sys
+import webbrowser
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -58,6 +59,7 @@ __all__ = ["command"]
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
 @click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
 @click.option("--offline/--online", default=None, help="Never use the network but to serve.")
+@click.option("--open", "opens", is_flag=True, help="Show the chat app in the browser.")
 def command(
     models: Sequence[str],
     host: str,
@@ -74,9 +76,10 @@ def command(
     queue: int,
     keep_alive: float,
     offline: bool | None,
+    opens: bool,
     **loading: Any,
 ) -> None:
-    """Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API.
+    """Serve the chat app, and models to programs that speak OpenAI's, Anthropic's or Ollama's API.
 
     Each MODEL (a name or a file) is loaded at the start and stays; without any, the one that gadfly chat would take.
     Others of the library are loaded when they are asked for. Away from 127.0.0.1 everybody has to show a key; if there
@@ -86,19 +89,21 @@ def command(
     as if they were here; several that have the same model share the load.
 
     \b
-    gadfly serve
+    gadfly serve --open
     gadfly serve smollm2 ./model.gguf --port 8000
     gadfly serve --alias gpt-4o=smollm2 --alias "*=smollm2"
     gadfly serve --host 0.0.0.0
     gadfly serve --upstream http://10.0.0.5:8000 --upstream http://10.0.0.6:8000
     """
-    settings = load_settings(
-        {"model": models[0] if models else None, "threads": loading["threads"], "offline": offline}
-    )
+    flags = {"model": models[0] if models else None, "threads": loading["threads"], "offline": offline}
+    settings = load_settings(flags)
     library = Library(home())
     wanted = models or (() if upstreams else (choose_model(settings, library),))
     files = _fetched(wanted, library, settings)
+    from gadfly.chat.store import Store
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
+    from gadfly.server.app.chat_app import ChatApp
+    from gadfly.server.app.sessions import Sessions
     from gadfly.server.gate import House, is_loopback
     from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
     from gadfly.server.models import Models, Shelf
@@ -116,8 +121,14 @@ def command(
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
     stored = KeyFile(home())
     closed = require_key or bool(given) or not is_loopback(host)
+    sessions = Sessions(home())
     house = House(
-        host, frozenset(map(str.lower, hosts)), frozenset(origins), lambda: (*given, *stored.list()), closed=closed
+        host,
+        frozenset(map(str.lower, hosts)),
+        frozenset(origins),
+        lambda: (*given, *stored.list()),
+        closed=closed,
+        sessions=sessions,
     )
     shelf: Shelf = LibraryShelf(library, files, load_file)
     if upstreams:
@@ -131,6 +142,7 @@ def command(
         names = tuple(files)
     pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
     service = Service(pool, library=library, offline=settings.offline, default_model=names[0])
+    app = ChatApp(service, Store(home() / "chats.sqlite"), home(), sessions, house.keys, closed, flags)
     _log_to_stderr()
     signal.signal(signal.SIGTERM, _end)
     with listen(host, port) as listening:
@@ -141,7 +153,9 @@ def command(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
         click.echo(_hint(address(listening), names, closed))
-        run_server(service, house, listening)
+        if opens:
+            webbrowser.open(address(listening))  # it has to wait a moment: connections are taken already
+        run_server(service, house, listening, app)
 
 
 def _fetched(models: Sequence[str], library: Library, settings: Settings) -> dict[str, Path]:
@@ -173,6 +187,7 @@ def _hint(url: str, names: Sequence[str], closed: bool) -> str:
     return "\n".join(
         (
             f"Gadfly serves {', '.join(names)} at {url}",
+            f"  In your browser     {url}",
             f"  OpenAI clients      OPENAI_BASE_URL={url}/v1, with {key} as OPENAI_API_KEY",
             f"  Anthropic clients   ANTHROPIC_BASE_URL={url}, with {key} as ANTHROPIC_API_KEY",
             f"  Ollama clients      OLLAMA_HOST={url}",

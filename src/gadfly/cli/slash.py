@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from gadfly.chat.persona import load_persona, persona_names
+from gadfly.cli.recall import branches, chats, open_chat, recap, shortened, title
 from gadfly.cli.stats import experts_text, stats_text
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
@@ -83,7 +84,7 @@ def _edit(talk: "Talk", text: str) -> str | None:
 
 def _undo(talk: "Talk", _: str) -> None:
     turn = talk.chat.undo()
-    talk.screen.note(f"Taken back: {_shortened(turn.user)}")
+    talk.screen.note(f"Taken back: {shortened(turn.user)}")
 
 
 def _system(talk: "Talk", text: str) -> None:
@@ -141,9 +142,7 @@ def _load(talk: "Talk", name: str) -> None:
         return
     talk.chat.load(_file(talk, name))
     talk.screen.note(f"Loaded {len(talk.chat.turns)} exchanges.")
-    for turn in talk.chat.turns[-1:]:
-        talk.screen.note(f"You: {turn.user}")
-        talk.screen.answer(talk.chat.persona.name.capitalize(), [turn.reply.text if turn.reply else "(no answer)"])
+    recap(talk)
 
 
 def _stats(talk: "Talk", text: str) -> None:
@@ -179,11 +178,6 @@ def _file(talk: "Talk", name: str) -> Path:
     return talk.folder / f"{name}.json" if path.name == name and path.suffix != ".json" else path
 
 
-def _shortened(text: str) -> str:
-    line = " ".join(text.split())
-    return line if len(line) <= 60 else f"{line[:59]}…"
-
-
 COMMANDS = {
     "help": Command("", "this list", _help),
     "new": Command("", "start a new conversation", _new),
@@ -194,8 +188,12 @@ COMMANDS = {
     "persona": Command("[name]", "list the personas, or talk with one", _persona, lambda _: persona_names()),
     "wit": Command("[0-1]", "show or set how witty it is", _wit, lambda _: ["0", "0.5", "1"]),
     "model": Command("[name]", "show the model, or talk with another", _model, _models),
-    "save": Command("[name]", "keep the conversation in a file", _save, _conversations),
-    "load": Command("[name]", "list what was kept, or continue it", _load, _conversations),
+    "chats": Command("[words]", "list the latest conversations, or find some", chats),
+    "open": Command("number|id|words", "go on with one of them", open_chat),
+    "branches": Command("[number]", "list other versions of what was said, or go on with one", branches),
+    "title": Command("[text]", "show or change what this conversation is called", title),
+    "save": Command("[name]", "write the conversation to a file", _save, _conversations),
+    "load": Command("[name]", "list such files, or continue one", _load, _conversations),
     "stats": Command("[on|off]", "tokens per second", _stats, lambda _: ["on", "off"]),
     "exit": Command("", "leave; Ctrl-D does too", _exit),
 }

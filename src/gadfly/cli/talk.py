@@ -34,6 +34,7 @@ class Talk:
         self.stats = stats
         self.editing = False  # the next line replaces the last question
         self.over = False
+        self.listed: list[str] = []  # ids of the chats that were shown last, for /open NUMBER
 
     def greet(self) -> None:
         chat = self.chat

@@ -4,10 +4,11 @@ from collections.abc import Callable, Iterable
 from dataclasses import replace
 
 from gadfly.evaluate.fit import Comfort, Version, quantised
+from gadfly.evaluate.fit_report import Candidate
 from gadfly.hub.catalogue import Model, Shape
 from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, Parallel, PreNorm, Rope
 
-__all__ = ["nearest", "published", "spec_of"]
+__all__ = ["candidate", "nearest", "published", "spec_of"]
 
 
 def spec_of(model: Model) -> ModelSpec:
@@ -29,6 +30,13 @@ def published(model: Model) -> Version:
     """What there is to fetch: the model's files or, without any, what its makers publish."""
     version = quantised(spec_of(model), model.shape.tied, model.format)
     return replace(version, file=model.size or version.file)
+
+
+def candidate(model: Model, here: bool) -> Candidate:
+    """The model as somebody asks about it, who has its file or not."""
+    obstacle = model.note if model.status == "planned" and not here else None
+    convertible = model.weights is not None and not here
+    return Candidate(model.name, spec_of(model), model.shape.tied, published(model), here, obstacle, convertible)
 
 
 def nearest(models: Iterable[Model], fits: Callable[[Version], Comfort]) -> Model | None:

@@ -1,7 +1,8 @@
 """The model behind the APIs that programs already speak, over HTTP: `gadfly serve`.
 
     run          options to a listening server, and its end
-    app          joins everything below into one ASGI application
+    application  joins everything below into one ASGI application
+    app/         the chat app: its page, its chats, and answers that go on when the page is closed
     connection   one HTTP connection: how much it may send, and how slowly
     record       one request: its id, its line in the log, its counts
     gate         who may come in: Host, Origin, key;  keys and rates are what it asks

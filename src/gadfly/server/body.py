@@ -9,20 +9,25 @@ from gadfly.errors import RequestError
 from gadfly.server.limits import Limits
 from gadfly.server.refusals import Refused
 
-__all__ = ["is_nested_deeper", "parse_body", "read_body"]
+__all__ = ["is_nested_deeper", "parse_body", "read_body", "read_bytes"]
 
 
 async def read_body(request: Request, limits: Limits) -> dict[str, Any]:
     """What was sent, whatever its content type says. Raises RequestError, or Refused if it is too much."""
+    return parse_body(await read_bytes(request, limits.body), limits.nesting)
+
+
+async def read_bytes(request: Request, most: int) -> bytes:
+    """What was sent, as it is. Raises Refused if it is more than `most` bytes."""
     size = request.headers.get("content-length", "")
     body = bytearray()
-    if size.isdigit() and int(size) > limits.body:
-        raise _too_large(limits)
+    if size.isdigit() and int(size) > most:
+        raise _too_large(most)
     async for part in request.stream():
         body += part
-        if len(body) > limits.body:
-            raise _too_large(limits)
-    return parse_body(bytes(body), limits.nesting)
+        if len(body) > most:
+            raise _too_large(most)
+    return bytes(body)
 
 
 def parse_body(body: bytes, nesting: int) -> dict[str, Any]:
@@ -47,5 +52,5 @@ def is_nested_deeper(value: object, limit: int) -> bool:
     return bool(level)
 
 
-def _too_large(limits: Limits) -> Refused:
-    return Refused("too_large", f"the body is larger than {limits.body} bytes", {"connection": "close"})
+def _too_large(most: int) -> Refused:
+    return Refused("too_large", f"the body is larger than {most} bytes", {"connection": "close"})

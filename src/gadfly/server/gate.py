@@ -2,10 +2,12 @@
 
 A page in somebody's browser can send requests to this machine, and with a name of its own that points here (DNS
 rebinding) it can read the answers. So a Host has to be ours, and an Origin, which every browser sends with such
-requests, too. Whoever else could reach us has to show a key, and its scopes say what it is good for.
+requests, too. Whoever else could reach us has to show a key, and its scopes say what it is good for. The chat app has a
+stricter rule: its page shows the key once and then a cookie, and pages of others are never answered.
 """
 
 import math
+import re
 import socket
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -16,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gadfly.server.app.sessions import Sessions
 from gadfly.server.keys import Key, matching
 from gadfly.server.keys import Scope as KeyScope
 from gadfly.server.rates import Rates
@@ -27,10 +30,14 @@ __all__ = ["Gate", "House", "is_loopback"]
 # The first that a path begins with says which scope a key needs for it; None: anybody may.
 _SCOPES: Sequence[tuple[str, KeyScope | None]] = (
     ("/health/", None),
+    ("/app/api/session", None),
     ("/metrics", "metrics"),
     *((f"/api/{name}", "models") for name in ("pull", "create", "copy", "delete")),
     ("/", "chat"),
 )
+_PAGE = re.compile(
+    r"/|/assets/.*|/[\w.-]+\.(js|css|html|svg|png|ico|webmanifest)"
+)  # the app itself, which is no secret
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,7 @@ class House:
     """The rules. `host` is the address that is listened on; `keys` is asked at every request, as they may change.
 
     In a `closed` house nobody does anything without a key. `hosts` and `origins` are welcome besides our own; the
-    origin "*" is any.
+    origin "*" is any. `sessions` know the cookies of the chat app's page.
     """
 
     host: str = "127.0.0.1"
@@ -47,15 +54,24 @@ class House:
     keys: Callable[[], Sequence[Key]] = tuple
     closed: bool = False
     rates: Rates = field(default_factory=Rates)
+    sessions: Sessions | None = None
 
-    def admit(self, headers: Headers, path: str, scheme: str) -> Key | None:
+    def admit(self, headers: Headers, path: str, scheme: str, method: str = "GET") -> Key | None:
         """The visitor's key; None if it has none and needs none. Raises Refused."""
         self._check_host(headers.getlist("host"))
-        if not self.welcomes(headers.get("origin"), f"{scheme}://{headers['host'].lower()}"):
+        own = f"{scheme}://{headers['host'].lower()}"
+        if not self.welcomes(headers.get("origin"), own):
             raise Refused("forbidden", f"pages from {headers['origin']:.100} may not ask here; see --allow-origin")
+        app = path.startswith("/app/")
+        if app and not self._from_our_page(headers, own):
+            raise Refused("forbidden", "only the page of this server may ask here")
         scope = next(scope for start, scope in _SCOPES if path.startswith(start) or start == "/")
+        if _PAGE.fullmatch(path):
+            scope = None
         text = _key_text(headers)
         key = matching(text, self.keys()) if text else None
+        if key is None and app and self.sessions and ("origin" in headers or method in ("GET", "HEAD")):
+            key = self.sessions.key(headers, self.keys())
         if key is None:
             if self.closed and scope is not None:
                 reason = "this key is not known here" if text else "this takes a key, as a Bearer token or x-api-key"
@@ -71,6 +87,16 @@ class House:
     def welcomes(self, origin: str | None, own: str) -> bool:
         """Whether what asks is no page in a browser, one of ours, or one of those that were named."""
         return origin is None or origin == own or "*" in self.origins or origin in self.origins
+
+    def _from_our_page(self, headers: Headers, own: str) -> bool:
+        """Whether what asks is no page of another's, named in `origins` or not.
+
+        Behind a proxy that speaks TLS, our page has an origin that we know only because somebody has named it.
+        """
+        origin = headers.get("origin")
+        if origin is None:  # as in what a page may get without being asked for its origin
+            return headers.get("sec-fetch-site", "none") in ("none", "same-origin")
+        return origin == own or (origin in self.origins and urlsplit(origin).netloc == headers["host"].lower())
 
     def _check_host(self, given: Sequence[str]) -> None:
         if len(given) != 1:
@@ -112,7 +138,7 @@ class Gate:
             await _preflight(welcome)(scope, receive, shared if welcome else send)
             return
         try:
-            record.key = self._house.admit(headers, scope["path"], scope["scheme"])
+            record.key = self._house.admit(headers, scope["path"], scope["scheme"], scope["method"])
         except Refused as error:
             await refusal(error, scope["path"], record.id)(scope, receive, send)
             return

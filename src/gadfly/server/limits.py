@@ -10,6 +10,8 @@ class Limits:
     """Sizes are bytes, times are seconds. The queue of requests is the engine's, see `gadfly.engine`."""
 
     body: int = 8 << 20
+    upload: int = 32 << 20  # of a file that is added to a chat
+    imported: int = 512 << 20  # of chats from elsewhere
     nesting: int = 64  # lists and objects inside each other
     head: int = 32 << 10  # request line and headers
     headers: int = 100

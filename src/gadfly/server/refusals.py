@@ -16,7 +16,7 @@ from gadfly.errors import GadflyError
 
 __all__ = ["CLIENT_LEFT", "Dialect", "Refused", "dialect_of", "error_body", "json_response", "refusal"]
 
-Dialect = Literal["openai", "anthropic", "ollama"]
+Dialect = Literal["openai", "anthropic", "ollama", "app"]
 
 CLIENT_LEFT = 499  # as nginx writes it: nobody gets to see it
 
@@ -37,6 +37,8 @@ def dialect_of(path: str) -> Dialect:
     """Whose clients ask there."""
     if path.startswith("/v1/messages"):
         return "anthropic"
+    if path.startswith("/app/"):
+        return "app"
     return "ollama" if path.startswith("/api/") else "openai"
 
 
@@ -48,6 +50,8 @@ def error_body(error: Exception, dialect: Dialect, request_id: str) -> dict[str,
             return anthropic_error(failure, request_id)
         case "ollama":
             return ollama_error(failure)
+        case "app":
+            return {"error": {"kind": failure.kind, "message": failure.message}}
     return openai_error(failure)
 
 

@@ -46,6 +46,8 @@ class RemoteModel:
                 sampling=request.sampling or persona.sampling,
                 stop=(*request.stop, *persona.stop),
             )
+        if request.prefix:
+            raise UnsupportedError(f"{self._name} runs elsewhere, where an answer cannot be made to begin with a text")
         body = write_chat(request, self._name)
         return self._ask("/v1/chat/completions", body, ChatReader(request.n), request.n, listener)
 

@@ -13,7 +13,8 @@ import uvicorn
 import uvloop
 
 from gadfly.errors import SettingsError
-from gadfly.server.app import create_app
+from gadfly.server.app.chat_app import ChatApp
+from gadfly.server.application import create_app
 from gadfly.server.connection import connection_class
 from gadfly.server.gate import House
 from gadfly.server.service import Service
@@ -40,13 +41,24 @@ def address(listening: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def make_server(service: Service, house: House) -> uvicorn.Server:
+class Server(uvicorn.Server):
+    """Ends answers of the chat app before it waits for connections: pages would keep theirs open for ever."""
+
+    chat_app: ChatApp | None = None
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        if self.chat_app:
+            await self.chat_app.end_answers()
+        await super().shutdown(sockets)
+
+
+def make_server(service: Service, house: House, chat_app: ChatApp | None = None) -> uvicorn.Server:
     """A server that is not running yet. Its own log is silent: what matters is in ours."""
     limits = service.limits
     logging.getLogger("uvicorn.error").setLevel(logging.CRITICAL)
-    return uvicorn.Server(
+    server = Server(
         uvicorn.Config(
-            create_app(service, house),
+            create_app(service, house, chat_app),
             http=connection_class(limits),
             ws="none",
             lifespan="on",
@@ -59,12 +71,14 @@ def make_server(service: Service, house: House) -> uvicorn.Server:
             limit_concurrency=limits.connections,
         )
     )
+    server.chat_app = chat_app
+    return server
 
 
-def run_server(service: Service, house: House, listening: socket.socket) -> None:
+def run_server(service: Service, house: House, listening: socket.socket, chat_app: ChatApp | None = None) -> None:
     """Serve until told to end. Raises what goes wrong with a model that is to be there from the start."""
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        runner.run(_serve(make_server(service, house), service, listening))
+        runner.run(_serve(make_server(service, house, chat_app), service, listening))
 
 
 async def _serve(server: uvicorn.Server, service: Service, listening: socket.socket) -> None:

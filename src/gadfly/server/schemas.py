@@ -51,6 +51,18 @@ _OLLAMA: dict[str, Any] = {
 }
 _FORMAT: dict[str, Any] = {"format": {"anyOf": [_TEXT, _OBJECT]}}
 
+_NODE: dict[str, Any] = {"type": "integer", "minimum": 1}
+_TERMS_OF_A_CHAT: dict[str, Any] = {
+    "model": _TEXT,
+    "persona": _TEXT,
+    "wit": {"type": "number", "minimum": 0, "maximum": 1},
+    "system": _TEXT,
+    "sampling": _OBJECT,
+}
+_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG, adapters=_OBJECT)
+_CHAT: dict[str, Any] = {"title": _TEXT, "folder": _TEXT, "tags": _array(_TEXT), "draft": _TEXT, **_TERMS_OF_A_CHAT}
+_SAID: dict[str, Any] = {"parent": _NODE, "text": _TEXT, "attachments": _array(_TEXT)}
+
 BODIES: dict[str, dict[str, Any]] = {
     "/v1/chat/completions": _object(
         "messages",
@@ -129,6 +141,20 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/delete": _object("model", model=_TEXT),
     "/tokenize": _object(model=_TEXT, prompt=_TEXT, content=_TEXT, messages=_array(_MESSAGE)),
     "/detokenize": _object("tokens", model=_TEXT, tokens=_IDS),
+    "/app/api/session": _object("key", key=_TEXT),
+    "/app/api/settings": _OBJECT,
+    "/app/api/personas/{name}": _object("description", "voices", description=_TEXT, voices=_array(_OBJECT)),
+    "/app/api/chats": _object(**_CHAT),
+    "/app/api/chats/{id}": _object(**_CHAT, pinned=_FLAG, archived=_FLAG, leaf=_NODE),
+    "/app/api/chats/{id}/fork": _object("node", node=_NODE),
+    "/app/api/chats/{id}/messages": _object("text", **_SAID, role={"enum": ["user", "assistant"]}, answer=_TERMS),
+    "/app/api/chats/{id}/answers": _object("parent", parent=_NODE, variants=_array(_TERMS), prefix=_TEXT),
+    "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),
+    "/app/api/chats/{id}/nodes/{node}": _object(name=_TEXT, favourite=_FLAG, pruned=_FLAG),
+    "/app/api/chats/{id}/nodes/{node}/feedback": _object(
+        thumb={"enum": [-1, 0, 1]}, reasons=_array(_TEXT), corrected=_TEXT
+    ),
+    "/app/api/chats/{id}/votes": _object("winner", "loser", winner=_NODE, loser=_NODE, blind=_FLAG),
 }
 
 FAILURES: dict[int | str, dict[str, Any]] = {

@@ -40,6 +40,8 @@ class Upstream:
 class RemoteChoice:
     """One of the answers to a request, as `gadfly.answer.Choice` has it; `stop` ends the request."""
 
+    prompt = ()
+
     def __init__(self, stop: Callable[[], None]) -> None:
         self.finished = False
         self.error: Exception | None = None

@@ -41,7 +41,8 @@ Script = Sequence[AnswerEvent | Exception]
 class ScriptedChoice:
     """Gives out events, as many as its owner has let through; cut short by `cancel`."""
 
-    def __init__(self, events: Script, owner: "ScriptedAnswers") -> None:
+    def __init__(self, events: Script, owner: "ScriptedAnswers", prompt: Sequence[int] = ()) -> None:
+        self.prompt = prompt
         self.finished = False
         self.cancelled = False
         self._events = list(events)
@@ -157,7 +158,8 @@ class ScriptedAnswers:
         self.requests.append(request)
         self.terms.append(terms)
         script = self._scripts.pop(0) if len(self._scripts) > 1 else self._scripts[0]
-        choices = [ScriptedChoice(script, self) for _ in range(request.n)]
+        prompt = self.prompt_ids(request.messages, request.tools) if isinstance(request, ChatRequest) else ()
+        choices = [ScriptedChoice(script, self, prompt) for _ in range(request.n)]
         self.choices += choices
         if listener is not None:
             self._listeners.append(partial(listener, None))

@@ -11,10 +11,12 @@ __all__ = ["Decoder"]
 
 
 class Decoder:
-    def __init__(self, tokenizer: Tokenizer) -> None:
+    """Of a text from its beginning, or of one that has `begun` already."""
+
+    def __init__(self, tokenizer: Tokenizer, begun: bool = False) -> None:
         self._tokenizer = tokenizer
         self._pending = b""  # the beginning of a character
-        self._head: list[int] | None = []  # tokens so far, until the first that shows
+        self._head: list[int] | None = None if begun else []  # tokens so far, until the first that shows
 
     def push(self, token: int) -> str:
         """The text that is certain now that this token has come."""

@@ -25,17 +25,22 @@ def encode_chat(
     template: ChatTemplate,
     messages: Sequence[Mapping[str, Any]],
     add_generation_prompt: bool = True,
+    marks: str = "",
+    prefix: str = "",
+    /,
     **variables: Any,
 ) -> list[int]:
     """Ids of a conversation. `variables` reach the template, as in `ChatTemplate.render`, whose errors this raises.
 
-    If nobody has written a control token they are the ids of `encode(render(…), special=True)`. User-defined tokens
-    are text like any other. Roles are taken to be chosen by the program: a template may make marks of them.
+    Behind what the template writes come `marks`, like its own, and then `prefix`, with which the answer begins. If
+    nobody has written a control token they are the ids of `encode(render(…), special=True)`. User-defined tokens are
+    text like any other. Roles are taken to be chosen by the program: a template may make marks of them.
     """
     controls = tokenizer.controls
-    given = {"messages": plain(messages, "messages")} | {name: plain(value, name) for name, value in variables.items()}
+    values = {"messages": plain(messages, "messages")} | {name: plain(value, name) for name, value in variables.items()}
+    given = [values, prefix]
     ends = {end for token in controls for end in (token[0], token[-1])}
-    stand_ins = _stand_ins(ends, [template.source, given])
+    stand_ins = _stand_ins(ends, [template.source, *given])
     hidden = {ord(c): stand_in for c, stand_in in stand_ins.items() if not c.isalnum()}
     shown = {ord(stand_in): c for c, stand_in in stand_ins.items()}
 
@@ -46,16 +51,16 @@ def encode_chat(
     def hide_ends(text: str) -> str:
         return hide_tokens(text).translate(hidden)
 
-    def runs(values: dict[str, Any]) -> list[str | int]:
+    def runs(values: dict[str, Any], begun: str) -> list[str | int]:
         text = template.render(add_generation_prompt=add_generation_prompt, **values)
-        return list(controls.split(text))
+        return list(controls.split(text + marks + begun))
 
     faithful, careful = _changed(given, hide_tokens), _changed(given, hide_ends)
-    for message, same in zip(careful["messages"], faithful["messages"], strict=True):
+    for message, same in zip(careful[0]["messages"], faithful[0]["messages"], strict=True):
         if isinstance(message, dict) and "role" in message:
             message["role"] = same["role"]
-    chosen = runs(faithful)
-    if careful != faithful and _ids(safe := runs(careful)) != _ids(chosen):
+    chosen = runs(*faithful)
+    if careful != faithful and _ids(safe := runs(*careful)) != _ids(chosen):
         chosen = safe
     ids: list[int] = []
     for run in chosen:

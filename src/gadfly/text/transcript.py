@@ -27,18 +27,22 @@ FURTHER_LINE = re.compile(r"\n *[^ \n]")
 ENDS = (*(f"\n{space}{label}" for space in ("", INDENT) for label in LABELS.values()), "\n\n\n\n")
 
 
-def encode_transcript(tokenizer: Tokenizer, messages: Iterable[tuple[str, str]]) -> list[int]:
+def encode_transcript(tokenizer: Tokenizer, messages: Iterable[tuple[str, str]], prefix: str = "") -> list[int]:
     """Ids of `write_transcript`, behind the token that begins a text if the model expects one; no control tokens."""
-    return tokenizer.encode(write_transcript(messages), bos=tokenizer.adds_bos)
+    return tokenizer.encode(write_transcript(messages, prefix), bos=tokenizer.adds_bos)
 
 
-def write_transcript(messages: Iterable[tuple[str, str]]) -> str:
-    """Pairs of role and content up to where the assistant's answer begins. A system message introduces what follows."""
+def write_transcript(messages: Iterable[tuple[str, str]], prefix: str = "") -> str:
+    """Pairs of role and content up to where the assistant's answer begins, or to the end of its `prefix`.
+
+    A system message introduces what follows.
+    """
     turns = []
     for role, content in messages:
         text = f"\n{INDENT}".join(line.rstrip() for line in content.strip().splitlines())
         turns.append(f"{LABELS[role]} {text}\n" if role in LABELS else f"{_unlabelled(text)}\n\n")
-    return "".join([*turns, LABELS["assistant"]])
+    begun = f"\n{INDENT}".join(prefix.split("\n"))
+    return "".join([*turns, LABELS["assistant"], f" {begun}" if prefix else ""])
 
 
 def _unlabelled(text: str) -> str:
@@ -49,14 +53,15 @@ class TranscriptAnswer:
     """The answer in what a model writes behind a transcript, without blank space around it; used like StopStrings.
 
     It ends where a line begins with the label of a speaker, at three blank lines, or before a text of `stop`. Further
-    lines lose their indentation, if the first of them has that of a transcript.
+    lines lose their indentation, if the first of them has that of a transcript. One that has `begun` goes on from a
+    prefix.
     """
 
-    def __init__(self, stop: Sequence[str] = ()) -> None:
+    def __init__(self, stop: Sequence[str] = (), begun: bool = False) -> None:
         self._ends = StopStrings(ENDS)
         self._stops = StopStrings(stop)
-        self._begun = False
-        self._shown = False
+        self._begun = begun
+        self._shown = begun
         self._indented: bool | None = None  # None: there has been one line only
         self._blank = ""  # at the end so far
 

@@ -82,10 +82,31 @@ def test_a_closed_house_wants_a_key_that_it_knows():
     assert admit(house, authorization=f"bearer  {text} ") == key
 
 
-def test_health_is_for_everybody_and_nothing_else_is():
-    assert admit(WIDE, path="/health/live") is None
-    for path in ("/metrics", "/v1/models", "/api/tags", "/openapi.json", "/", "/health", "/anything"):
+def test_health_and_the_page_are_for_everybody_and_nothing_else_is():
+    for path in ("/health/live", "/", "/assets/index-1.js", "/app.webmanifest", "/sw.js", "/app/api/session"):
+        assert admit(WIDE, path=path) is None
+    for path in ("/metrics", "/v1/models", "/api/tags", "/openapi.json", "/health", "/anything", "/app/api/chats"):
         assert status(WIDE, path=path) == 401
+
+
+@pytest.mark.parametrize("origins", [(), ("*",), ("http://page.example",)])
+def test_the_app_answers_no_page_but_its_own(origins):
+    house = House(origins=frozenset(origins))
+    for path in ("/app/api/chats", "/app/api/session"):
+        assert status(house, path=path, origin="http://page.example") == 403
+        assert status(house, path=path, origin="null") == 403
+        assert status(house, path=path, sec_fetch_site="cross-site") == 403
+        assert status(house, path=path, sec_fetch_site="same-site") == 403
+        assert admit(house, path=path, sec_fetch_site="same-origin") is None
+        assert admit(house, path=path, origin="http://127.0.0.1:8080") is None
+        assert admit(house, path=path) is None
+
+
+def test_behind_a_proxy_the_page_has_an_origin_that_was_named():
+    house = House(hosts=frozenset({"gadfly.example"}), origins=frozenset({"https://gadfly.example"}))
+    asked = {"path": "/app/api/chats", "host": "gadfly.example"}
+    assert admit(house, origin="https://gadfly.example", **asked) is None
+    assert status(house, origin="https://other.example", **asked) == 403
 
 
 def test_an_open_house_takes_any_key_as_clients_cannot_do_without():

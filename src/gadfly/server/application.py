@@ -13,6 +13,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gadfly.errors import GadflyError
+from gadfly.server.app import routes as app_routes
+from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House
 from gadfly.server.record import Record, Recorder
 from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
@@ -25,18 +27,23 @@ __all__ = ["create_app"]
 _SWEEP = 1.0  # seconds between looks at which models nobody uses
 
 
-def create_app(service: Service, house: House) -> Recorder:
-    """One application for `service`, which `house` guards. It closes the service's models when it is shut down."""
+def create_app(service: Service, house: House, chat_app: ChatApp | None = None) -> Recorder:
+    """One application for `service`, which `house` guards, with or without the chat app.
+
+    It closes the app and the service's models when it is shut down.
+    """
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        sweeping = asyncio.create_task(_sweep(service))
+        sweeping = asyncio.create_task(_sweep(service, chat_app))
         try:
             yield
         finally:
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            if chat_app:
+                await chat_app.close()
             await service.models.close()
 
     app = FastAPI(
@@ -49,6 +56,10 @@ def create_app(service: Service, house: House) -> Recorder:
     app.state.service = service
     for each in (openai, responses, anthropic, ollama, ollama_library, operations):
         app.include_router(each.routes, responses=FAILURES)
+    if chat_app:
+        app.state.chat_app = chat_app
+        for router in app_routes.all_of(chat_app.page):
+            app.include_router(router, responses=FAILURES)
     app.add_exception_handler(GadflyError, _refuse)
     app.add_exception_handler(HTTPException, _refuse_http)
     app.add_exception_handler(ClientDisconnect, _let_go)
@@ -57,10 +68,12 @@ def create_app(service: Service, house: House) -> Recorder:
     return Recorder(Gate(app, house), service.metrics.observe)
 
 
-async def _sweep(service: Service) -> None:
+async def _sweep(service: Service, chat_app: ChatApp | None) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
         await service.models.sweep()
+        if chat_app:
+            chat_app.look_around()
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -1,0 +1,44 @@
+"""Rows of the table of chats: finding one, reading it, and moving the end of its path."""
+
+import json
+import sqlite3
+
+from gadfly.chat.store.values import ChatInfo
+from gadfly.errors import NotFoundError
+
+__all__ = ["INFO", "find_chat", "info_of", "require_node", "visit"]
+
+INFO = """chat.*, (SELECT count(*) FROM node WHERE node.chat = number) AS messages,
+    (SELECT json_group_array(tag) FROM tag WHERE tag.chat = number) AS tags"""
+"""What `info_of` reads."""
+
+
+def find_chat(connection: sqlite3.Connection, owner: str, chat: str) -> sqlite3.Row:
+    """Raises NotFoundError, also for what belongs to somebody else."""
+    row = connection.execute(f"SELECT {INFO} FROM chat WHERE id = ? AND owner = ?", (chat, owner)).fetchone()
+    if row is None:
+        raise NotFoundError(f"there is no chat {chat[:80]!r}")
+    assert isinstance(row, sqlite3.Row)
+    return row
+
+
+def visit(connection: sqlite3.Connection, number: int, node: int | None) -> None:
+    """Have the path of a chat end at `node`."""
+    if node is not None:
+        require_node(connection, number, node)
+        latest = "(SELECT coalesce(max(visited), 0) + 1 FROM node WHERE chat = ?)"
+        connection.execute(f"UPDATE node SET visited = {latest} WHERE id = ?", (number, node))
+    connection.execute("UPDATE chat SET leaf = ? WHERE number = ?", (node, number))
+
+
+def require_node(connection: sqlite3.Connection, number: int, node: int) -> None:
+    """Raises NotFoundError unless the message is in this chat."""
+    if connection.execute("SELECT 1 FROM node WHERE chat = ? AND id = ?", (number, node)).fetchone() is None:
+        raise NotFoundError(f"this conversation has no message {node}")
+
+
+def info_of(row: sqlite3.Row) -> ChatInfo:
+    """From the columns of INFO."""
+    values = {name: row[name] for name in row.keys() if name != "number"}  # noqa: SIM118
+    values |= {name: bool(row[name]) for name in ("pinned", "archived")}
+    return ChatInfo(**{**values, "tags": tuple(json.loads(row["tags"])), "sampling": json.loads(row["sampling"])})
