@@ -34,18 +34,19 @@ test: check $(VENV)/dev model test-web
 
 test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow
+	GADFLY_SLOW=1 $(MAKE) --no-print-directory test-web
 
 # The page of the chat app is built and committed, so that only who changes it needs Node.
 web: web/node_modules/.package-lock.json
 	cd web && npm run --silent build
 
 # Debian has these in npm and chromium.
-test-web:
+test-web: $(VENV)/gadfly model
 	@for tool in npm chromium; do \
 		command -v $$tool > /dev/null || { echo "Skipped: there is no $$tool on this machine."; exit 0; }; \
 	done; \
 	$(MAKE) --no-print-directory web/node_modules/.package-lock.json && \
-	cd web && npm run --silent check && npm run --silent test && npm run --silent test:browser
+	cd web && npm run --silent check && npm run --silent test && npm run --silent test:browser && npm run --silent test:real
 
 web/node_modules/.package-lock.json: web/package.json web/package-lock.json
 	cd web && npm ci --silent

@@ -5,6 +5,9 @@ import { defineConfig } from "vitest/config";
 const here = (path: string) => fileURLToPath(new URL(path, import.meta.url));
 const server = process.env.GADFLY_URL ?? "http://127.0.0.1:8000";
 
+/** Browsers on busy machines take their time; nothing here depends on how much. */
+const patient = { fileParallelism: false, testTimeout: 240_000, hookTimeout: 240_000, expect: { poll: { timeout: 30_000, interval: 50 } } };
+
 export default defineConfig({
   plugins: [svelte(), onlyWoff2()],
   // Browsers know the names of HTML's characters; the table that markdown-it would bring is as large as the rest of it.
@@ -29,9 +32,15 @@ export default defineConfig({
           name: "browser",
           include: ["tests/browser/**/*.test.ts"],
           globalSetup: "tests/browser/build.ts",
-          fileParallelism: false,
-          testTimeout: 60_000,
-          hookTimeout: 120_000,
+          ...patient,
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "real",
+          include: ["tests/real/**/*.test.ts"],
+          ...patient,
         },
       },
     ],

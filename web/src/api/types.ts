@@ -182,13 +182,14 @@ export type Consent = "once" | "chat" | "no";
 
 export interface Model {
   name: string;
+  /** A sentence; its name is what stands before the colon. */
   title: string;
   family: string;
   licence: string;
   bytes: number;
   here: boolean;
   loaded: boolean;
-  loading: boolean;
+  loading: { done: number; text: string } | null;
   fit: { verdict: string; text: string } | null;
   context: number;
   default: boolean;

@@ -5,7 +5,7 @@ import { t } from "../lib/i18n.svelte.ts";
 import { highlight } from "./highlight.ts";
 import { math } from "./math.ts";
 
-const markdown = new MarkdownIt({ html: false, linkify: true, typographer: false }).use(math);
+const markdown = new MarkdownIt({ html: false, breaks: true, linkify: true }).use(math);
 const { escapeHtml } = markdown.utils;
 const { rules } = markdown.renderer;
 let missing: string[] = [];
@@ -16,13 +16,13 @@ const code = (text: string, tag: string) => {
   return (
     `<div class="code"><div class="code-bar"><span>${escapeHtml(tag)}</span>` +
     `<button type="button" class="copy">${escapeHtml(t("code.copy"))}</button></div>` +
-    `<pre tabindex="0" role="region" aria-label="${escapeHtml(t("code.label", { language: tag }))}"><code>${coloured ?? escapeHtml(text)}</code></pre></div>`
+    `<pre tabindex="0" role="group" aria-label="${escapeHtml(t("code.label", { language: tag }))}"><code>${coloured ?? escapeHtml(text)}</code></pre></div>`
   );
 };
 
 rules.fence = (tokens, index) => code(tokens[index]!.content, tokens[index]!.info.trim().split(/\s+/)[0] ?? "");
 rules.code_block = (tokens, index) => code(tokens[index]!.content, "");
-rules.table_open = () => `<div class="table" tabindex="0" role="region" aria-label="${escapeHtml(t("table.label"))}"><table>`;
+rules.table_open = () => `<div class="table" tabindex="0" role="group" aria-label="${escapeHtml(t("table.label"))}"><table>`;
 rules.table_close = () => "</table></div>";
 // The policy of the page allows no style attributes, which columns would be aligned with.
 rules.th_open = rules.td_open = (tokens, index, options, _env, renderer) => {

@@ -11,8 +11,9 @@ class Library {
     return this.models.filter((model) => model.here);
   }
 
+  /** What people call a model: its title up to what is said about it. */
   title(name: string | null): string {
-    return this.models.find((model) => model.name === name)?.title || name || "";
+    return this.models.find((model) => model.name === name)?.title.split(":")[0] || name || "";
   }
 
   async loadModels(): Promise<void> {

@@ -25,13 +25,12 @@ test("the first load of a new chat and of a conversation is at most 120 kB, comp
   const said = server.chats.add(chat.id, { content: "Hello" });
   server.chats.add(chat.id, { parent: said.id, role: "assistant", content: "Good *day*." });
   for (const path of ["/", `/#/c/${chat.id}`]) {
-    const here = await visit(browser, server.url);
+    const here = await visit(browser, server.url, "/icon.svg");
     const loaded = new Map<string, number>();
     here.page.on("response", async (response) => {
       const { pathname } = new URL(response.url());
       if (!pathname.startsWith("/app/")) loaded.set(pathname, gzipSync(await response.body()).length);
     });
-    await here.page.goto("about:blank");
     await here.page.goto(server.url + path, { waitUntil: "networkidle" }).catch(() => {});
     const total = [...loaded.values()].reduce((sum, size) => sum + size, 0);
     expect(total).toBeGreaterThan(20_000);

@@ -16,6 +16,7 @@ export class Chats {
   readonly asked: { method: string; path: string; body: Body }[] = [];
   private readonly listeners = new Map<string | null, Set<Send>>();
   private lastNode = 0;
+  private skipping = 0;
 
   listen(chat: string | null, send: Send): () => void {
     const all = this.listeners.get(chat) ?? new Set();
@@ -24,9 +25,9 @@ export class Chats {
     return () => all.delete(send);
   }
 
-  /** Ends every stream of events, as a connection that is lost does, without a word. */
-  forget(): void {
-    this.listeners.clear();
+  /** Keeps the next pieces of text from those who listen. */
+  skip(pieces: number): void {
+    this.skipping = pieces;
   }
 
   create(fields: Partial<Info> = {}): Info {
@@ -84,6 +85,7 @@ export class Chats {
     if (!found) return null;
     if (part === "answers" && verb === "stop") return this.finish(chat, found, "stopped");
     if (part === "answers" && verb === "consent") return {};
+    if (part === "answers" && verb === "continue") return { nodes: [found] };
     if (part === "nodes" && verb === "inside") return inside(found);
     if (part === "nodes" && verb === "feedback") return { feedback: Object.assign(found, { feedback: body }).feedback };
     if (part === "nodes") return { node: Object.assign(found, body) };
@@ -126,14 +128,16 @@ export class Chats {
     return {};
   }
 
-  private tell(chat: string, event: string, data: unknown): void {
+  /** Sends an event to all who listen to a chat, and tells those who listen to all. */
+  tell(chat: string, event: string, data: unknown): void {
+    if (event === "delta" && this.skipping-- > 0) return;
     for (const send of this.listeners.get(chat) ?? []) send(event, data);
     for (const send of this.listeners.get(null) ?? []) if (event !== "delta") send("chat", { id: chat });
   }
 }
 
 function model(name: string, title: string) {
-  return { name, title, family: "llama", licence: "Apache-2.0", bytes: 2.7e8, here: true, loaded: true, loading: false, fit: null, context: 8192, default: false };
+  return { name, title, family: "llama", licence: "Apache-2.0", bytes: 2.7e8, here: true, loaded: true, loading: null, fit: null, context: 8192, default: false };
 }
 
 function inside(node: ChatNode) {
