@@ -35,7 +35,7 @@ from gadfly.chat.values import Reply, Turn
 from gadfly.completion import Completion, FinishReason, Usage
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 
-__all__ = ["Record", "read_record", "write_record"]
+__all__ = ["Record", "read_record", "record_of", "write_record"]
 
 FORMAT, VERSION = "gadfly-chat", 1
 FILE_LIMIT = 64_000_000  # bytes
@@ -91,7 +91,7 @@ def read_record(path: Path) -> Record:
     if len(data) > FILE_LIMIT:
         raise RequestError(f"{path} is larger than {FILE_LIMIT} bytes, so it is no conversation")
     try:
-        return _record(json.loads(data))
+        return record_of(json.loads(data))
     except (ValueError, RecursionError) as error:
         raise RequestError(f"{path} is no conversation: {error}") from error
 
@@ -134,8 +134,8 @@ def _reply_table(reply: Reply | None) -> dict[str, object] | None:
     }
 
 
-def _record(data: object) -> Record:
-    """Everything below raises ValueError saying what is wrong."""
+def record_of(data: object) -> Record:
+    """A record from JSON. Raises ValueError saying what is wrong, as does everything below."""
     table = _table(data, "the file", ("format", "version", "persona", "wit", "system", "turns"))
     if table["format"] != FORMAT or table["version"] != VERSION:
         found = f"{table['format']!r:.40} {table['version']!r:.40}"

@@ -32,6 +32,9 @@ class Entry:
 COMMANDS = {
     "chat": Entry("Talk", "gadfly.cli.chat", "Talk with a model in the terminal."),
     "run": Entry("Talk", "gadfly.cli.run", "Answer one prompt on stdout."),
+    "chats": Entry(
+        "Talk", "gadfly.cli.chats", "List, show, find, export, import, back up and check the conversations kept here."
+    ),
     "serve": Entry(
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),

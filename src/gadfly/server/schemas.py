@@ -5,7 +5,7 @@ It is a description. What is accepted is decided in `gadfly.api`, which says wha
 
 from typing import Any
 
-__all__ = ["BODIES", "FAILURES", "body"]
+__all__ = ["BODIES", "FAILURES", "binary", "body"]
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
@@ -161,6 +161,12 @@ FAILURES: dict[int | str, dict[str, Any]] = {
     "4XX": {"description": "What was wrong with the request, in the shape that the dialect has for it"},
     "5XX": {"description": "What keeps the server from answering; `retry-after` says for how long"},
 }
+
+
+def binary() -> dict[str, Any]:
+    """For `openapi_extra` of a route that takes a file as it is."""
+    schema = {"type": "string", "format": "binary"}
+    return {"requestBody": {"required": True, "content": {"application/octet-stream": {"schema": schema}}}}
 
 
 def body(path: str) -> dict[str, Any]:

@@ -15,6 +15,7 @@ is "". Whoever asks as somebody else is told that there is no such chat. The tab
 
 from gadfly.chat.store.store import Store
 from gadfly.chat.store.values import (
+    Arrival,
     ChatInfo,
     Conversation,
     Feedback,
@@ -29,6 +30,7 @@ from gadfly.chat.store.writing import Writing
 from gadfly.chat.values import Attachment, Provenance
 
 __all__ = [
+    "Arrival",
     "Attachment",
     "ChatInfo",
     "Conversation",

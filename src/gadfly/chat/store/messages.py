@@ -7,6 +7,7 @@ tool_call_id, name and the hashes of its attachments. Terms of answers are kept 
 import hashlib
 import json
 import sqlite3
+import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, fields, replace
 from typing import Any
@@ -21,6 +22,7 @@ __all__ = [
     "canonical",
     "digest",
     "forget_messages",
+    "keep_attachment",
     "keep_message",
     "keep_terms",
     "message_of",
@@ -73,6 +75,16 @@ def message_of(row: sqlite3.Row) -> Message:
     more = json.loads(row["more"])
     calls = tuple(ToolCall(**call) for call in more.pop("tool_calls", ()))
     return Message(row["role"], row["content"], row["reasoning"], calls, **more)
+
+
+def keep_attachment(connection: sqlite3.Connection, name: str, type: str, data: bytes, text: str) -> str:  # noqa: A002
+    """Its hash. One that no message has is kept for a day from the last time that it was sent."""
+    key = hashlib.sha256(json.dumps([name, type, hashlib.sha256(data).hexdigest()]).encode()).hexdigest()
+    connection.execute(
+        "INSERT INTO attachment VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
+        (key, name, type, data, text, time.time()),
+    )
+    return key
 
 
 def attachments_of(connection: sqlite3.Connection, messages: Iterable[int]) -> Mapping[int, tuple[Attachment, ...]]:

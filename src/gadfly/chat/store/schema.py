@@ -135,7 +135,12 @@ CREATE VIRTUAL TABLE message_text USING fts5 (
 );
 """
 
-MIGRATIONS: Sequence[str] = (_FIRST,)
+_SECOND = """
+ALTER TABLE chat ADD COLUMN source TEXT;  -- of an import: its program, what that calls it, and when it last changed
+CREATE UNIQUE INDEX chat_source ON chat (owner, source) WHERE source IS NOT NULL;
+"""
+
+MIGRATIONS: Sequence[str] = (_FIRST, _SECOND)
 """Scripts; that at index i makes version i + 1 of what was version i."""
 
 

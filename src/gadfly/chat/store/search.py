@@ -7,8 +7,8 @@ import re
 import secrets
 import unicodedata
 
+from gadfly.chat.store.arrivals import Arrivals
 from gadfly.chat.store.chat_rows import INFO, info_of
-from gadfly.chat.store.nodes import Nodes
 from gadfly.chat.store.values import Hit
 
 __all__ = ["Search"]
@@ -18,7 +18,7 @@ _WORDS = 12  # of a snippet
 _QUERY = 1000  # characters
 
 
-class Search(Nodes):
+class Search(Arrivals):
     """Nodes that can be found by what they say."""
 
     def search(self, owner: str, text: str, limit: int = 50) -> list[Hit]:

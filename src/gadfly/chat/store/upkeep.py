@@ -1,14 +1,11 @@
 """Attachments, backups and the health of the file."""
 
-import hashlib
-import json
 import os
 import sqlite3
-import time
 from contextlib import closing
 from pathlib import Path
 
-from gadfly.chat.store.messages import attachments_of, digest, message_of
+from gadfly.chat.store.messages import attachments_of, digest, keep_attachment, message_of
 from gadfly.chat.store.opinions import Opinions
 from gadfly.chat.values import Attachment
 from gadfly.errors import NotFoundError, RequestError
@@ -27,11 +24,7 @@ class Upkeep(Opinions):
         if len(data) > _BYTES or len(text) > _BYTES:
             raise RequestError(f"the file is larger than {_BYTES} bytes")
         with self.writing() as connection:
-            key = hashlib.sha256(json.dumps([name, type, hashlib.sha256(data).hexdigest()]).encode()).hexdigest()
-            connection.execute(
-                "INSERT INTO attachment VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO UPDATE SET created = excluded.created",
-                (key, name, type, data, text, time.time()),
-            )
+            key = keep_attachment(connection, name, type, data, text)
         return Attachment(key, name, type, len(data), text)
 
     def attachment(self, hash: str) -> Attachment:  # noqa: A002

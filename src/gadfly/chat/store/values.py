@@ -10,6 +10,7 @@ from gadfly.chat.values import Attachment, Provenance
 from gadfly.conversation import Message
 
 __all__ = [
+    "Arrival",
     "ChatInfo",
     "Conversation",
     "Feedback",
@@ -86,6 +87,17 @@ class Node:
     attachments: tuple[Attachment, ...] = ()
     feedback: Feedback | None = None
     has_trace: bool = False
+
+
+@dataclass(frozen=True)
+class Arrival:
+    """A message that was said elsewhere: `parent` is the position of another, `files` name, type and text."""
+
+    parent: int | None
+    message: Message
+    created: float | None = None
+    provenance: Provenance | None = None
+    files: tuple[tuple[str, str, str], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -53,6 +53,13 @@ class PersonaFiles:
             write_whole(self._folder / f"{name}.toml", data)
         return self.show(name)
 
+    def free_name(self, wished: str) -> str:
+        """The name itself, or one like it that no persona has yet."""
+        names, name, number = set(persona_names(self._folder)), wished, 2
+        while name in names:
+            name, number = f"{wished[:36]}-{number}", number + 1
+        return name
+
     def delete(self, name: str) -> None:
         """Raises NotFoundError, or RequestError for one of ours."""
         if self._is_own(name):

@@ -118,7 +118,7 @@ def test_a_hundred_processes_are_killed_while_they_stream(tmp_path: Path):
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_a_hundred_processes_are_killed_while_they_migrate(tmp_path: Path):
-    before, after = kill_migrations(tmp_path, rounds=100, messages=20_000)
+    before, after = kill_migrations(tmp_path, rounds=100, messages=5_000)
     assert before > 20
     assert after > 5
 
@@ -129,7 +129,8 @@ def test_two_processes_write_at_once(tmp_path: Path):
     process = subprocess.Popen([sys.executable, MORTAL, "talk", path], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     with process:
-        process.stdout.readline()
+        for _ in range(3):  # until it has a chat
+            process.stdout.readline()
         chat = store.create("", "here").id
         for number in range(20):
             store.say("", chat, None, Message("user", f"{number} here"))

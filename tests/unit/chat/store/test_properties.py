@@ -44,7 +44,7 @@ class Machine(RuleBasedStateMachine):
         self.visits[chat].append(node)
 
     def pick(self, pick: int) -> tuple[str, int | None]:
-        chat = sorted(self.said)[pick % len(self.said)]
+        chat = list(self.said)[pick % len(self.said)]
         nodes = [*self.said[chat], None]
         return chat, nodes[pick // len(self.said) % len(nodes)]
 
@@ -142,7 +142,7 @@ class Machine(RuleBasedStateMachine):
     @precondition(lambda self: len(self.said) > 1)
     @rule(pick=PICKS)
     def purge(self, pick: int) -> None:
-        chat = sorted(self.said)[pick % len(self.said)]
+        chat = list(self.said)[pick % len(self.said)]
         self.store.purge("", chat)
         del self.said[chat], self.ends[chat], self.visits[chat]
         self.writing = {node: (where, one) for node, (where, one) in self.writing.items() if where != chat}
@@ -186,4 +186,4 @@ def test_the_store_agrees_with_a_dictionary():
 @pytest.mark.slow
 @pytest.mark.timeout(1200)
 def test_the_store_agrees_with_a_dictionary_for_long():
-    check(examples=200, steps=60)
+    check(examples=100, steps=50)

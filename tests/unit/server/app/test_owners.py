@@ -117,6 +117,7 @@ def test_news_of_one_is_not_told_to_another(people):
         ("PATCH", "/settings", {"wit": 0.1}),
         ("PUT", "/personas/mine", {"description": "x", "voices": []}),
         ("DELETE", "/personas/mine", None),
+        ("POST", "/personas/import", None),
         ("POST", "/models/smollm2/pull", None),
         ("DELETE", "/models/smollm2/pull", None),
         ("POST", "/models/scripted/unload", None),

@@ -17,6 +17,7 @@ from gadfly.server.app.routes import (
     personas,
     session,
     settings,
+    transfer,
 )
 
 __all__ = ["all_of"]
@@ -24,5 +25,5 @@ __all__ = ["all_of"]
 
 def all_of(page: Page) -> Sequence[APIRouter]:
     """Every route, and one for each file of the page."""
-    found = (session, chats, answers, hints, attachments, nodes, opinions, events, models, personas, settings)
+    found = (session, chats, answers, hints, attachments, transfer, nodes, opinions, events, models, personas, settings)
     return (*(one.routes for one in found), session.page_routes(page))

@@ -11,6 +11,7 @@ from gadfly.server.app.pdf_text import pdf_text
 from gadfly.server.app.shapes import attachment_shape
 from gadfly.server.body import read_bytes
 from gadfly.server.refusals import json_response
+from gadfly.server.schemas import binary
 from gadfly.server.service import service_of
 
 __all__ = ["routes"]
@@ -18,10 +19,9 @@ __all__ = ["routes"]
 routes = APIRouter(prefix="/app/api/attachments", tags=["App"])
 
 _NAME = 200
-_BINARY = {"content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}}
 
 
-@routes.post("", openapi_extra={"requestBody": {"required": True, **_BINARY}})
+@routes.post("", openapi_extra=binary())
 async def attach(request: Request, name: str = "file") -> Response:
     """Keep a file, sent as it is, for a message that will name its hash."""
     app, limits = chat_app_of(request), service_of(request).limits

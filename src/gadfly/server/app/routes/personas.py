@@ -1,13 +1,16 @@
 """Personas: the gallery and its editor."""
 
 import asyncio
+from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from gadfly.chat.cards import read_card
 from gadfly.server.app.chat_app import chat_app_of, require_scope
+from gadfly.server.body import read_bytes
 from gadfly.server.refusals import json_response
-from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.schemas import binary, body
+from gadfly.server.service import body_of, service_of
 
 __all__ = ["routes"]
 
@@ -32,6 +35,21 @@ async def save(request: Request, name: str) -> Response:
     require_scope(request, "models")
     table = {key: value for key, value in (await body_of(request)).items() if key != "own" and value is not None}
     return json_response(await asyncio.to_thread(chat_app_of(request).personas.save, name, table))
+
+
+@routes.post("/import", openapi_extra=binary())
+async def take(request: Request) -> Response:
+    """Make one of the user's own of a character card (JSON or PNG) or a persona's file; `notes`: what has no place."""
+    require_scope(request, "models")
+    data = await read_bytes(request, service_of(request).limits.upload)
+    personas = chat_app_of(request).personas
+
+    def taken() -> dict[str, Any]:
+        card = read_card(data)
+        name = personas.free_name(card.name)
+        return {"persona": personas.save(name, card.persona), "notes": card.notes}
+
+    return json_response(await asyncio.to_thread(taken), 201)
 
 
 @routes.delete("/{name}")

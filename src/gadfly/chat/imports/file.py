@@ -1,0 +1,127 @@
+"""The items of a file: JSON, JSON lines, or a zip of them. It may lie, be cut off, or be made to burst.
+
+Items of a list are parsed one by one, so that memory holds one conversation at a time, and everything before a damaged
+place is taken. What is unpacked is counted as it comes out, not believed from a header.
+"""
+
+import json
+import zipfile
+import zlib
+from collections.abc import Iterator
+from io import BytesIO
+
+from gadfly.chat.imports.values import Skipped
+
+__all__ = ["BYTES", "ITEMS", "items_of"]
+
+BYTES = 512_000_000  # of text altogether
+ITEMS = 100_000  # conversations
+_MEMBERS = 10_000  # of a zip
+_OTHERS = ("user.json", "users.json", "message_feedback.json", "model_comparisons.json", "shared_conversations.json")
+_BLANK = " \t\r\n"
+
+Item = tuple[str, object]  # where it stands, for people, and what it is
+
+
+def items_of(data: bytes) -> Iterator[Item | Skipped]:
+    """Conversations, still in the shape of their program."""
+    count = 0
+    for place, text in _texts(data):
+        if isinstance(text, Skipped):
+            yield text
+            continue
+        for item in _items(place, text):
+            count += 1
+            if count > ITEMS:
+                yield Skipped(place or "the file", f"has more than {ITEMS} conversations; the rest was left out")
+                return
+            yield item
+
+
+def _texts(data: bytes) -> Iterator[tuple[str, str | Skipped]]:
+    if data[:4] != b"PK\x03\x04":
+        yield "", _decoded("the file", data) if len(data) <= BYTES else _too_large("the file")
+        return
+    left = BYTES
+    try:
+        with zipfile.ZipFile(BytesIO(data)) as archive:
+            members = [one for one in archive.infolist() if one.filename.endswith((".json", ".jsonl"))]
+            for member in members[:_MEMBERS]:
+                name = f"{member.filename!r:.100}"
+                if member.filename.rpartition("/")[2] in _OTHERS:
+                    continue
+                try:
+                    with archive.open(member) as opened:
+                        content = opened.read(left + 1)
+                except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
+                    yield name, Skipped(name, f"cannot be unpacked: {error}")
+                    continue
+                if len(content) > left:
+                    yield name, _too_large(name)
+                    return
+                left -= len(content)
+                yield name, _decoded(name, content)
+            if not members:
+                yield "", Skipped("the file", "is a zip without any JSON in it")
+    except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
+        yield "", Skipped("the file", f"is a damaged zip: {error}")
+
+
+def _too_large(name: str) -> Skipped:
+    return Skipped(name, f"has more than {BYTES} bytes in it")
+
+
+def _decoded(name: str, data: bytes) -> str | Skipped:
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        if error.start and len(data) - error.start < 4:  # cut off within a character
+            return data[: error.start].decode("utf-8-sig", "replace")
+        return Skipped(name, f"is no JSON in UTF-8: byte {error.start} is none of a text")
+
+
+def _items(place: str, text: str) -> Iterator[Item | Skipped]:
+    """The items of a list; or a value, and then others on lines of their own."""
+    at = _next(text, 0)
+    listed = text[at : at + 1] == "["
+    position = _next(text, at + 1) if listed else at
+    number = 0
+    prefix = f"{place}, " if place else ""
+    while position < len(text):
+        if listed and text[position] == "]":
+            return
+        number += 1
+        where = f"{prefix}conversation {number}"
+        try:
+            value, end = _DECODER.raw_decode(text, position)
+        except RecursionError:
+            yield Skipped(where, "is nested too deeply; export it without nesting (LibreChat: not recursive)")
+            return
+        except ValueError as error:
+            yield Skipped(f"{where} and what follows", f"is cut off or damaged: {error}"[:200])
+            return
+        yield where, value
+        position = _next(text, end)
+        if listed and text[position : position + 1] == ",":
+            position = _next(text, position + 1)
+        elif listed and text[position : position + 1] != "]":
+            yield Skipped(f"{prefix}what follows conversation {number}", "is cut off or damaged: a comma is missing")
+            return
+    if listed:
+        yield Skipped(f"{prefix}the end of the list", "is missing: the file was cut off")
+    elif not number:
+        yield Skipped(place or "the file", "is empty")
+
+
+def _next(text: str, position: int) -> int:
+    """The first place from there on that is not blank."""
+    while position < len(text) and text[position] in _BLANK:
+        position += 1
+    return position
+
+
+def _no_number(text: str) -> float:
+    raise ValueError(f"{text} is no number that JSON has")
+
+
+_DECODER = json.JSONDecoder(parse_constant=_no_number)

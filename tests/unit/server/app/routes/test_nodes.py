@@ -1,0 +1,60 @@
+"""Marks, opinions, and the inside of an answer."""
+
+import json
+
+import pytest
+
+from serving import eventually
+
+
+@pytest.fixture
+def chat(page):
+    """A question with two answers, 2 and 3."""
+    chat = page.chat()
+    page.post(f"/chats/{chat}/messages", text="Hi?")
+    page.post(f"/chats/{chat}/answers", parent=1)
+    assert eventually(lambda: {one["state"] for one in page.nodes(chat)} == {"complete"})
+    return chat
+
+
+def test_marks_are_kept_and_what_is_hidden_can_be_shown_again(page, chat):
+    marked = page.patch(f"/chats/{chat}/nodes/2", name="the good one", favourite=True)["node"]
+    assert (marked["name"], marked["favourite"]) == ("the good one", True)
+    assert page.patch(f"/chats/{chat}/nodes/3", pruned=True)["node"]["pruned"]
+    assert page.get(f"/chats/{chat}")["chat"]["leaf"] == 2
+    assert not page.patch(f"/chats/{chat}/nodes/3", pruned=False)["node"]["pruned"]
+    assert page.client.patch(f"/chats/{chat}/nodes/99", json={}).status_code == 404
+    assert page.client.patch(f"/chats/{chat}/nodes/2", json={"favourite": "yes"}).status_code == 400
+
+
+def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
+    given = page.put(f"/chats/{chat}/nodes/3/feedback", thumb=-1, reasons=["too short"], corrected="Hello, friend.")
+    assert given["feedback"] == {"thumb": -1, "reasons": ["too short"], "corrected": "Hello, friend."}
+    assert page.nodes(chat)[2]["feedback"] == given["feedback"]
+    page.post(f"/chats/{chat}/votes", winner=2, loser=3, blind=True)
+    assert [(one["winner"], one["blind"]) for one in page.get(f"/chats/{chat}/votes")["votes"]] == [(2, True)]
+    pairs = page.get("/feedback")["pairs"]
+    assert {one["because"] for one in pairs} == {"corrected", "vote"}
+    answer = page.client.get("/feedback/export")
+    assert "attachment" in answer.headers["content-disposition"]
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert lines == pairs
+    corrected = next(one for one in lines if one["because"] == "corrected")
+    assert corrected["chosen"] == [{"role": "assistant", "content": "Hello, friend."}]
+    assert corrected["rejected_provenance"]["licence"] == "MIT"
+    assert corrected["chosen_provenance"] is None
+    for body in ({"winner": 2, "loser": 2}, {"winner": 2}, {"winner": 1, "loser": 2}):
+        assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
+
+
+def test_inside_are_the_tokens_their_rivals_and_the_prompt(page, chat, llm):
+    inside = page.get(f"/chats/{chat}/nodes/2/inside")
+    assert inside["tokens"] == [{"text": "Hel", "logprob": -0.25, "top": [{"text": "Hel", "logprob": -0.25}]}]
+    prompt = inside["prompt"]
+    assert [one["text"] for one in prompt if one["special"]] == ["<|im_start|>", "<|im_end|>", "<|im_start|>"]
+    assert "".join(one["text"] for one in prompt if not one["special"]) == "user\nHi?\nassistant"
+    assert (inside["model"], inside["experts"], inside["usage"]["cached_tokens"]) == ("scripted", None, 3)
+    assert llm.requests[0].logprobs
+    answer = page.client.get(f"/chats/{chat}/nodes/1/inside")
+    assert answer.status_code == 404
+    assert "nothing was kept" in answer.json()["error"]["message"]
