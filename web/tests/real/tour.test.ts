@@ -118,7 +118,7 @@ describe.each([
   });
 
   step("the dial is turned for the next answer, which says so", async () => {
-    await here.page.getByLabel(t("wit.label")).fill("1");
+    await here.page.getByRole("slider").fill("1");
     await here.page.getByText(t("wit.stinging")).waitFor();
     await here.say("Who are you?");
     await expect.poll(() => here.answers.count()).toBe(3);
