@@ -152,9 +152,9 @@ export interface Opened {
   nodes: ChatNode[];
 }
 
-/** What fits: `room` is what is left of `context` after `tokens`; `dropped` messages would fall off. */
+/** What fits: `room` is what is left of `context` after `tokens`; `dropped` messages would fall off. Null: nobody knows yet. */
 export interface Measure {
-  tokens: number;
+  tokens: number | null;
   context: number;
   room: number;
   dropped: number;

@@ -77,7 +77,11 @@ export class Chats {
     if (part === "messages") return { nodes: this.say(chat, body) };
     if (part === "answers" && !node) return { nodes: body.variants.map((terms: Terms) => this.write(chat, body.parent, terms, body.prefix)) };
     if (part === "votes") return {};
-    if (part === "title") return { chat: Object.assign(info, { title: "A title" }) };
+    if (part === "title") {
+      Object.assign(info, { title: "A title" });
+      this.tell(chat, "chat", { chat: info });
+      return { title: info.title, by: "model" };
+    }
     if (part === "suggestions") return { suggestions: ["Why?", "How do you know?", "What if not?"] };
     if (part === "measure") return { tokens: body.text.length, context: 8192, room: 8192 - body.text.length, dropped: body.text.length > 100 ? 2 : 0 };
     if (part === "fork") return { chat: this.create({ title: "Fork" }) };
