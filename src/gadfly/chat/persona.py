@@ -21,7 +21,17 @@ from gadfly.completion import Sampling
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.settings import home
 
-__all__ = ["Persona", "Voice", "checked_wit", "load_persona", "persona_names", "read_persona"]
+__all__ = [
+    "EXAMPLES_LIMIT",
+    "NAME",
+    "TEXT_LIMIT",
+    "Persona",
+    "Voice",
+    "checked_wit",
+    "load_persona",
+    "persona_names",
+    "read_persona",
+]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 FILE_LIMIT = 64_000  # bytes

@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gadfly.errors import GadflyError
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.keys import Key, matching
 from gadfly.server.keys import Scope as KeyScope
@@ -129,8 +130,12 @@ class Gate:
         origin = headers.get("origin")
 
         async def shared(message: Message) -> None:
-            if origin is not None and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update({"access-control-allow-origin": origin, "vary": "origin"})
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                if scope["path"].startswith("/app/"):  # what was said here stays here: in no cache, and no other page
+                    answer.update({"cache-control": "no-store", "x-content-type-options": "nosniff"})
+                elif origin is not None:
+                    answer.update({"access-control-allow-origin": origin, "vary": "origin"})
             await send(message)
 
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:
@@ -139,7 +144,7 @@ class Gate:
             return
         try:
             record.key = self._house.admit(headers, scope["path"], scope["scheme"], scope["method"])
-        except Refused as error:
+        except GadflyError as error:  # Refused, or a damaged file of keys
             await refusal(error, scope["path"], record.id)(scope, receive, send)
             return
         await self._app(scope, receive, shared)

@@ -52,6 +52,8 @@ class ChatApp:
 
     def __post_init__(self) -> None:
         self._seen: Any = None  # of models
+        self._changes = self.store.changes()
+        self._told = False  # that something has changed, since the last look around
         self._telling: set[asyncio.Task[None]] = set()
         self.asides = Asides(self.service.models, lambda: self.jobs.busy)
         self.jobs = Jobs(self.service.models, self.feeds, self.asides.cancel, self._answered)
@@ -72,6 +74,7 @@ class ChatApp:
 
     async def tell_chat(self, owner: str, chat: str) -> None:
         """Pages learn that a chat is not what it was: those that show it get it, others may want to ask."""
+        self._told = True
         info = await asyncio.to_thread(self.store.info, owner, chat)
         self.feeds.tell(owner, "chat", {"chat": self.shape(info)}, chat)
         self.feeds.tell(owner, "chat", {"id": chat})
@@ -93,13 +96,21 @@ class ChatApp:
         await self.pulls.close()
         await asyncio.to_thread(self.store.close)
 
-    def look_around(self) -> None:
-        """Tell pages of models that have come or gone. To be called now and then."""
+    async def look_around(self) -> None:
+        """Tell pages of models that have come or gone, and of what a terminal has said. To be called now and then."""
         models = self.service.models
         loading = [(one.model.name, one.text, one.done and round(one.done, 2)) for one in models.loading]
         if (seen := (loading, [one.name for one in models.loaded])) != self._seen:
             self._seen = seen
             self.feeds.tell(None, "models", {})
+        changes = await asyncio.to_thread(self.store.changes)
+        ours, self._told = self._told or self.jobs.busy, False
+        if changes != self._changes and not ours:
+            self.feeds.tell(None, "chats", {})
+            for owner, chat in self.feeds.shown():
+                await self._tell_if_there(owner, chat)
+            self._told = False
+        self._changes = changes
 
     def _answered(self, owner: str, chat: str) -> None:
         task = asyncio.create_task(self._tell_if_there(owner, chat))

@@ -7,6 +7,7 @@ A page that leaves changes nothing. If the process dies, the store has what was 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -27,9 +28,10 @@ from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked
 from gadfly.server.app.trace import trace_of
 from gadfly.server.models import Loaded, Models
-from gadfly.server.record import log
 
 __all__ = ["Job", "Jobs", "Order"]
+
+log = logging.getLogger("gadfly.server")
 
 _SAVE = 0.5  # seconds between two looks of the store at what there is
 _MOST = 16  # answers of one owner at a time

@@ -46,6 +46,10 @@ def test_each_sees_what_is_theirs(people):
     assert len(anna.get("/feedback")["pairs"]) == 1
     assert ben.get("/feedback")["pairs"] == []
     assert ben.client.get("/feedback/export").text == ""
+    assert ben.client.get("/export").text == ""
+    assert "zugzwang" in anna.client.get("/export").text
+    for page in people:
+        assert page.client.get("/export/database").status_code == 403
 
 
 # Every route below a chat, with a body that its owner could send.
@@ -69,6 +73,7 @@ BELOW = [
     ("POST", "/votes", {"winner": 2, "loser": 3}),
     ("GET", "/votes", None),
     ("GET", "/events", None),
+    ("GET", "/export", None),
 ]
 
 
@@ -163,6 +168,14 @@ def test_a_key_is_shown_once_and_a_cookie_from_then_on(server, home):
     page.delete("/session")
     assert page.client.get("/chats", headers={"cookie": given}).status_code == 401
     page.client.close()
+
+
+def test_what_is_said_stays_in_no_cache_and_on_no_other_page(server):
+    for path in ("/app/api/session", "/app/api/chats", "/app/api/nothing"):
+        headers = server.client.get(path, headers={"origin": server.url, "x-api-key": ANNA_KEY}).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
 
 
 def test_the_page_itself_is_no_secret(server):
