@@ -35,6 +35,7 @@ COMMANDS = {
     "chats": Entry(
         "Talk", "gadfly.cli.chats", "List, show, find, export, import, back up and check the conversations kept here."
     ),
+    "tools": Entry("Talk", "gadfly.cli.tools", "Give a model tools: programs, servers, a web search."),
     "serve": Entry(
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),

@@ -12,6 +12,7 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.session import Chat
 from gadfly.chat.store import Provenance, Store
 from gadfly.chat.values import Message
+from gadfly.conversation import ToolCall
 from gadfly.errors import NotFoundError, RequestError
 from scripted_speaker import PERSONA, ScriptedSpeaker
 from unit.chat.test_session import Conversation, said
@@ -87,8 +88,8 @@ def test_a_chat_of_the_app_goes_on_here(store: Store):
     info = store.create("", "From the app", persona="gone", wit=0.9, system="Be kind.")
     paper = store.attach("paper.txt", "text/plain", b"words", "words")
     asked = store.say("", info.id, None, Message("user", "Read."), [paper.hash])
-    called = store.say("", info.id, asked.id, Message("assistant", "calling"))
-    result = store.say("", info.id, called.id, Message("tool", "found"))
+    called = store.say("", info.id, asked.id, Message("assistant", "", tool_calls=(ToolCall("c", "f", "{}"),)))
+    result = store.say("", info.id, called.id, Message("tool", "found", tool_call_id="c"))
     store.begin("", info.id, result.id, Provenance(persona="gone", wit=0.9)).finish(Message("assistant", "Done."))
     chat = talk(store)
     chat.open(info.id)

@@ -24,13 +24,14 @@ from gadfly.server.app.persona_files import PersonaFiles
 from gadfly.server.app.pulls import Pulls
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.app.shapes import info_shape, node_shape
+from gadfly.server.app.tool_use import ToolUse
 from gadfly.server.keys import Key, Scope
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused
 from gadfly.server.service import Service
 from gadfly.settings import Settings, load_settings
 
-__all__ = ["ChatApp", "chat_app_of", "owner_of", "require_scope"]
+__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "owner_of", "require_scope"]
 
 
 @dataclass
@@ -56,8 +57,9 @@ class ChatApp:
         self._told = False  # that something has changed, since the last look around
         self._telling: set[asyncio.Task[None]] = set()
         self.asides = Asides(self.service.models, lambda: self.jobs.busy)
-        self.jobs = Jobs(self.service.models, self.feeds, self.asides.cancel, self._answered)
+        self.jobs = Jobs(self.service.models, self.store, self.feeds, self.asides.cancel, self._answered)
         self.reading = asyncio.Semaphore(2)  # of files that may take a while
+        self.tools = ToolUse(self.home, self.settings().offline, self.feeds)
         self.personas = PersonaFiles(self.home / "personas")
         self.fits = Fits(self.home / "models")
         self.pulls = Pulls(
@@ -94,6 +96,7 @@ class ChatApp:
         """For good."""
         await self.end_answers()
         await self.pulls.close()
+        await asyncio.to_thread(self.tools.close)
         await asyncio.to_thread(self.store.close)
 
     async def look_around(self) -> None:
@@ -133,6 +136,12 @@ def owner_of(request: Request) -> str:
     """Whose chats a request is about: the name of a key, or "" in a house that asks for none."""
     key = Record.of(request.scope).key
     return key.name if key else ""
+
+
+def may_use_tools(request: Request) -> bool:
+    """Whether who asks may have tools of this machine called."""
+    key = Record.of(request.scope).key
+    return key is None or "tools" in key.scopes
 
 
 def require_scope(request: Request, scope: Scope) -> None:

@@ -55,6 +55,8 @@ def test_each_sees_what_is_theirs(people):
 # Every route below a chat, with a body that its owner could send.
 BELOW = [
     ("GET", "", None),
+    ("GET", "/tools", None),
+    ("POST", "/answers/2/consent", {"call": "c0", "allow": "once"}),
     ("PATCH", "", {"title": "Mine"}),
     ("DELETE", "", None),
     ("DELETE", "?forever=true", None),
