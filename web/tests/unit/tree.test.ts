@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { Tree } from "../../src/lib/tree.ts";
 
-const twig = (id: number, parent: number | null, pruned = false) => ({ id, parent, pruned });
+const twig = (id: number, parent: number | null, pruned = false) => ({ id, parent, pruned, role: "user", dropped: null });
 //  1 ── 2 ── 4
 //   └── 3 (pruned) ── 5          6: a second root
 const tree = new Tree([twig(4, 2), twig(1, null), twig(3, 1, true), twig(2, 1), twig(5, 3), twig(6, null)]);
