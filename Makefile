@@ -8,13 +8,14 @@ PEER_VERSION := 0.3.36
 PEER_FLAGS ?= # such as -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
 NATIVE := CMakeLists.txt pyproject.toml $(shell find native -type f)
 
-.PHONY: help chat test test-slow test-arm oracles check format stubs sizes model clients bench bench-peer peer wheel clean
+.PHONY: help chat test test-slow test-web web test-arm oracles check format stubs sizes model clients bench bench-peer peer wheel clean
 
 help:
 	@echo "make chat        build Gadfly, fetch the small default model once and talk to it"
 	@echo "make test        everything CI runs: style, types, layers, tests"
 	@echo "make test-slow   what takes longer;  make test-arm  kernels for 64-bit ARM, under an emulator"
 	@echo "make oracles     torch and transformers, which some tests compare with;  without them they are skipped"
+	@echo "make web         build the page of the chat app, which is committed;  make test-web  its tests"
 	@echo "make check       style, types and layers only;  make format  mends the style"
 	@echo "make bench       how fast it is here;  make bench-peer  the same beside llama.cpp, which  make peer  builds"
 	@echo "make clients     programs of others against our server, for docs/clients.md; fetches a gigabyte of them once"
@@ -28,11 +29,28 @@ chat: $(VENV)/gadfly
 model: $(VENV)/gadfly
 	@$(BIN)/gadfly pull smollm2
 
-test: check $(VENV)/dev model
+test: check $(VENV)/dev model test-web
 	$(BIN)/python -m pytest -m "not slow"
 
 test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow
+	GADFLY_SLOW=1 $(MAKE) --no-print-directory test-web
+
+# The page of the chat app is built and committed, so that only who changes it needs Node.
+web: web/node_modules/.package-lock.json
+	cd web && npm run --silent build
+
+# Debian has these in npm and chromium.
+test-web: $(VENV)/gadfly model
+	@for tool in npm chromium; do \
+		command -v $$tool > /dev/null || { echo "Skipped: there is no $$tool on this machine."; exit 0; }; \
+	done; \
+	$(MAKE) --no-print-directory web/node_modules/.package-lock.json && \
+	cd web && npm run --silent check && npm run --silent test && npm run --silent test:browser && npm run --silent test:real
+
+web/node_modules/.package-lock.json: web/package.json web/package-lock.json
+	cd web && npm ci --silent
+	@touch $@
 
 # Debian has these in cmake, g++-aarch64-linux-gnu and qemu-user-static.
 test-arm:

@@ -1,0 +1,209 @@
+/** What the server sends and takes under /app/api. Times are seconds since 1970, sizes bytes. */
+
+export interface Sampling {
+  temperature?: number;
+  top_p?: number;
+  top_k?: number;
+  min_p?: number;
+  [name: string]: number | undefined;
+}
+
+/** How an answer is to be made; what is absent is as in the chat. */
+export interface Terms {
+  model?: string;
+  persona?: string;
+  wit?: number;
+  system?: string;
+  sampling?: Sampling;
+  seed?: number;
+  max_tokens?: number;
+  tools?: boolean;
+  adapters?: Record<string, number>;
+}
+
+export interface Session {
+  owner: string;
+  needs_key: boolean;
+  version: string;
+  settings: { model: string | null; persona: string; wit: number };
+  offline: boolean;
+}
+
+/** A chat without its messages. */
+export interface Info {
+  id: string;
+  title: string;
+  created: number;
+  updated: number;
+  pinned: boolean;
+  archived: boolean;
+  deleted: number | null;
+  folder: string;
+  tags: string[];
+  /** Null: as the settings have it. */
+  model: string | null;
+  persona: string | null;
+  wit: number | null;
+  system: string | null;
+  sampling: Sampling | null;
+  draft: string;
+  leaf: number | null;
+  messages: number;
+  /** Answers that are being written. */
+  writing: number[];
+  /** In the results of a search: text, and whether it is what was searched for; and the message that it is from. */
+  snippet?: [string, boolean][];
+  node?: number | null;
+}
+
+export type Changes = Partial<
+  Pick<
+    Info,
+    "title" | "pinned" | "archived" | "folder" | "tags" | "model" | "persona" | "wit" | "system" | "sampling" | "draft" | "leaf"
+  >
+>;
+
+export interface ChatList {
+  chats: Info[];
+  next: string | null;
+  folders: string[];
+  tags: string[];
+}
+
+export interface Attachment {
+  hash: string;
+  name: string;
+  type: string;
+  bytes: number;
+  characters?: number;
+  tokens?: number;
+}
+
+export interface ToolCall {
+  id: string;
+  name: string;
+  arguments: unknown;
+}
+
+/** A call that waits for the reader's consent. */
+export interface WaitingCall {
+  id: string;
+  server: string;
+  tool: string;
+  title: string;
+  arguments: unknown;
+  description: string;
+}
+
+export type Thumb = -1 | 0 | 1;
+
+export interface Feedback {
+  thumb: Thumb;
+  reasons: string[];
+  corrected: string | null;
+}
+
+/** Cached tokens of the prompt did not have to be computed again. */
+export interface Usage {
+  prompt_tokens: number;
+  completion_tokens: number;
+  cached_tokens: number;
+  prefill_seconds: number;
+  decode_seconds: number;
+}
+
+export type State = "complete" | "writing" | "stopped" | "failed" | "interrupted";
+
+/** One message in the tree of a chat; siblings have the same parent. */
+export interface ChatNode {
+  id: number;
+  readonly parent: number | null;
+  role: "user" | "assistant" | "tool" | "system";
+  content: string;
+  reasoning: string;
+  tool_calls: ToolCall[];
+  tool_call_id: string | null;
+  attachments: Attachment[];
+  state: State;
+  visited: number;
+  created: number;
+  name: string | null;
+  favourite: boolean;
+  pruned: boolean;
+  model: string | null;
+  digest: string | null;
+  licence: string | null;
+  persona: string | null;
+  wit: number | null;
+  sampling: Sampling | null;
+  seed: number | null;
+  system: string | null;
+  build: { version?: string; kernels?: string; context?: number } | null;
+  finish: string | null;
+  usage: Usage | null;
+  dropped: number | null;
+  error: string | null;
+  feedback: Feedback | null;
+  has_trace: boolean;
+}
+
+export interface Opened {
+  chat: Info;
+  nodes: ChatNode[];
+}
+
+/** Of the `context`, `room` tokens are for the prompt, which would take `tokens`; null: nobody knows yet.
+ *
+ * `dropped` messages would fall off; without `fits` not even the last one has room.
+ */
+export interface Measure {
+  tokens: number | null;
+  context: number;
+  room: number;
+  dropped: number;
+  fits: boolean;
+}
+
+export interface Alternative {
+  text: string;
+  logprob: number | null;
+}
+
+export interface Token extends Alternative {
+  top: Alternative[];
+}
+
+export interface Inside {
+  /** So many characters of the answer were there before the first token. */
+  start: number;
+  tokens: Token[];
+  prompt: { text: string; special: boolean }[];
+  /** For each layer, how many tokens each expert was given. */
+  experts: number[][] | null;
+}
+
+export type Consent = "once" | "chat" | "no";
+
+export interface Model {
+  name: string;
+  /** A sentence; its name is what stands before the colon. */
+  title: string;
+  family: string;
+  licence: string;
+  bytes: number;
+  here: boolean;
+  loaded: boolean;
+  loading: { done: number; text: string } | null;
+  fit: { verdict: string; text: string } | null;
+  context: number;
+  default: boolean;
+  pull?: { done: number; total: number; text: string } | null;
+}
+
+export interface Persona {
+  name: string;
+  description: string;
+  own: boolean;
+  voices: { wit: number; greeting: string }[];
+  error?: string;
+}

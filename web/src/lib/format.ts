@@ -1,0 +1,36 @@
+/** Numbers, sizes and times as people write them in the language of the page. */
+import { currentLanguage } from "./i18n.svelte.ts";
+
+/** The reader's own way of writing the language of the page, if the browser knows it. */
+const locale = () => navigator.languages.find((tag) => tag.startsWith(currentLanguage())) ?? currentLanguage();
+
+export function number(value: number, digits = 0): string {
+  return value.toLocaleString(locale(), { maximumFractionDigits: digits });
+}
+
+export function percent(share: number, digits = 0): string {
+  return share.toLocaleString(locale(), { style: "percent", maximumFractionDigits: digits });
+}
+
+export function bytes(count: number): string {
+  const units = ["byte", "kilobyte", "megabyte", "gigabyte", "terabyte"];
+  const step = Math.min(units.length - 1, Math.floor(Math.log10(Math.max(count, 1)) / 3));
+  const value = count / 1000 ** step;
+  return value.toLocaleString(locale(), {
+    style: "unit",
+    unit: units[step]!,
+    unitDisplay: "short",
+    maximumFractionDigits: value < 10 && step > 0 ? 1 : 0,
+  });
+}
+
+/** `14:05` today, `12 Mar` this year, else with the year. */
+export function when(seconds: number): string {
+  const date = new Date(seconds * 1000);
+  const now = new Date();
+  if (date.toDateString() === now.toDateString()) {
+    return date.toLocaleTimeString(locale(), { hour: "2-digit", minute: "2-digit" });
+  }
+  const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
+  return date.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
+}

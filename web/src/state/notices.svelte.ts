@@ -1,0 +1,48 @@
+/** Short sentences at the edge of the page: what went wrong, and what can still be undone. */
+import { ApiError } from "../api/http.ts";
+import { t } from "../lib/i18n.svelte.ts";
+
+export interface Notice {
+  id: number;
+  text: string;
+  bad: boolean;
+  action?: { label: string; run: () => void };
+}
+
+const STAY = 8000; // milliseconds
+
+class Notices {
+  list = $state.raw<Notice[]>([]);
+  private last = 0;
+
+  say(text: string, action?: Notice["action"]): void {
+    this.add({ id: ++this.last, text, bad: false, ...(action && { action }) });
+  }
+
+  fail(error: unknown): void {
+    const lost = error instanceof ApiError && error.kind === "offline";
+    this.add({ id: ++this.last, text: lost ? t("error.offline") : error instanceof Error ? error.message : String(error), bad: true });
+  }
+
+  drop(id: number): void {
+    this.list = this.list.filter((notice) => notice.id !== id);
+  }
+
+  private add(notice: Notice): void {
+    this.list = [...this.list.filter((other) => other.text !== notice.text), notice];
+    setTimeout(() => this.drop(notice.id), STAY);
+  }
+}
+
+export const notices = new Notices();
+
+/** Runs what a button asks for; a failure becomes a notice. Answers whether it went well. */
+export async function attempt(work: () => Promise<unknown>): Promise<boolean> {
+  try {
+    await work();
+    return true;
+  } catch (error) {
+    notices.fail(error);
+    return false;
+  }
+}

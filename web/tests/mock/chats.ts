@@ -1,0 +1,155 @@
+/** What the mock remembers: chats, their trees, and who listens. */
+import type { Attachment, ChatNode, Info, Terms } from "../../src/api/types.ts";
+import { Tree } from "../../src/lib/tree.ts";
+
+type Send = (event: string, data: unknown) => void;
+type Body = any;
+
+const PACE = 4; // milliseconds between words
+
+export class Chats {
+  readonly infos = new Map<string, Info>();
+  readonly nodes = new Map<string, ChatNode[]>();
+  /** What is answered to each question; the last one counts. */
+  script: (question: string) => string = (question) => `You said: ${question}`;
+  /** Every request that changed something. */
+  readonly asked: { method: string; path: string; body: Body }[] = [];
+  private readonly listeners = new Map<string | null, Set<Send>>();
+  private lastNode = 0;
+  private skipping = 0;
+
+  listen(chat: string | null, send: Send): () => void {
+    const all = this.listeners.get(chat) ?? new Set();
+    this.listeners.set(chat, all.add(send));
+    if (chat !== null) send("snapshot", { nodes: this.nodes.get(chat)?.filter(({ state }) => state === "writing") ?? [] });
+    return () => all.delete(send);
+  }
+
+  /** Keeps the next pieces of text from those who listen. */
+  skip(pieces: number): void {
+    this.skipping = pieces;
+  }
+
+  create(fields: Partial<Info> = {}): Info {
+    const id = `chat${this.infos.size + 1}`;
+    const now = Date.now() / 1000;
+    const info: Info = {
+      ...{ id, title: "", created: now, updated: now, pinned: false, archived: false, deleted: null, folder: "", tags: [] },
+      ...{ model: "smollm2", persona: "gadfly", wit: 0.5, system: null, sampling: null, draft: "", leaf: null, messages: 0, writing: [] },
+      ...fields,
+    };
+    this.infos.set(id, info);
+    this.nodes.set(id, []);
+    return info;
+  }
+
+  add(chat: string, fields: Partial<ChatNode>): ChatNode {
+    const node: ChatNode = {
+      ...{ id: ++this.lastNode, parent: null, role: "user", content: "", reasoning: "", tool_calls: [], tool_call_id: null },
+      ...{ attachments: [], state: "complete", visited: 0, created: Date.now() / 1000, name: null, favourite: false, pruned: false, model: null },
+      ...{ digest: null, licence: null, persona: null, wit: null, system: null, sampling: null, seed: null, build: null, finish: null, usage: null },
+      ...{ dropped: null, error: null, feedback: null, has_trace: false },
+      ...fields,
+    };
+    this.nodes.get(chat)!.push(node);
+    Object.assign(this.infos.get(chat)!, { leaf: node.id, messages: this.nodes.get(chat)!.length });
+    this.tell(chat, "node", { node });
+    return node;
+  }
+
+  answer(method: string, path: string[], body: Body, query: URLSearchParams): unknown {
+    if (method !== "GET") this.asked.push({ method, path: path.join("/"), body });
+    const [what, chat, part, node, verb] = path;
+    if (what === "session") {
+      return { owner: "", needs_key: false, version: "0.1.0", settings: { model: "smollm2", persona: "gadfly", wit: 0.5 }, offline: true };
+    }
+    if (what === "models") return { models: [model("smollm2", "SmolLM2 360M"), model("tiny", "Tiny")] };
+    if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
+    if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
+    if (what !== "chats") return null;
+    if (!chat) return method === "POST" ? { chat: this.create(body) } : { chats: [...this.infos.values()].reverse(), next: null, folders: [], tags: [] };
+    const info = this.infos.get(chat);
+    if (!info) return null;
+    if (!part) {
+      if (method === "PATCH") this.change(info, body);
+      return { chat: info, ...(method === "GET" && { nodes: this.nodes.get(chat) }) };
+    }
+    if (part === "messages") return { nodes: this.say(chat, body) };
+    if (part === "answers" && !node) return { nodes: body.variants.map((terms: Terms) => this.write(chat, body.parent, terms, body.prefix)) };
+    if (part === "votes") return {};
+    if (part === "title") {
+      Object.assign(info, { title: "A title" });
+      this.tell(chat, "chat", { chat: info });
+      return { title: info.title, by: "model" };
+    }
+    if (part === "suggestions") return { suggestions: ["Why?", "How do you know?", "What if not?"] };
+    if (part === "measure") return { tokens: body.text.length, context: 8192, room: 6144, fits: true, dropped: body.text.length > 100 ? 2 : 0 };
+    if (part === "fork") return { chat: this.create({ title: "Fork" }) };
+    const found = this.nodes.get(chat)!.find(({ id }) => id === Number(node));
+    if (!found) return null;
+    if (part === "answers" && verb === "stop") return this.finish(chat, found, "stopped");
+    if (part === "answers" && verb === "consent") return {};
+    if (part === "answers" && verb === "continue") return { nodes: [found] };
+    if (part === "nodes" && verb === "inside") return inside(found);
+    if (part === "nodes" && verb === "feedback") return { feedback: Object.assign(found, { feedback: body }).feedback };
+    if (part === "nodes") return { node: Object.assign(found, body) };
+    return null;
+  }
+
+  private change(info: Info, { leaf, ...changes }: Partial<Info>): void {
+    Object.assign(info, changes);
+    if (leaf) info.leaf = new Tree(this.nodes.get(info.id)!).newest(leaf);
+  }
+
+  private say(chat: string, body: Body): ChatNode[] {
+    const role = body.role ?? "user";
+    const said = this.add(chat, { parent: body.parent, role, content: body.text });
+    return body.answer ? [said, this.write(chat, said.id, body.answer)] : [said];
+  }
+
+  private write(chat: string, parent: number, terms: Terms, prefix = ""): ChatNode {
+    const { model, persona, wit } = { ...this.infos.get(chat)!, ...terms };
+    const question = this.nodes.get(chat)!.find(({ id }) => id === parent)!;
+    const written = this.add(chat, { parent, role: "assistant", state: "writing", content: prefix, model, persona, wit });
+    const words = this.script(question.content).match(/\S+\s*|\s+/g) ?? [];
+    const next = () => {
+      const node = this.nodes.get(chat)!.find(({ id }) => id === written.id)!;
+      if (node.state !== "writing") return;
+      const text = words.shift();
+      if (text === undefined) return void this.finish(chat, node, "complete");
+      const at = node.content.length;
+      node.content += text;
+      this.tell(chat, "delta", { node: node.id, at, text });
+      setTimeout(next, PACE);
+    };
+    setTimeout(next, PACE);
+    return { ...written };
+  }
+
+  private finish(chat: string, node: ChatNode, state: ChatNode["state"]): unknown {
+    Object.assign(node, { state, has_trace: true, finish: "stop", usage: { prompt_tokens: 20, completion_tokens: 9, cached_tokens: 12, prefill_seconds: 0.1, decode_seconds: 0.3 } });
+    this.tell(chat, "finished", { node });
+    return {};
+  }
+
+  /** Sends an event to all who listen to a chat, and tells those who listen to all. */
+  tell(chat: string, event: string, data: unknown): void {
+    if (event === "delta" && this.skipping-- > 0) return;
+    for (const send of this.listeners.get(chat) ?? []) send(event, data);
+    for (const send of this.listeners.get(null) ?? []) if (event !== "delta") send("chat", { id: chat });
+  }
+}
+
+function model(name: string, title: string) {
+  return { name, title, family: "llama", licence: "Apache-2.0", bytes: 2.7e8, here: true, loaded: true, loading: null, fit: null, context: 8192, default: false };
+}
+
+function inside(node: ChatNode) {
+  const words = node.content.match(/\s*\S+/g) ?? [];
+  const tokens = words.map((text, i) => ({
+    ...{ text, logprob: -0.1 - (i % 5) },
+    top: [{ text, logprob: -0.1 - (i % 5) }, { text: " other", logprob: -1.5 }, { text: " third", logprob: -3 }],
+  }));
+  const prompt = [{ text: "<|im_start|>", special: true }, { text: "user\nHello", special: false }];
+  return { start: 0, tokens, prompt, experts: null };
+}
