@@ -14,7 +14,7 @@ class ChatPage:
     """`headers` go with everything, as a key or a cookie would."""
 
     def __init__(self, url: str, **headers: str) -> None:
-        self.client = httpx2.Client(base_url=f"{url}/app/api", headers=headers, timeout=60, trust_env=False)
+        self.client = httpx2.Client(base_url=f"{url}/app/api", headers=headers, timeout=None, trust_env=False)
 
     def get(self, path: str, **parameters: Any) -> Any:
         return told(self.client.get(path, params=parameters))

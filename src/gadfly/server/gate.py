@@ -18,6 +18,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gadfly.errors import GadflyError
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.keys import Key, matching
 from gadfly.server.keys import Scope as KeyScope
@@ -139,7 +140,7 @@ class Gate:
             return
         try:
             record.key = self._house.admit(headers, scope["path"], scope["scheme"], scope["method"])
-        except Refused as error:
+        except GadflyError as error:  # Refused, or a damaged file of keys
             await refusal(error, scope["path"], record.id)(scope, receive, send)
             return
         await self._app(scope, receive, shared)

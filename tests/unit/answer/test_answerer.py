@@ -165,6 +165,16 @@ def test_what_has_to_be_called_is_called():
     assert end.reason == "tool_calls"
 
 
+@pytest.mark.parametrize("template", [CHATML, CHATML + "<think>{{ '\\n' }}", None])
+def test_an_answer_goes_on_from_a_text(template):
+    made = answerer(" horse.", template)
+    (choice,) = made.answer(asked(prefix="The wooden")).choices
+    assert text_of(list(choice)) == " horse."
+    written = TOKENIZER.decode(choice.prompt)
+    assert written.endswith("The wooden")
+    assert ("<think>\n\n</think>\n\nThe wooden" in written) == (template is not None and "<think>" in template)
+
+
 def test_a_format_holds_behind_a_thought():
     template = CHATML + "<think>\n"
     events = list(answerer("Hm.</think>\n\nMaybe.", template).answer(asked(format=Regex("yes|no"), sampling=GREEDY)))

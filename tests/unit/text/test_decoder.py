@@ -39,6 +39,12 @@ def test_the_space_in_front_is_not_shown(sentence_piece: Tokenizer) -> None:
     assert "".join(pieces(sentence_piece, [bos, *ids, bos, *ids])) == "the horse the horse"
 
 
+def test_within_a_text_the_space_is_shown(sentence_piece: Tokenizer) -> None:
+    decoder = Decoder(sentence_piece, begun=True)
+    shown = "".join(decoder.push(token) for token in sentence_piece.encode("the horse"))
+    assert shown + decoder.flush() == " the horse"
+
+
 def test_text_after_a_flush_goes_on(byte_pair: Tokenizer) -> None:
     decoder = Decoder(byte_pair)
     first, *_ = byte_pair.encode("é")

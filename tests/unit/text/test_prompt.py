@@ -140,6 +140,26 @@ def test_user_defined_tokens_are_text(byte_pair: Tokenizer) -> None:
     assert "<think>" in map(byte_pair.token_text, ids)
 
 
+@settings(max_examples=40)
+@given(messages=conversations, prefix=contents)
+def test_an_answer_that_has_begun_is_text_too(
+    byte_pair: Tokenizer, messages: list[dict[str, Any]], prefix: str
+) -> None:
+    template = compiled(CHATML, byte_pair)
+    before = encode_chat(byte_pair, template, messages)
+    ids = encode_chat(byte_pair, template, messages, True, "<|im_end|>", prefix)
+    assert marks(byte_pair, ids) == [*marks(byte_pair, before), "<|im_end|>"]
+    assert byte_pair.decode(ids) == byte_pair.decode(before) + prefix
+
+
+def test_an_answer_that_has_begun_is_written_as_the_model_would_have(byte_pair: Tokenizer) -> None:
+    template = compiled(CHATML, byte_pair)
+    messages = [{"role": "user", "content": "What is a horse?"}]
+    text = template.render(messages) + "The horse"
+    ids = encode_chat(byte_pair, template, messages, True, "", "The horse", prefix="of the template")
+    assert ids == byte_pair.encode(text, special=True)
+
+
 def test_errors_come_through(byte_pair: Tokenizer) -> None:
     with pytest.raises(TemplateError, match="no tools here"):
         encode_chat(byte_pair, ChatTemplate("{{ raise_exception('no tools here') }}"), [])

@@ -81,8 +81,8 @@ class Asked:
         if model is None:
             raise RequestError("it is not known which model wrote this")
         persona = load_persona(provenance.persona or "straight")
-        given = {name: value for name, value in provenance.sampling.items() if name in Sampling.__dataclass_fields__}
-        sampling = Sampling(**{**given, "seed": provenance.seed}) if given else persona.sampling
+        given = Fields({**provenance.sampling, "seed": provenance.seed}, "sampling")
+        sampling = read_sampling(given, persona.sampling, OLLAMA_NAMES) or persona.sampling
         wit = 0.5 if provenance.wit is None else provenance.wit
         return cls(model, persona, wit, provenance.system, sampling, adapters=provenance.adapters)
 

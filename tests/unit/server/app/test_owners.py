@@ -46,6 +46,10 @@ def test_each_sees_what_is_theirs(people):
     assert len(anna.get("/feedback")["pairs"]) == 1
     assert ben.get("/feedback")["pairs"] == []
     assert ben.client.get("/feedback/export").text == ""
+    assert ben.client.get("/export").text == ""
+    assert "zugzwang" in anna.client.get("/export").text
+    for page in people:
+        assert page.client.get("/export/database").status_code == 403
 
 
 # Every route below a chat, with a body that its owner could send.
@@ -69,6 +73,7 @@ BELOW = [
     ("POST", "/votes", {"winner": 2, "loser": 3}),
     ("GET", "/votes", None),
     ("GET", "/events", None),
+    ("GET", "/export", None),
 ]
 
 

@@ -1,7 +1,7 @@
 """Votes between answers, and the preference pairs that opinions make, to browse and to take away."""
 
 import asyncio
-from collections.abc import Iterator
+from collections import Counter
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -10,7 +10,7 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields
-from gadfly.chat.store import Pair, Store
+from gadfly.chat.exports import pair_lines
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import chat_app_of, owner_of
 from gadfly.server.refusals import json_response
@@ -47,42 +47,28 @@ async def votes(request: Request, id: str) -> Response:  # noqa: A002
 
 @routes.get("/app/api/feedback")
 async def pairs(request: Request, cursor: int = 0) -> Response:
-    """Preference pairs, the latest first."""
+    """Preference pairs, the latest first, with what their licences allow."""
     app, owner = chat_app_of(request), owner_of(request)
     if not 0 <= cursor < 2**31:
         raise RequestError(f"cursor is {cursor}; take the `next` of the page before", "cursor")
 
-    def page() -> list[dict[str, Any]]:
-        return [_shape(pair) for pair in islice(app.store.pairs(owner), cursor, cursor + _PAGE + 1)]
+    def page() -> list[Any]:
+        some = islice(app.store.pairs(owner), cursor, cursor + _PAGE + 1)
+        return [orjson.loads(line) for line in pair_lines(some, "all")]
 
     found = await asyncio.to_thread(page)
     return json_response({"pairs": found[:_PAGE], "next": cursor + _PAGE if len(found) > _PAGE else None})
 
 
 @routes.get("/app/api/feedback/export")
-async def export(request: Request) -> Response:
-    """All of them, a line of JSON each: prompt, chosen and rejected as preference training takes them."""
+async def export(request: Request, licences: str = "free") -> Response:
+    """Those that `licences` (free, conditions, all) let through, a line of JSON each; a header counts the others."""
     app, owner = chat_app_of(request), owner_of(request)
-    text = await asyncio.to_thread(lambda: b"".join(_lines(app.store, owner)))
-    headers = {"content-disposition": 'attachment; filename="gadfly-preferences.jsonl"', "cache-control": "no-store"}
-    return Response(text, 200, headers, "application/jsonl")
-
-
-def _lines(store: Store, owner: str) -> Iterator[bytes]:
-    for pair in store.pairs(owner):
-        yield orjson.dumps(_shape(pair)) + b"\n"
-
-
-def _shape(pair: Pair) -> dict[str, Any]:
-    """In the form that preference trainers know, with where each text comes from and what it may be used for."""
-    return {
-        "chat": pair.chat,
-        "prompt": [{"role": one.role, "content": one.content} for one in pair.prompt],
-        "chosen": [{"role": "assistant", "content": pair.chosen.content}],
-        "rejected": [{"role": "assistant", "content": pair.rejected.content}],
-        "chosen_provenance": asdict(pair.chosen_provenance) if pair.chosen_provenance else None,
-        "rejected_provenance": asdict(pair.rejected_provenance) if pair.rejected_provenance else None,
-        "because": pair.because,
-        "reasons": pair.reasons,
-        "created": pair.created,
+    left_out: Counter[str] = Counter()
+    lines = await asyncio.to_thread(lambda: list(pair_lines(app.store.pairs(owner), licences, left_out)))  # type: ignore[arg-type]
+    headers = {
+        "content-disposition": 'attachment; filename="gadfly-preferences.jsonl"',
+        "x-left-out": str(left_out.total()),
+        "cache-control": "no-store",
     }
+    return Response("".join(lines), 200, headers, "application/jsonl")

@@ -39,10 +39,12 @@ def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
     assert "attachment" in answer.headers["content-disposition"]
     lines = [json.loads(line) for line in answer.text.splitlines()]
     assert lines == pairs
+    assert answer.headers["x-left-out"] == "0"
     corrected = next(one for one in lines if one["because"] == "corrected")
     assert corrected["chosen"] == [{"role": "assistant", "content": "Hello, friend."}]
-    assert corrected["rejected_provenance"]["licence"] == "MIT"
-    assert corrected["chosen_provenance"] is None
+    assert corrected["licences"]["rejected"]["licence"] == "MIT"
+    assert corrected["training"] == "free"
+    assert page.client.get("/feedback/export?licences=some").status_code == 400
     for body in ({"winner": 2, "loser": 2}, {"winner": 2}, {"winner": 1, "loser": 2}):
         assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
 

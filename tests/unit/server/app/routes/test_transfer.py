@@ -20,6 +20,20 @@ def test_chats_of_another_program_are_taken_in(page):
         assert page.client.post("/import", content=data).status_code in (200, 400)
 
 
+def test_chats_are_taken_away(page):
+    chat = page.chat(title="Über/Bienen")
+    page.post(f"/chats/{chat}/messages", text="<b>Hi</b>?", answer=None)
+    page.patch(f"/chats/{page.chat(title='Put away')}", archived=True)
+    for form, extension in (("markdown", "md"), ("html", "html"), ("messages", "jsonl"), ("sharegpt", "jsonl")):
+        answer = page.client.get(f"/chats/{chat}/export", params={"format": form})
+        assert f'filename="Uber-Bienen.{extension}"' in answer.headers["content-disposition"]
+        assert "Hi" in answer.text
+        assert "Über" in page.client.get("/export", params={"format": form}).text
+    assert "<b>Hi" not in page.client.get(f"/chats/{chat}/export?format=html").text
+    assert page.client.get(f"/chats/{chat}/export?format=docx").status_code == 400
+    assert page.client.get("/export?format=docx").status_code == 400
+
+
 def test_the_database_is_a_file_of_its_own(page, home):
     page.chat(title="Kept")
     answer = page.client.get("/export/database")
