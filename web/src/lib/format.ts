@@ -34,3 +34,8 @@ export function when(seconds: number): string {
   const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
   return date.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
 }
+
+/** `1.7B` of 1 700 000 000, as the language shortens it. */
+export function compact(value: number): string {
+  return value.toLocaleString(locale(), { notation: "compact", maximumSignificantDigits: 2 });
+}

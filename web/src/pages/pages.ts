@@ -7,4 +7,5 @@ type Page = () => Promise<{ default: Component<{ route: Route }> | Component }>;
 export const pages: Record<string, Page> = {
   "": () => import("./New.svelte"),
   c: () => import("./Chat.svelte"),
+  search: () => import("./Search.svelte"),
 };

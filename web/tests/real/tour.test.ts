@@ -169,7 +169,7 @@ describe.each([
     const before = here.page.url();
     const title = here.page.getByLabel(t("chat.title"));
     const old = await title.inputValue();
-    await here.page.getByLabel(t("chat.menu")).click();
+    await here.page.locator("main header .menu button").click();
     await here.page.getByRole("menuitem", { name: t("chat.name") }).click();
     await expect.poll(() => title.inputValue(), { timeout: 60_000 }).not.toBe(old);
     await button("suggest.ask").click();
