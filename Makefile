@@ -88,14 +88,14 @@ clients: $(VENV)/dev model
 # Results are appended to $(RESULTS), which the plot is drawn from. Neither is committed unasked.
 bench: $(VENV)/gadfly model
 	$(BIN)/gadfly bench smollm2
-	$(BIN)/python benchmarks/step.py smollm2
+	$(BIN)/python benchmarks/step.py smollm2 --results $(RESULTS)
 	$(BIN)/python benchmarks/exactness.py --results $(RESULTS)
 	$(BIN)/python benchmarks/startup.py --results $(RESULTS)
 
 bench-peer: $(VENV)/peer $(PEER)/built $(PEER)/mixture.gguf model
 	$(BIN)/gadfly bench smollm2 --against llama.cpp
 	$(BIN)/python benchmarks/startup.py --peer --results $(RESULTS)
-	$(BIN)/python benchmarks/mixture.py $(PEER)/mixture.gguf --results $(RESULTS)
+	$(BIN)/python benchmarks/speed.py $(PEER)/mixture.gguf --peer --threads 1,2 --prompt 256 --answer 24 --results $(RESULTS)
 	$(BIN)/python benchmarks/plot.py $(RESULTS) --out $(basename $(RESULTS)).svg
 
 peer: $(PEER)/built
@@ -145,9 +145,9 @@ $(PEER)/built: $(VENV)/python
 	cmake -S $(PEER)/llama_cpp_python-$(PEER_VERSION)/vendor/llama.cpp -B $(PEER) -DCMAKE_BUILD_TYPE=Release \
 		-DBUILD_SHARED_LIBS=ON -DLLAMA_OPENSSL=OFF -DLLAMA_BUILD_TESTS=OFF -DLLAMA_BUILD_EXAMPLES=OFF \
 		-DLLAMA_BUILD_TOOLS=ON -DLLAMA_BUILD_SERVER=ON -DLLAMA_BUILD_UI=OFF $(PEER_FLAGS)
-	cmake --build $(PEER) --parallel --target llama-bench llama-batched-bench llama-completion llama-server
+	cmake --build $(PEER) --parallel $$(nproc) --target llama-bench llama-batched-bench llama-completion llama-server
 	@touch $@
 
 $(PEER)/mixture.gguf: | $(VENV)/gadfly
 	mkdir -p $(PEER)
-	$(BIN)/python benchmarks/mixture.py make $@
+	$(BIN)/python benchmarks/models.py grok $@ q4_0

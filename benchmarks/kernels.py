@@ -1,15 +1,15 @@
 """How fast the kernels of each instruction set multiply, beside what its multiply instructions could do at most.
 
-    python benchmarks/kernels.py [FORMAT ...]        by default all that have a kernel
+    python benchmarks/kernels.py [FORMAT ...] [--kernels avx2] [--tokens 1,8,512] [--results FILE] [--json]
 
-Billions of operations (two per weight and token) per second on one thread, for 1, 8 and 512 tokens and matrices of
-4096 × 4096; for one token as many of them as caches do not hold, and the bytes of weights read per second. Programs
-with and without the matrices take turns, and the medians' difference counts. The ceiling is a loop over registers that
-does nothing else than multiply and add, integers for blocks and floats for floats. Prints JSON lines.
+Billions of operations (two per weight and token) per second on one thread, for matrices of 4096 × 4096; by default in
+all formats that have a kernel. Programs with and without the matrices take turns, and the difference counts. Beside
+them is what the machine could do at most: a loop over registers that does nothing else than multiply and add, integers
+for blocks and floats for floats. One token is limited by memory instead: then as many matrices take part as caches do
+not hold, and the bytes of weights read per second are beside those of a loop that does nothing else than read.
 """
 
-import json
-import sys
+import argparse
 from collections.abc import Callable
 from statistics import median
 from time import perf_counter
@@ -19,45 +19,52 @@ import numpy as np
 
 from gadfly._native import Program, ThreadPool, int8_row_bytes, kernel_names, multiply_rate
 from gadfly.batch import Batch, Span
-from gadfly.evaluate.machine import processor, read_bandwidth
+from gadfly.evaluate.machine import read_bandwidth
 from gadfly.ops.native import Native
 from gadfly.quant import FORMATS
 from gadfly.quant.native import Encoder
 from gadfly.weight import Int8, Plain, Quantised, Weight
+from result import Result, add_options
 
 SIZE = 4096
 UNCACHED = 2**27  # bytes that are read for one token, at least
 SECONDS, ROUNDS = 0.3, 4  # of each measurement, whichever is more; the first round does not count
 PAGE = 16
-TOKENS = (1, 8, 512)
+LIMIT = "limit: a loop over registers that multiplies and adds; for GB/s, one that reads memory"
 
 Run = Callable[[], Any]
 
 
 def main() -> None:
-    names = sys.argv[1:] or [*FORMATS, "I8"]
-    pool = ThreadPool(1)
-    print(json.dumps({"processor": processor(), "gb": round(read_bandwidth(1, UNCACHED) / 1e9, 1)}), flush=True)
-    for name in names:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("formats", nargs="*", metavar="FORMAT", default=[*FORMATS, "I8"])
+    parser.add_argument(
+        "--kernels", choices=kernel_names(), help="one instruction set; by default all but the portable"
+    )
+    parser.add_argument("--tokens", default="1,8,512", help="numbers, with commas between")
+    add_options(parser)
+    given = parser.parse_args()
+    pool, found = ThreadPool(1), Result("kernels", LIMIT)
+    for name in given.formats:
         weight, native = weights(name), Native(1)
         matrix: Any = native.place(weight)
         matrices = [matrix, *(native.place(weight) for _ in range(UNCACHED // matrix.bytes))]
-        for kernels in kernel_names():
-            if kernels != "portable":
-                print(json.dumps(row(pool, name, matrices, kernels)), flush=True)
+        for kernels in [given.kernels] if given.kernels else [one for one in kernel_names() if one != "portable"]:
+            for tokens in map(int, given.tokens.split(",")):
+                rows(found, pool, name, matrices, kernels, tokens)
+    found.publish(given)
 
 
-def row(pool: ThreadPool, name: str, matrices: list[Any], kernels: str) -> dict[str, Any]:
-    found: dict[str, Any] = {"format": name, "kernels": kernels}
-    for tokens in TOKENS:
-        some = matrices if tokens == 1 else matrices[:1]
-        seconds = extra_seconds(pool, kernels, some, tokens) / len(some)
-        found[f"gops {tokens}"] = round(2 * SIZE * SIZE * tokens / seconds / 1e9, 1)
-        if tokens == 1:
-            found["gb"] = round(matrices[0].bytes / seconds / 1e9, 1)
-    found["ceiling"] = round(2 * multiply_rate(kernels, matrices[0].is_float) / 1e9, 1)
-    found["share"] = round(found["gops 512"] / found["ceiling"], 2)
-    return found
+def rows(found: Result, pool: ThreadPool, name: str, matrices: list[Any], kernels: str, tokens: int) -> None:
+    some = matrices if tokens == 1 else matrices[:1]
+    times = [seconds / len(some) for seconds in extra_seconds(pool, kernels, some, tokens)]
+    words = {"format": name, "kernels": kernels, "tokens": tokens}
+    if tokens == 1:
+        memory = [read_bandwidth(1, UNCACHED) / 1e9]
+        found.add("GB/s", [matrices[0].bytes / seconds / 1e9 for seconds in times], memory, **words)
+    else:
+        limit = [2 * multiply_rate(kernels, matrices[0].is_float) / 1e9]
+        found.add("GOPS", [2 * SIZE * SIZE * tokens / seconds / 1e9 for seconds in times], limit, **words)
 
 
 def weights(name: str) -> Weight:
@@ -69,8 +76,8 @@ def weights(name: str) -> Weight:
     return Quantised(name, (SIZE, SIZE), Encoder(1).encode(name, Plain(values)))
 
 
-def extra_seconds(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: int) -> float:
-    """What multiplying with all of the matrices adds to a program."""
+def extra_seconds(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: int) -> list[float]:
+    """What multiplying with all of the matrices adds to a program, for each round."""
     times: dict[Run, list[float]] = {
         steps(pool, kernels, matrices, tokens): [],
         steps(pool, kernels, matrices[:1], tokens, multiplied=False): [],
@@ -81,8 +88,8 @@ def extra_seconds(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: i
             began = perf_counter()
             run()
             taken.append(perf_counter() - began)
-    with_them, without = (median(taken[1:]) for taken in times.values())
-    return with_them - without
+    with_them, without = (taken[1:] for taken in times.values())
+    return [seconds - median(without) for seconds in with_them]
 
 
 def steps(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: int, multiplied: bool = True) -> Run:

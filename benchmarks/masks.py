@@ -1,6 +1,6 @@
 """How long the next mask of an answer in JSON takes, at the vocabulary of a real tokenizer.
 
-    python benchmarks/masks.py TOKENIZER [--answers N]
+    python benchmarks/masks.py TOKENIZER [--answers N] [--results FILE] [--json]
 
 TOKENIZER is anything that `gadfly.Tokenizer.from_file` reads: Grok-1's has 131,072 tokens. Masks are what the thread
 beside the forward pass works out between one token and the next, the table of booleans for the sampler included. What
@@ -14,8 +14,9 @@ import numpy as np
 
 from gadfly import Tokenizer
 from gadfly.conversation import JsonSchema
-from gadfly.text import AnswerGrammar, Grammars, tool_dialect
-from gadfly.text.grammar import TokenTable
+from gadfly.text import AnswerGrammar, tool_dialect
+from gadfly.text.grammar import Grammars, TokenTable
+from result import Result, add_options
 
 TEXT = (
     '{"name": "Ada Lovelace, who wrote the first program of them all", "born": 1815, "works": [{"title": "Notes on the '
@@ -47,10 +48,12 @@ SCHEMA = {
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("tokenizer")
     parser.add_argument("--answers", type=int, default=20)
+    add_options(parser)
     options = parser.parse_args()
+    found = Result("masks")
     tokenizer = Tokenizer.from_file(options.tokenizer)
     vocab = tokenizer.vocab_size
     grammars, ids = Grammars(tokenizer, vocab), TokenTable(tokenizer, vocab)(TEXT.encode())
@@ -78,13 +81,14 @@ def main() -> None:
                 covers.append(perf_counter() - masked)
                 advances.append(advanced - began)
                 masks.append(masked - advanced)
-        print(f"{name}: {vocab} tokens, {len(ids)} of them to an answer; the first grammar took {first * 1e3:.0f} ms")
+        words = {"format": name, "vocabulary": vocab, "answer": len(ids)}
+        found.add("ms", [1e3 * first], **words, what="first grammar")
         for what, taken in {"grammar": built, "mask": masks, "advance": advances, "cover": covers}.items():
             micros = np.array(taken) * 1e6
-            print(
-                f"  {what:8} mean {micros.mean():7.1f} µs   median {np.median(micros):7.1f}"
-                f"   99 % {np.percentile(micros, 99):7.1f}   worst {micros.max():7.1f}"
-            )
+            shown = {"mean": micros.mean(), "median": np.median(micros), "99 %": np.percentile(micros, 99)}
+            for part, value in shown.items():
+                found.add("us", [float(value)], **words, what=f"{what}, {part}")
+    found.publish(options)
 
 
 if __name__ == "__main__":

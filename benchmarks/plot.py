@@ -8,7 +8,7 @@ dark; it draws what is behind as plainly as what is ahead.
 """
 
 import argparse
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from html import escape
 from itertools import groupby
 from math import log2
@@ -17,7 +17,8 @@ from typing import Any
 
 from result import number, read_results
 
-LABELS, BARS, NUMBERS = 390, 340, 210  # pixels: widths of the columns
+BARS, NUMBERS = 340, 250  # pixels: widths of the columns; that of the labels is as they are long
+LETTER = 6.9  # pixels, about
 LINE, MARGIN = 22, 24
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #333 }
@@ -54,23 +55,31 @@ def draw(results: Iterable[Mapping[str, Any]]) -> str:
         raise ValueError("nothing to draw: none of these results was measured beside a peer")
     ratios = [row["ratio"] for _, rows in parts for row in rows]
     least, most = min(0.5, *ratios), max(2.0, *ratios)
+    shared = {key: frozenset.intersection(*(frozenset(row["what"].items()) for row in rows)) for key, rows in parts}
+    width_of_labels = LETTER * max(len(label(row, shared[key])) for key, rows in parts for row in rows)
+    start = MARGIN + max(width_of_labels, 10 * LINE)
     ticks = [tick for tick in (0.125, 0.25, 0.5, 1, 2, 4, 8, 16, 32) if least <= tick <= most]
 
     def x(ratio: float) -> float:
-        return MARGIN + LABELS + BARS * log2(ratio / least) / log2(most / least)
+        return start + BARS * log2(ratio / least) / log2(most / least)
 
     top = MARGIN + 2 * LINE
     lines, y = [], top
-    for (benchmark, setting), rows in parts:
-        y += 2 * LINE
-        lines += [text(MARGIN, y - 8, benchmark, "part"), text(MARGIN + LABELS, y - 8, setting, "faint")]
+    for key, rows in parts:
+        benchmark, setting = key
+        y += 3 * LINE
+        same = [described(*item) for item in rows[0]["what"].items() if item in shared[key]]
+        lines += [
+            text(MARGIN, y - LINE - 6, ", ".join([benchmark, *same]), "part"),
+            text(MARGIN, y - 8, setting, "faint"),
+        ]
         for row in rows:
-            lines += bar(row, x, y)
+            lines += [text(MARGIN, y + 12, label(row, shared[key])), *bar(row, x, start + BARS + 16, y)]
             y += LINE
     grid = [rule(x(tick), top, y, "even" if tick == 1 else "") for tick in ticks]
     scale = [text(x(tick), top - 6, f"{tick:g}×", "faint", "middle") for tick in ticks]
     title = text(MARGIN, MARGIN + 14, "How many times better than the peer", "title")
-    width, height = 2 * MARGIN + LABELS + BARS + NUMBERS, y + MARGIN
+    width, height = round(start + BARS + NUMBERS + MARGIN), y + MARGIN
     paper = f'<rect class="paper" width="{width}" height="{height}"/>'
     size = f'width="{width}" height="{height}" viewBox="0 0 {width} {height}"'
     inner = "\n".join([f"<style>{STYLE}</style>", paper, title, *grid, *scale, *lines])
@@ -88,16 +97,20 @@ def latest(results: Iterable[Mapping[str, Any]]) -> list[Row]:
     return sorted(found.values(), key=lambda row: row["part"])
 
 
-def bar(row: Row, x: Any, y: float) -> Sequence[str]:
+def label(row: Row, shared: frozenset[Any]) -> str:
+    """What a row is about, but for what all rows of its part are."""
+    return ", ".join(described(*item) for item in row["what"].items() if item not in shared) or row["unit"]
+
+
+def bar(row: Row, x: Callable[[float], float], numbers: float, y: float) -> Sequence[str]:
     ratio = row["ratio"]
     left, right = sorted((x(1), x(ratio)))
     kind = "ahead" if ratio >= 1 else "behind"
     shown = f"{number(row['ours'])} / {number(row['theirs'])} {row['unit']}"
     return [
-        text(MARGIN, y + 12, ", ".join(described(*item) for item in row["what"].items())),
         f'<rect class="{kind}" x="{left:.1f}" y="{y + 2}" width="{right - left:.1f}" height="{LINE - 8}" rx="2"/>',
-        text(MARGIN + LABELS + BARS + 16, y + 12, f"{ratio:.2f}×"),
-        text(MARGIN + LABELS + BARS + 62, y + 12, shown, "faint"),
+        text(numbers, y + 12, f"{ratio:.2f}×"),
+        text(numbers + 58, y + 12, shown, "faint"),
     ]
 
 

@@ -1,15 +1,15 @@
 """Whether answers keep flowing while a long prompt arrives, and whether a short one has to wait for it.
 
     python benchmarks/serving_steps.py [--model M] [--threads N] [--kernels K] [--writers N] [--prompt N] [--share X]
+                                       [--results FILE] [--json]
 
 Some clients are in the middle of answers; another asks with a long prompt, and when half of that has been read, a third
-one with a short prompt. Prints JSON: milliseconds between tokens of the writers before, during and after the long
-prompt (when their own texts are longer, too), medians and 99th percentiles, and seconds to the first token of both
-prompts. `--share inf` lets prompts take all of a step, as in an engine that knows nothing of time.
+one with a short prompt. Found are milliseconds between tokens of the writers before, during and after the long prompt
+(when their own texts are longer, too), medians and 99th percentiles, and seconds to the first token of both prompts.
+`--share inf` lets prompts take all of a step, as in an engine that knows nothing of time.
 """
 
 import argparse
-import json
 from time import perf_counter
 
 import numpy as np
@@ -17,6 +17,7 @@ import numpy as np
 import gadfly
 from gadfly.completion import Sampling
 from gadfly.engine import Engine, Handle, Request
+from result import Result, add_options
 
 PAGE_SIZE, STEP_TOKENS = 16, 256
 IDLE_TOKENS = 150  # of each writer, before anybody else comes
@@ -33,14 +34,14 @@ class Ear:
         self.times.append(perf_counter())
 
     def first(self) -> float:
-        return round(self.times[1] - self.times[0], 2)
+        return self.times[1] - self.times[0]
 
 
-def gaps(ears: list[Ear], begin: float, end: float) -> list[float]:
+def gaps(ears: list[Ear], begin: float, end: float) -> dict[str, float]:
     """Milliseconds between the tokens that came in a time."""
     times = [[time for time in ear.times[1:] if begin <= time <= end] for ear in ears]
     found = np.concatenate([np.diff(one) for one in times]) * 1000
-    return [round(float(np.percentile(found, share)), 1) for share in (50, 99)]
+    return {f"{share} %": float(np.percentile(found, share)) for share in (50, 99)}
 
 
 def text(number: int, length: int, vocab: int) -> tuple[int, ...]:
@@ -49,13 +50,14 @@ def text(number: int, length: int, vocab: int) -> tuple[int, ...]:
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="smollm2")
     parser.add_argument("--threads", type=int)
     parser.add_argument("--kernels")
     parser.add_argument("--writers", type=int, default=4)
     parser.add_argument("--prompt", type=int, default=7500)
     parser.add_argument("--share", type=float, default=1.0)
+    add_options(parser)
     asked = parser.parse_args()
     llm = gadfly.load(asked.model, threads=asked.threads, kernels=asked.kernels)
     vocab, writing = llm.spec.vocab, Sampling(temperature=1, seed=1)
@@ -78,19 +80,15 @@ def main() -> None:
     end = perf_counter()
     for _ in range(IDLE_TOKENS):
         engine.step()
-    before_ms, during, after = gaps(ears, 0, begin), gaps(ears, begin, end), gaps(ears, end, perf_counter())
-    print(
-        json.dumps(
-            {
-                "share": asked.share,
-                "before_ms": before_ms,
-                "during_ms": during,
-                "after_ms": after,
-                "long_first_s": long.first(),
-                "short_first_s": short.first(),
-            }
-        )
-    )
+    found = Result("serving, step by step")
+    words = {"model": asked.model, "kernels": llm.kernels, "writers": asked.writers, "share": asked.share}
+    times = {"before": (0, begin), "during": (begin, end), "after": (end, perf_counter())}
+    for when, (first, last) in times.items():
+        for share, value in gaps(ears, first, last).items():
+            found.add("ms", [value], **words, of=f"between tokens, {when} the long prompt, {share}")
+    for name, ear in (("long", long), ("short", short)):
+        found.add("s", [ear.first()], **words, of=f"to the first token of the {name} prompt")
+    found.publish(asked)
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """Where the time of a decode step goes: by kind of instruction, in waiting for one another, and in Python.
 
-    python benchmarks/step.py [MODEL] [--threads 1,2] [--sequences 1,4,8,16] [--kernels avx2] [--tokens 32] [--json]
+    python benchmarks/step.py [MODEL] [--threads 1,2] [--sequences 1,4,8,16] [--kernels avx2] [--tokens 32]
+        [--results FILE] [--json]
 
 Steps are the engine's, greedy, without guessing ahead, after a short prompt each. First they run as always: a step's
 time, how much of it is spent outside the native program, and how much of that in sampling, measured by drawing once
@@ -9,7 +10,6 @@ thread for each kind of instruction, `waiting` being what a thread loses at inst
 """
 
 import argparse
-import json
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from statistics import median
@@ -22,13 +22,13 @@ from gadfly.engine import Request
 from gadfly.engine.engine import Engine
 from gadfly.engine.executor import Executor
 from gadfly.engine.sampling import Sampler
-from gadfly.evaluate.machine import processor
 from gadfly.hub.library import Library
 from gadfly.llm import PAGE_SIZE, STEP_TOKENS
 from gadfly.ops import Floats
 from gadfly.ops.native import Native, Replay
 from gadfly.settings import home
 from gadfly.weights.load import open_model
+from result import Result, add_options
 
 PROMPT = 16
 KEPT = 4  # steps whose logits are kept to time sampling
@@ -42,13 +42,12 @@ def main() -> None:
     parser.add_argument("--sequences", default="1")
     parser.add_argument("--kernels")
     parser.add_argument("--tokens", type=int, default=32)
-    parser.add_argument("--json", action="store_true")
+    add_options(parser)
     given = parser.parse_args()
     path = Library(home()).resolve(given.model)
     if path is None:
         parser.error(f"there is no model {given.model} here; see `gadfly list`")
-    if not given.json:
-        print(processor())
+    result = Result("step")
     for threads in map(int, given.threads.split(",")):
         model = open_model(path)
         native = Watched(threads, given.kernels)
@@ -59,9 +58,10 @@ def main() -> None:
             engine = Engine(
                 executor.step, model.spec.vocab, model.spec.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=False
             )
-            found = {"model": path.name, "kernels": native.kernels, "threads": threads, "sequences": sequences}
-            found |= measure(engine, native, sequences, given.tokens)
-            print(json.dumps(found) if given.json else table(found), flush=True)
+            words = {"model": path.stem, "kernels": native.kernels, "threads": threads, "sequences": sequences}
+            for what, micros in measure(engine, native, sequences, given.tokens).items():
+                result.add("us", micros, **words, what=what)
+    result.publish(given)
 
 
 @dataclass
@@ -92,8 +92,8 @@ class Watched(Native):
         return self.latest
 
 
-def measure(engine: Engine, native: Watched, sequences: int, tokens: int) -> dict[str, Any]:
-    """Everything in microseconds."""
+def measure(engine: Engine, native: Watched, sequences: int, tokens: int) -> dict[str, list[float]]:
+    """Microseconds: of each step, and the means of each kind of instruction, the costliest first."""
     prompts = [tuple((100 + 7 * i + 31 * n) % engine.vocab for i in range(PROMPT)) for n in range(sequences)]
     longest = 2 * tokens + sequences + 1
     handles = [engine.submit(Request(prompt, longest, GREEDY, ignore_eos=True)) for prompt in prompts]
@@ -115,34 +115,20 @@ def measure(engine: Engine, native: Watched, sequences: int, tokens: int) -> dic
     for name, working, waiting in timed.replay.program.costs:
         costs[name] = costs.get(name, 0) + 1e6 * working / tokens / threads
         costs["waiting"] = costs.get("waiting", 0) + 1e6 * waiting / tokens / threads
-    return {
-        "step": 1e6 * median(steps),
-        "outside": 1e6 * median(outside),
-        "sampling": 1e6 * median(drawn),
-        "instructions": len(timed.replay.program.costs),
-        "costs": costs,
+    sampling = median(drawn)
+    found = {
+        "step": steps,
+        "outside the program, sampling apart": [seconds - sampling for seconds in outside],
+        "sampling": drawn,
     }
+    kinds = {f"in the program: {name}": [cost] for name, cost in sorted(costs.items(), key=lambda item: -item[1])}
+    return {what: [1e6 * seconds for seconds in taken] for what, taken in found.items()} | kinds
 
 
 def clocked(call: Callable[[], Any]) -> float:
     began = perf_counter()
     call()
     return perf_counter() - began
-
-
-def table(found: dict[str, Any]) -> str:
-    step, outside, sampling = found["step"], found["outside"], found["sampling"]
-    setting = f"{found['model']}, {found['kernels']}, {found['threads']} threads, {found['sequences']} sequences"
-    lines = [
-        f"\n{setting}: {1e6 * found['sequences'] / step:.1f} tokens/s",
-        f"{'step':<40}{step:>10.0f} µs",
-        f"{'outside the program, sampling apart':<40}{outside - sampling:>10.0f} µs{(outside - sampling) / step:>8.1%}",
-        f"{'sampling':<40}{sampling:>10.0f} µs{sampling / step:>8.1%}",
-        f"the program, {found['instructions']} instructions, per thread",
-    ]
-    for name, cost in sorted(found["costs"].items(), key=lambda item: -item[1]):
-        lines.append(f"    {name:<36}{cost:>10.0f} µs{cost / step:>8.1%}")
-    return "\n".join(lines)
 
 
 if __name__ == "__main__":

@@ -7,8 +7,9 @@ from typing import Any
 from gadfly.chat.persona import Persona, Voice
 from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, FinishReason, Sampling, Usage
+from gadfly.conversation import Tool
 
-ROLES = {"system": 300, "user": 301, "assistant": 302}
+ROLES = {"system": 300, "user": 301, "assistant": 302, "tool": 304}
 ANSWER = 303
 
 PERSONA = Persona("tester", "For tests.", (Voice(0, "Be brief.", "Hello.", (("1?", "One."),)),))
@@ -69,7 +70,7 @@ class ScriptedSpeaker:
     def expert_use(self) -> list[list[int]] | None:
         return None
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:  # noqa: ARG002
         ids = [token for message in messages for token in (ROLES[message.role], *message.content.encode())]
         return [*ids, ANSWER]
 

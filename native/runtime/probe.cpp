@@ -4,18 +4,29 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <iterator>
+#include <numeric>
 #include <vector>
 
 namespace gadfly {
 namespace {
 
-// Eight independent sums of words keep as many loads in flight as the processor can.
+constexpr size_t kLine = 8;     // words that memory hands out together
+constexpr size_t kStreams = 4;  // of a thread; one alone, without prefetching, gets two thirds of the rate
+constexpr size_t kAhead = 16;   // lines
+
+// Sums as many words as there are whole lines in every stream. Independent sums keep loads in flight.
 uint64_t sum_words(const uint64_t* words, size_t count) {
-    uint64_t sums[8] = {};
-    for (size_t i = 0; i + 8 <= count; i += 8) {
-        for (size_t j = 0; j < 8; j++) sums[j] += words[i + j];
+    const size_t part = count / kStreams / kLine * kLine;
+    uint64_t sums[kStreams * kLine] = {};
+    for (size_t i = 0; i < part; i += kLine) {
+        for (size_t stream = 0; stream < kStreams; stream++) {
+            const uint64_t* line = words + stream * part + i;
+            __builtin_prefetch(line + kAhead * kLine);
+            for (size_t j = 0; j < kLine; j++) sums[stream * kLine + j] += line[j];
+        }
     }
-    return sums[0] + sums[1] + sums[2] + sums[3] + sums[4] + sums[5] + sums[6] + sums[7];
+    return std::accumulate(std::begin(sums), std::end(sums), uint64_t{0});
 }
 
 }  // namespace

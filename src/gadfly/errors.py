@@ -11,6 +11,7 @@
     ├── CapacityError         memory, disk or pages ran out
     │   └── BusyError         too many requests wait already; it says when to come again
     ├── DeadlineError         an answer was not finished in the time its request allowed
+    ├── ToolError             a tool, or the server it comes from, did not do what it should
     ├── SettingsError         a setting or a file of settings is wrong
     └── StoreError            the file of conversations is damaged, of a later Gadfly or not ours
 
@@ -30,6 +31,7 @@ __all__ = [
     "SettingsError",
     "StoreError",
     "TemplateError",
+    "ToolError",
     "UnsupportedError",
 ]
 
@@ -84,6 +86,10 @@ class BusyError(CapacityError):
 
 class DeadlineError(GadflyError):
     """An answer was not finished in the time that its request allowed. What there was of it is in its handle."""
+
+
+class ToolError(GadflyError):
+    """A tool cannot be called, or its server is unreachable, silent, too talkative or refuses."""
 
 
 class SettingsError(GadflyError):

@@ -7,16 +7,16 @@ Text goes in as it is or through the model's chat template (`prompt_ids`, `chat`
 threads may use one `LLM`: their requests share the engine's steps, and none changes another's answer.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import fields, replace
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import numpy as np
 
-from gadfly.answer import Answer, Answerer, Prompts
+from gadfly.answer import Answer, Answerer, Embedding, Generation, Prompts
 from gadfly.batch import Batch, Span
 from gadfly.chat.kept import Kept
 from gadfly.chat.persona import load_persona
@@ -25,8 +25,8 @@ from gadfly.chat.store import Store
 from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, Sampling
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
-from gadfly.engine import Counts, Embedder, Engine, Executor, Handle, Request, declared_pooling
-from gadfly.errors import CapacityError, ContextError, NotFoundError, RequestError
+from gadfly.engine import Counts, Embedder, Engine, Executor, Request, declared_pooling
+from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
 from gadfly.model.cost import Cost
@@ -35,13 +35,13 @@ from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
-from gadfly.text import ChatTemplate, Decoder, StopStrings, Tokenizer, TranscriptAnswer
+from gadfly.text import StopStrings, TranscriptAnswer
 from gadfly.weight import Weight, Weights
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
 from gadfly.weights.placement import Placement, Resident, choose_placement
 
-__all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "Generation", "load"]
+__all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "load"]
 
 PAGE_SIZE = 16
 STEP_TOKENS = 256  # each takes some tens of kilobytes of activations
@@ -115,9 +115,9 @@ class LLM:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
         self.path = file.path
         self.metadata = file.metadata
-        self.tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
-        self.template = self._read_template()
-        self._prompts = Prompts(self.path.name, self.tokenizer, self.template)
+        self._prompts = Prompts.of(file)
+        self.tokenizer = self._prompts.tokenizer
+        self.template = self._prompts.template
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
         self._backend = backend
@@ -139,12 +139,15 @@ class LLM:
             pages,
             PAGE_SIZE,
             STEP_TOKENS,
+            states=self._executor.states,
             max_waiting=max_waiting,
             speculate=speculate,
         )
         self._answerer = Answerer(self._engine, self._prompts)
-        self._embedding = Lock()
-        self._embedder: Embedder | None = None  # most models are never asked for vectors
+        ends = self.metadata.get("tokenizer.ggml.add_eos_token") is True
+        ending = self.tokenizer.eos if self.tokenizer and ends else None
+        embedder = Embedder(self._engine, declared_pooling(self.metadata))
+        self._embedding = Embedding(self._prompts, spec.vocab, self.context, ending, embedder)
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -210,7 +213,7 @@ class LLM:
         ignore_eos: bool = False,
         sampling: Sampling | None = None,
         **values: Any,
-    ) -> "Generation":
+    ) -> Generation:
         """Continue text or ids as they are: pieces of text as they come. `values` are fields of Sampling.
 
         Ends at `max_tokens`, the end of the context, an end-of-turn token or a `stop` string, which is cut off.
@@ -225,7 +228,7 @@ class LLM:
         """A conversation, in memory unless a store is given; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, kept=Kept(store) if store else None, **options)
 
-    @property
+    @cached_property
     def provenance(self) -> Provenance:
         """Name, digest and licence of this model, as the library knows it, else as its file says."""
         licence = self.metadata.get("general.license")
@@ -250,39 +253,13 @@ class LLM:
         """Continue text or ids as they are, with all that an API may ask for. Otherwise like `answer`."""
         return self._answerer.complete(request, listener, **terms)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:
         """A vector of length 1 for each input: the mean of what the last layer leaves of its tokens.
 
         Models that were made for it may declare the first or the last token instead. Raises RequestError for an empty
         input and ContextError for one that is too long, unless it may be truncated.
         """
-        if not request.inputs:
-            raise RequestError("there are no inputs; an embedding needs at least one")
-        sequences = [self._embedded_ids(one, request.truncate) for one in request.inputs]
-        with self._embedding:
-            if self._embedder is None:
-                self._embedder = self._make_embedder()
-            vectors = self._embedder.embed(sequences)
-        return Embeddings(vectors.tolist(), sum(map(len, sequences)))
-
-    def _embedded_ids(self, text: str | Sequence[int], truncate: bool) -> list[int]:
-        ids = self._prompts.text_ids(text)
-        eos = self.tokenizer.eos if self.tokenizer else None
-        if isinstance(text, str) and eos is not None and self.metadata.get("tokenizer.ggml.add_eos_token") is True:
-            ids.append(eos)  # whose vector some models were trained to make that of the whole
-        if len(ids) > self.context and not truncate:
-            raise ContextError(
-                f"an input has {len(ids)} tokens, but the context holds {self.context}; shorten it by "
-                f"{len(ids) - self.context} tokens or have it truncated"
-            )
-        Request(tuple(ids[: self.context])).validate(self.spec.vocab, self.context + 1)
-        return ids[: self.context]
-
-    def _make_embedder(self) -> Embedder:
-        """With a cache of its own, which takes memory as it is used."""
-        pages = max(-(-self.context // PAGE_SIZE), STEP_TOKENS)
-        executor = Executor(self.spec, self._weights, self._backend, pages, PAGE_SIZE, headless=True)
-        return Embedder(executor.step, pages, PAGE_SIZE, STEP_TOKENS, declared_pooling(self.metadata))
+        return self._embedding.embed(request, **terms)
 
     def run(self) -> None:
         """Compute for whoever asks, in a thread that is lent for it; return after `drain`."""
@@ -306,7 +283,7 @@ class LLM:
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
-    ) -> "Generation":
+    ) -> Generation:
         """Answer what `prompt_ids` has made of a conversation; a model without a template answers for itself only."""
         stops = StopStrings(stop) if self.has_template else TranscriptAnswer(stop)
         return self._generation(prompt_ids, max_tokens, sampling, stops)
@@ -318,18 +295,10 @@ class LLM:
         sampling: Sampling,
         stops: StopStrings | TranscriptAnswer,
         ignore_eos: bool = False,
-    ) -> "Generation":
+    ) -> Generation:
         stop_ids = self.tokenizer.stop_ids if self.tokenizer else frozenset[int]()
         request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
-
-    def _read_template(self) -> ChatTemplate | None:
-        source = self.metadata.get("tokenizer.chat_template")
-        if self.tokenizer is None or not isinstance(source, str):
-            return None
-        bos, eos = self.tokenizer.bos, self.tokenizer.eos
-        bos_text, eos_text = ("" if token is None else self.tokenizer.token_text(token) for token in (bos, eos))
-        return ChatTemplate(source, bos_text, eos_text)
 
 
 def cache_pages(spec: ModelSpec, context: int, contexts: int, room: int) -> int:
@@ -348,53 +317,3 @@ def place(file: ModelFile, placement: Placement) -> Weights[Any]:
         return placed
 
     return file.weights.map(one)
-
-
-class Generation:
-    """An answer under way: iterate for its pieces; then, or after `cancel`, `completion` has the whole."""
-
-    def __init__(self, handle: Handle, tokenizer: Tokenizer | None, stops: StopStrings | TranscriptAnswer) -> None:
-        self._handle = handle
-        self._decoder = Decoder(tokenizer) if tokenizer else None
-        self._stops = stops
-        self._text = ""
-        self._ids: list[int] = []
-        self._stopped = False
-        self._pieces = self._run()
-
-    def __iter__(self) -> Iterator[str]:
-        return self._pieces
-
-    def cancel(self) -> None:
-        self._handle.cancel()
-
-    def __del__(self) -> None:
-        self._handle.cancel()  # whoever forgets an answer does not want its rest
-
-    @property
-    def completion(self) -> Completion:
-        """The answer so far; final once iteration has ended."""
-        reason = "stop" if self._stopped else self._handle.finish_reason or "cancelled"
-        usage = replace(self._handle.usage, completion_tokens=len(self._ids))  # the engine may be ahead of a stop
-        return Completion(self._text, tuple(self._ids), reason, usage)
-
-    def _run(self) -> Iterator[str]:
-        try:
-            for token in self._handle:
-                self._ids.append(token)
-                piece, self._stopped = self._stops.push(self._decoder.push(token) if self._decoder else "")
-                yield from self._show(piece)
-                if self._stopped:
-                    return
-            if self._decoder:
-                piece, self._stopped = self._stops.push(self._decoder.flush())
-                yield from self._show(piece)
-            if not self._stopped:
-                yield from self._show(self._stops.flush())
-        finally:
-            self._handle.cancel()
-
-    def _show(self, piece: str) -> Iterator[str]:
-        if piece:
-            self._text += piece
-            yield piece

@@ -171,10 +171,14 @@ class Joined:
 
 @dataclass(frozen=True, eq=False)
 class Deferred:
-    """A weight whose file is not here yet: whoever wants its numbers has `load` bring it."""
+    """A weight that is yet to be fetched or computed: whoever wants its numbers has `load` bring it.
+
+    `load_rows`, if it is there, brings some rows of a matrix for less.
+    """
 
     shape: tuple[int, ...]
     load: "Callable[[], Weight]"
+    load_rows: "Callable[[slice | NDArray[np.intp]], Matrix] | None" = None
 
     @property
     def size(self) -> int:
@@ -182,6 +186,8 @@ class Deferred:
         return 2 * math.prod(self.shape)
 
     def rows(self, index: slice | NDArray[np.intp]) -> "Matrix":
+        if self.load_rows is not None:
+            return self.load_rows(index)
         loaded = self.load()
         assert not isinstance(loaded, Stack)
         return loaded.rows(index)

@@ -1,33 +1,16 @@
-"""lm-eval's `local-completions`, which scores texts through echo and logprobs, with our /tokenize for a tokenizer."""
+"""lm-eval's `local-completions`, which scores texts through echo and logprobs, with its settings as they are.
 
-import json
+It finds that the server tells of its tokenizer, and uses it from afar.
+"""
+
 import math
-import urllib.request
 
 from asking import Asking
 from lm_eval.api.instance import Instance
 from lm_eval.models.openai_completions import LocalCompletionsAPI
 
 asking = Asking()
-
-
-class Tokens:
-    """What it would fetch a tokenizer from elsewhere for."""
-
-    def encode(self, text, **_):
-        body = json.dumps({"prompt": text, "add_special_tokens": False}).encode()
-        asked = urllib.request.Request(f"{asking.url}/tokenize", body, {"content-type": "application/json"})
-        with urllib.request.urlopen(asked, timeout=60) as answer:
-            return json.load(answer)["tokens"]
-
-    def __call__(self, texts, **_):
-        return {"input_ids": [self.encode(text) for text in texts]}
-
-
-scorer = LocalCompletionsAPI(
-    model=asking.model, base_url=f"{asking.url}/v1/completions", tokenizer_backend="none", eos_string="<|im_end|>"
-)
-scorer.tokenizer_backend, scorer.tokenizer, scorer.tokenized_requests = "remote", Tokens(), True
+scorer = LocalCompletionsAPI(model=asking.model, base_url=f"{asking.url}/v1/completions")
 
 
 def score(*pairs):
@@ -45,6 +28,9 @@ def _():
         (FRANCE, " Paris and of Italy"), (FRANCE, " Paris"), (f"{FRANCE} Paris", " and of Italy")
     )
     assert math.isclose(both, first + second, abs_tol=1e-3), (both, first, second)
+    assert scorer.tokenizer_backend == "remote"
+    assert scorer.tok_encode(scorer.tokenizer.eos_token) == [scorer.eot_token_id]
+    return "with the server's tokenizer"
 
 
 @asking.check("answer")

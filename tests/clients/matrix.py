@@ -29,7 +29,10 @@ COLUMNS = ("models", "answer", "stream", "tools", "schema", "responses", "embedd
 
 @dataclass(frozen=True)
 class Client:
-    """`package` is whose version is told; `requirements` are what is installed; `script` lies beside this file."""
+    """`package` is whose version is told; `script` lies beside this file.
+
+    `requirements` are what is installed, apart from what they would bring and `without` names.
+    """
 
     name: str
     package: str
@@ -37,6 +40,7 @@ class Client:
     script: str
     arguments: tuple[str, ...] = ()
     note: str = ""
+    without: tuple[str, ...] = ()
 
     @property
     def place(self) -> Path:
@@ -65,8 +69,15 @@ CLIENTS = (
     Client("instructor", "instructor", ("instructor",), "ask_instructor.py"),
     Client("lm-eval", "lm-eval", ("lm-eval[api]",), "ask_lm_eval.py", note="`local-completions`, without torch"),
     Client("aider", "aider-chat", ("aider-chat",), "ask_aider.py"),
+    Client(
+        "open-webui",
+        "open-webui",
+        ("open-webui",),
+        "ask_open_webui.py",
+        note="the whole application, asked through its own API; without torch",
+        without=("torch",),
+    ),
 )
-_NOT_ASKED = ("Open WebUI",)
 
 
 @dataclass(frozen=True)
@@ -99,7 +110,10 @@ def prepare(client: Client) -> None:
     else:
         uv = str(Path(sys.executable).with_name("uv"))
         _run(uv, "venv", "--quiet", "--clear", "--python", sys.executable, ".", at=client.place)
-        _run(uv, "pip", "install", "--quiet", "--python", "bin/python", *client.requirements, at=client.place)
+        overrides = client.place / "overrides.txt"
+        overrides.write_text("".join(f"{name} ; python_version < '3'\n" for name in client.without))
+        install = (uv, "pip", "install", "--quiet", "--python", "bin/python", "--override", overrides.name)
+        _run(*install, *client.requirements, at=client.place)
     done.touch()
 
 
@@ -171,7 +185,7 @@ def page(asked: Mapping[Client, Sequence[Result]], versions: Mapping[Client, str
         notes = [client.note, *(f"{result.check}: {_line(result.detail)}" for result in results if _remarkable(result))]
         told = "; ".join(note for note in notes if note)
         lines.append(f"| {client.name} | {versions[client]} | {' | '.join(cells)} | {told} |")
-    return "\n".join([*lines, "", f"Not asked yet: {', '.join(_NOT_ASKED)}.", ""])
+    return "\n".join([*lines, ""])
 
 
 def _remarkable(result: Result) -> bool:

@@ -13,10 +13,15 @@ from pathlib import Path
 
 import pytest
 
+from gadfly.chat.tools import ToolFile, ToolServer
+
 PROGRAM = """
 import os, sys
 import gadfly.cli.chat
 from gadfly.cli.main import main
+from gadfly.completion import Usage
+from gadfly.conversation import Finished, TextDelta, ToolCallDelta, ToolCallStart
+from gadfly.testing import ScriptedAnswers
 from scripted_speaker import ScriptedGeneration, ScriptedSpeaker
 
 class Endless(ScriptedGeneration):
@@ -38,6 +43,9 @@ class Speaker(ScriptedSpeaker):
             return Endless((), prompt_ids, None)
         return ScriptedGeneration([f"You said {len(question)} letters."], prompt_ids, None)
 
+USAGE = Usage(0, 0, 0, 0.0, 0.0)
+POKE = (ToolCallStart(0, "c0", "rude__poke"), ToolCallDelta(0, "{}"), Finished("tool_calls", USAGE))
+Speaker.answer = ScriptedAnswers(POKE, POKE, (TextDelta("It says ouch."), Finished("stop", USAGE))).answer
 gadfly.cli.chat.load_model = lambda *_: Speaker()
 gadfly.cli.chat.choose_model = lambda *_: "scripted"
 sys.exit(main(["chat", *sys.argv[1:]]))
@@ -75,6 +83,9 @@ class Terminal:
     def expect_prompt(self) -> None:
         """Wait until the program listens to keys: what is typed before goes through the terminal's own editing."""
         self.expect("You:")
+        self.listens()
+
+    def listens(self) -> None:
         while termios.tcgetattr(self._screen)[3] & termios.ICANON:
             select.select([self._screen], [], [], 0.01)
 
@@ -128,6 +139,33 @@ def test_a_conversation(terminal: Terminal):
     terminal.expect_prompt()
     terminal.press("/exit\r")
     assert terminal.exit_code() == 0
+
+
+def test_a_call_of_a_tool_is_asked_for_and_what_was_typed_before_is_no_consent(tmp_path: Path):
+    file = ToolFile(tmp_path)
+    file.add(
+        ToolServer("rude", (sys.executable, str(Path(__file__).parents[1] / "tool_servers" / "rude.py"), "polite"))
+    )
+    file.allow("gadfly", ["rude"])
+    terminal = Terminal(tmp_path, "xterm-256color")
+    terminal.expect_prompt()
+    terminal.press("Poke it.\ro\r")
+    terminal.expect("Gadfly wants to call rude/poke {}")
+    terminal.expect("(o/c/n):")
+    terminal.listens()
+    assert "Calling" not in terminal.text
+    terminal.press("n\r")
+    terminal.expect("(o/c/n):")
+    terminal.listens()
+    assert "Calling" not in terminal.text
+    terminal.press("once\r")
+    terminal.expect("Calling rude/poke {}")
+    terminal.expect("Result: ouch")
+    terminal.expect("It says ouch.")
+    terminal.expect_prompt()
+    terminal.press("\x04")
+    assert terminal.exit_code() == 0
+    os.close(terminal._screen)
 
 
 def test_ctrl_d_leaves(terminal: Terminal):

@@ -115,3 +115,16 @@ def test_what_cannot_be_embedded_is_refused(llm: gadfly.LLM) -> None:
     for wrong in (EmbeddingRequest(()), EmbeddingRequest(("",)), EmbeddingRequest(((10**9,),))):
         with pytest.raises(RequestError):
             llm.embed(wrong)
+
+
+@pytest.mark.parametrize("temperature", [0.0, 0.7])
+def test_a_format_is_kept_to_the_same_token_with_guesses_and_without(model_path: Path, temperature: float) -> None:
+    people = {"type": "array", "minItems": 3, "maxItems": 3, "items": PERSON}
+    request = asked("Three people.", format=JsonSchema(people), sampling=Sampling(temperature=temperature, seed=3))
+    texts = []
+    for speculate in (False, True):
+        llm = gadfly.load(model_path, context=1024, speculate=speculate)
+        texts.append("".join(event.text for event in llm.answer(request) if isinstance(event, TextDelta)))
+        assert (llm.counts().accepted_tokens > 0) == speculate
+    assert texts[0] == texts[1]
+    assert len(json.loads(texts[0])) == 3

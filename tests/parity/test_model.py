@@ -3,6 +3,7 @@
 However many threads run, however a prompt is cut and whoever shares the step, a sequence's logits are the same bits.
 """
 
+from collections.abc import Callable
 from itertools import product
 
 import numpy as np
@@ -44,7 +45,11 @@ def encoded(name: str, weight: Weight) -> Weight:
 
 
 def logits(model: Executor, chunk: int, crowd: int = 0) -> np.ndarray:
-    """All logits of IDS, `chunk` tokens a step, with `crowd` other sequences in every step."""
+    return rows_of(model.step, chunk, crowd)
+
+
+def rows_of(step: Callable[[Batch], np.ndarray], chunk: int, crowd: int = 0) -> np.ndarray:
+    """All that `step` leaves of IDS, `chunk` tokens a step, with `crowd` other sequences in every step."""
     rows = []
     for first in range(0, len(IDS), chunk):
         tokens = IDS[first : first + chunk]
@@ -54,7 +59,7 @@ def logits(model: Executor, chunk: int, crowd: int = 0) -> np.ndarray:
         ]
         spans.insert(crowd // 2, Span(tokens, first, range(PAGES * crowd, PAGES * (crowd + 1)), range(len(tokens))))
         wanted = crowd // 2
-        rows.append(model.step(Batch.of(spans))[wanted : wanted + len(tokens)])
+        rows.append(step(Batch.of(spans))[wanted : wanted + len(tokens)])
     return np.concatenate(rows)
 
 
@@ -71,7 +76,7 @@ def test_without_a_head_both_leave_the_same_hidden_states(native: Native, kind: 
     spec = tiny_specs()[kind]
     placed = [(backend, random_weights(spec, 1).map(backend.place)) for backend in (Reference(), native)]
     exact, close = (
-        logits(Executor(spec, weights, backend, 9 * PAGES, PAGE_SIZE, headless=True), 90) for backend, weights in placed
+        rows_of(Executor(spec, weights, backend, 9 * PAGES, PAGE_SIZE).states, 90) for backend, weights in placed
     )
     assert exact.shape == close.shape == (90, spec.dim)
     rms = np.sqrt(np.mean(np.square(close - exact), axis=-1)) / exact.std()

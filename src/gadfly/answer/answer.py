@@ -4,12 +4,13 @@ A request for several answers has as many choices, which share the engine's step
 How tokens become events: `gadfly.answer.builder`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Protocol
 
 from gadfly.answer.builder import AnswerBuilder
-from gadfly.conversation import AnswerEvent
+from gadfly.completion import Usage
+from gadfly.conversation import AnswerEvent, ReasoningDelta, TextDelta, ToolCallDelta
 from gadfly.engine import Handle
 
 __all__ = ["Answer", "Choice", "EngineChoice"]
@@ -21,6 +22,14 @@ class Choice(Protocol):
     @property
     def finished(self) -> bool:
         """Whether its last event, `Finished`, has been given out, or what made it fail raised."""
+
+    @property
+    def usage(self) -> Usage:
+        """So far. Tokens of the prompt are known before those of the answer, but for one that is written elsewhere."""
+
+    @property
+    def fingerprint(self) -> str | None:
+        """What an engine elsewhere says of itself, once it has; None of one in this process."""
 
     @property
     def prompt(self) -> Sequence[int]:
@@ -65,6 +74,8 @@ class EngineChoice:
     `echo` is the text of the prompt, or None if it is not wanted.
     """
 
+    fingerprint = None
+
     def __init__(
         self, handle: Handle, builder: AnswerBuilder, limit: int | None = None, echo: str | None = None
     ) -> None:
@@ -74,6 +85,10 @@ class EngineChoice:
         self._limit = limit
         self._echo = echo
         self._seen = 0
+
+    @property
+    def usage(self) -> Usage:
+        return self._handle.usage
 
     @property
     def prompt(self) -> Sequence[int]:
@@ -87,14 +102,17 @@ class EngineChoice:
             yield from self.take()
 
     def take(self) -> list[AnswerEvent]:
+        return joined(self._taken())
+
+    def _taken(self) -> list[AnswerEvent]:
         if self.finished:
             return []
         ended = self._handle.finished  # asked first: no token comes after it
         tokens = self._handle.after(self._seen)
         events: list[AnswerEvent] = []
         if self._echo is not None and (tokens or ended) and not self._handle.error:
-            events += self._builder.prompt(self._handle.prompt, self._handle.prompt_likelihoods, self._echo)
-            self._echo = None
+            echo, self._echo = self._echo, None
+            return self._builder.prompt(self._handle.prompt, self._handle.prompt_likelihoods, echo)
         if self._limit == 0 and tokens:
             return [*events, *self._finish()]
         for token in tokens:
@@ -120,3 +138,19 @@ class EngineChoice:
 
     def __del__(self) -> None:
         self._handle.cancel()  # whoever forgets an answer does not want its rest
+
+
+def joined(events: Iterable[AnswerEvent]) -> list[AnswerEvent]:
+    """The same answer in fewer events: what came together is one piece, which is sent and read at the price of one."""
+    found: list[AnswerEvent] = []
+    for event in events:
+        match found[-1:], event:
+            case [TextDelta() as last], TextDelta():
+                found[-1] = TextDelta(last.text + event.text, last.logprobs + event.logprobs)
+            case [ReasoningDelta() as last], ReasoningDelta():
+                found[-1] = ReasoningDelta(last.text + event.text)
+            case [ToolCallDelta() as last], ToolCallDelta() if last.index == event.index:
+                found[-1] = ToolCallDelta(event.index, last.arguments + event.arguments)
+            case _:
+                found.append(event)
+    return found

@@ -9,7 +9,7 @@ import string
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gadfly.answer.answer import Answer, EngineChoice
 from gadfly.answer.builder import AnswerBuilder
@@ -22,8 +22,6 @@ from gadfly.errors import GadflyError, RequestError
 from gadfly.text import (
     AnswerGrammar,
     AnswerReader,
-    GrammarConstraint,
-    Grammars,
     StopStrings,
     ThoughtReader,
     ToolCallReader,
@@ -31,6 +29,9 @@ from gadfly.text import (
     thought_marks,
     tool_dialect,
 )
+
+if TYPE_CHECKING:
+    from gadfly.text.grammar import GrammarConstraint, Grammars
 
 __all__ = ["Answerer", "new_call_id"]
 
@@ -62,7 +63,7 @@ class Answerer:
         self._dialect = tool_dialect(source, frozenset(controls))
         self._grammar = AnswerGrammar(controls, self._dialect, self._thought)
         self._plain_grammar = AnswerGrammar(controls, self._dialect)
-        self._grammars = Grammars(prompts.tokenizer, engine.vocab) if prompts.tokenizer else None
+        self._grammars: Grammars | None = None  # most models are never asked for a format
         marks = {*(self._thought or ()), *self._dialect.marks, *INSIDE}
         self._marks = {token: text for text, token in controls.items() if text in marks}
 
@@ -96,7 +97,7 @@ class Answerer:
             AnswerBuilder(
                 self._tokenizer,
                 StopStrings(stop) if self._prompts.template else TranscriptAnswer(stop, bool(request.prefix)),
-                self._reader(callable_, choice.parallel, thinking),
+                self._reader(callable_, choice.parallel, choice.mode == "required", thinking),
                 self._marks,
                 dropped,
                 bool(request.prefix),
@@ -126,12 +127,13 @@ class Answerer:
         grammar = self._plain_grammar.text(request.format)
         return self._begin(replace(asked, **terms), listener, request.max_tokens, builders, grammar, echo)
 
-    def _reader(self, tools: Sequence[Tool], parallel: bool, thinking: bool) -> AnswerReader:
+    def _reader(self, tools: Sequence[Tool], parallel: bool, required: bool, thinking: bool) -> AnswerReader:
         thoughts = ThoughtReader(*self._thought, begun=thinking) if self._thought else None
         if not tools:
             return AnswerReader(thoughts)
         names = frozenset(tool.name for tool in tools)
-        return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, 0 if parallel else 1))
+        most = 0 if parallel else 1
+        return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, most, only=required))
 
     def _asked(
         self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None
@@ -167,8 +169,12 @@ class Answerer:
         """Constraints whose building is done: the engine is not kept waiting by it."""
         if grammar is None:
             return [None] * count
-        if self._grammars is None:
+        if self._tokenizer is None:
             raise RequestError(f"{self._prompts.name} has no tokenizer, so its answers cannot be held to a format")
+        if self._grammars is None:
+            from gadfly.text.grammar import Grammars  # with a library that takes 20 ms to import
+
+            self._grammars = Grammars(self._tokenizer, self._engine.vocab)
         return [partial(_itself, made) for made in self._grammars.constraints(grammar, count)]
 
     def _unthinking(self, messages: Sequence[Message], request: ChatRequest) -> str:
@@ -209,5 +215,5 @@ def _callable(tools: Sequence[Tool], choice: ToolChoice) -> Sequence[Tool]:
     return found
 
 
-def _itself(made: GrammarConstraint) -> GrammarConstraint:
+def _itself(made: "GrammarConstraint") -> "GrammarConstraint":
     return made

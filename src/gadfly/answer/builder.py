@@ -80,7 +80,11 @@ class AnswerBuilder:
         if not self.stopped:
             events += self._read(self._decoder.flush() if self._decoder else "")
         if not self.stopped:
-            events += self._searched_for_stops(self._reader.flush())
+            held = self._reader.held
+            flushed, border = self._reader.flush(cut=reason != "stop"), self._decoded - held
+            if held and not flushed:  # nothing that anybody is shown
+                self._logprobs = [one for one in self._logprobs if one[0] < border]
+            events += self._searched_for_stops(flushed)
         if not self.stopped:
             events += self._text_events(self._stops.flush(), last=True)
         usage = replace(usage, completion_tokens=self._tokens)

@@ -7,7 +7,7 @@ prompt is not known here: see `gadfly.answer.answerer`.
 
 from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, Self
 
 from gadfly.chat.persona import Persona
 from gadfly.conversation import Message, Tool
@@ -21,6 +21,7 @@ from gadfly.text import (
     template_message,
     template_tool,
 )
+from gadfly.weights.model_file import ModelFile
 
 __all__ = ["Prompts", "fitting", "spoken"]
 
@@ -34,6 +35,16 @@ class Prompts:
         self.name = name
         self.tokenizer = tokenizer
         self.template = template
+
+    @classmethod
+    def of(cls, file: ModelFile) -> Self:
+        """As the file says. Raises TemplateError if its chat template is damaged."""
+        tokenizer = Tokenizer.from_file(file.tokenizer) if file.tokenizer else None
+        source = file.metadata.get("tokenizer.chat_template")
+        if tokenizer is None or not isinstance(source, str):
+            return cls(file.path.name, tokenizer, None)
+        bos, eos = ("" if token is None else tokenizer.token_text(token) for token in (tokenizer.bos, tokenizer.eos))
+        return cls(file.path.name, tokenizer, ChatTemplate(source, bos, eos))
 
     def ids(
         self,
@@ -62,6 +73,18 @@ class Prompts:
         turns = [template_message(message) for message in messages]
         given = {"tools": [template_tool(tool) for tool in tools]} if tools else {}
         return encode_chat(self.tokenizer, self.template, turns, True, marks, prefix, **{**(variables or {}), **given})
+
+    def answered_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The conversation up to the end of its last answer, as templates write those that go on.
+
+        Raises UnsupportedError if the model has no tokenizer or no template, which alone knows how an answer ends.
+        """
+        if self.tokenizer is None or self.template is None:
+            raise UnsupportedError(f"{self.name} has no chat template, so it cannot be shown how answers end")
+        if not self.template.knows_tools:
+            messages = in_words(messages, ())
+        turns = [template_message(message) for message in messages]
+        return encode_chat(self.tokenizer, self.template, turns, False)
 
     def text_ids(self, prompt: str | Sequence[int]) -> list[int]:
         """Text or ids as they are. Raises RequestError for text if the model has no tokenizer."""

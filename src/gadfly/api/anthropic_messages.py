@@ -10,6 +10,7 @@ them, as Anthropic does. What is asked: `anthropic_request`.
 from typing import Any
 
 from gadfly.api.answer import Answer
+from gadfly.api.errors import Failure, anthropic_error
 from gadfly.api.openai_chat import dropped
 from gadfly.api.stamp import Stamp
 from gadfly.api.tools import arguments_object
@@ -19,6 +20,7 @@ from gadfly.conversation import AnswerEvent, Finished, ReasoningDelta, TextDelta
 __all__ = ["PING", "MessageStream", "message", "token_count"]
 
 PING = {"type": "ping"}  # may be sent at any time
+UNKNOWN = Usage(0, 0, 0, 0.0, 0.0)
 
 
 def message(answer: Answer, stamp: Stamp) -> dict[str, Any]:
@@ -42,17 +44,18 @@ def token_count(tokens: int) -> dict[str, int]:
 
 
 class MessageStream:
-    """Events of the wire for those of an answer. `prompt_tokens` is for the first, if it is known that early."""
+    """Events of the wire for those of an answer. `usage` is what the first says, of the prompt."""
 
-    def __init__(self, stamp: Stamp, prompt_tokens: int = 0) -> None:
+    def __init__(self, stamp: Stamp, usage: Usage = UNKNOWN, request_id: str | None = None) -> None:
         self._stamp = stamp
-        self._prompt_tokens = prompt_tokens
+        self._usage = usage
+        self._request_id = request_id
         self._started = False
         self._index = -1  # of the latest block
         self._open: type[AnswerEvent] | None = None  # what the open block takes
         self._call = -1  # the latest call of a tool
 
-    def events(self, event: AnswerEvent) -> list[dict[str, Any]]:
+    def events(self, event: AnswerEvent, _choice: int = 0) -> list[dict[str, Any]]:
         """What to send for the next event of the answer."""
         sent = [] if self._started else [self._start()]
         match event:
@@ -76,10 +79,13 @@ class MessageStream:
                 sent += self._end(event)
         return sent
 
+    def failed(self, failure: Failure) -> list[dict[str, Any]]:
+        """What to send when the answer ends in an error."""
+        return [anthropic_error(failure, self._request_id)]
+
     def _start(self) -> dict[str, Any]:
         self._started = True
-        usage = _usage(Usage(self._prompt_tokens, 0, 0, 0, 0), 0)
-        return {"type": "message_start", "message": _message(self._stamp, [], usage)}
+        return {"type": "message_start", "message": _message(self._stamp, [], _usage(self._usage, 0))}
 
     def _enter(self, kind: type[AnswerEvent], block: dict[str, Any]) -> list[dict[str, Any]]:
         """Close the block that takes something else, and open one, unless it is open already."""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from typing import Any, Literal
 
 from gadfly.api.answer import Answer
+from gadfly.api.errors import Failure, ollama_error
 from gadfly.api.openai_chat import dropped, logprob_objects
 from gadfly.api.stamp import Stamp
 from gadfly.api.tools import arguments_object
@@ -52,7 +53,7 @@ class OllamaStream:
         self._load_seconds = load_seconds
         self._calls = Answer()  # that are not sent yet: only the latest can be
 
-    def events(self, event: AnswerEvent) -> list[dict[str, Any]]:
+    def events(self, event: AnswerEvent, _choice: int = 0) -> list[dict[str, Any]]:
         """What to send for the next event of the answer."""
         match event:
             case TextDelta() if event.text or event.logprobs:
@@ -70,6 +71,10 @@ class OllamaStream:
                 last = {**_head(self._stamp), **_body(self._kind, {"content": ""}), **_end(event, self._load_seconds)}
                 return [*self._complete(), last]
         return []
+
+    def failed(self, failure: Failure) -> list[dict[str, Any]]:
+        """What to send when the answer ends in an error."""
+        return [ollama_error(failure)]
 
     def _line(self, parts: dict[str, Any], **more: Any) -> dict[str, Any]:
         return {**_head(self._stamp), **_body(self._kind, parts), **more, "done": False}

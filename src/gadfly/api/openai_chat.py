@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from gadfly.api.answer import Answer, Tally, tally
+from gadfly.api.errors import Failure, openai_error
+from gadfly.api.openai_functions import in_old_words
 from gadfly.api.stamp import Stamp
 from gadfly.conversation import (
     AnswerEvent,
@@ -37,10 +39,10 @@ __all__ = [
 LEAST_LOGPROB = -9999.0  # what OpenAI writes for a token that cannot be
 
 
-def chat_completion(answers: Sequence[Answer], stamp: Stamp) -> dict[str, Any]:
+def chat_completion(answers: Sequence[Answer], stamp: Stamp, old_functions: bool = False) -> dict[str, Any]:
     """The body for the finished answers to one request, a choice each."""
     ends = [answer.end for answer in answers]
-    return {
+    body = {
         **head("chat.completion", stamp),
         "choices": [
             {
@@ -54,12 +56,14 @@ def chat_completion(answers: Sequence[Answer], stamp: Stamp) -> dict[str, Any]:
         "usage": usage_object(tally(ends, len(ends))),
         **dropped(ends),
     }
+    return in_old_words(body) if old_functions else body
 
 
 class ChatStream:
     """Chunks for the events of `n` answers to one request."""
 
-    def __init__(self, stamp: Stamp, n: int = 1, include_usage: bool = False) -> None:
+    def __init__(self, stamp: Stamp, n: int = 1, include_usage: bool = False, old_functions: bool = False) -> None:
+        self._old = old_functions
         self._chunks = Chunks("chat.completion.chunk", stamp, n, n, include_usage)
         self._started = [False] * n
 
@@ -83,7 +87,11 @@ class ChatStream:
                 chunks.append(self._chunk(choice, {"tool_calls": [more]}))
             case Finished():
                 chunks += self._chunks.last(choice, {"delta": {}}, None, event)
-        return chunks
+        return [in_old_words(chunk) for chunk in chunks] if self._old else chunks
+
+    def failed(self, failure: Failure) -> list[dict[str, Any]]:
+        """What to send when the answers end in an error."""
+        return [openai_error(failure)]
 
     def _chunk(self, choice: int, delta: dict[str, Any], logprobs: Sequence[TokenLogprob] = ()) -> dict[str, Any]:
         return self._chunks.one(choice, {"delta": delta}, _logprobs(logprobs))

@@ -10,6 +10,7 @@ from typing import Any, Literal, get_args
 
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
 from gadfly.api.fields import Fields, check_text
+from gadfly.api.openai_functions import call_id, read_call, read_function, read_old_tools
 from gadfly.api.sampling import MODELS_OWN, read_sampling, read_stop
 from gadfly.api.tools import TOOL_LIMIT, check_choice, check_tools, tool_name
 from gadfly.completion import Sampling
@@ -38,12 +39,13 @@ ADAPTER_LIMIT = 16
 
 @dataclass(frozen=True)
 class ChatCall:
-    """A request and how it is to be answered. `model` None: whatever is there."""
+    """A request and how it is to be answered. `model` None: whatever is there; `old_functions`: in the old words."""
 
     model: str | None
     request: ChatRequest
     stream: bool = False
     include_usage: bool = False
+    old_functions: bool = False
 
 
 def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
@@ -52,7 +54,8 @@ def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
     messages = tuple(_message(each) for each in fields.tables("messages", MESSAGE_LIMIT))
     if not messages:
         raise fields.wrong("messages", "an array of at least one message")
-    tools, choice = _tools(fields)
+    old = "functions" in fields
+    tools, choice = read_old_tools(fields) if old else _tools(fields)
     formats = read_openai_format(fields.table("response_format"), "json_schema") + read_extensions(fields)
     options = fields.table("stream_options")
     most = fields.whole("max_completion_tokens", 1, TOKEN_LIMIT)
@@ -73,6 +76,7 @@ def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
         request,
         stream=fields.flag("stream"),
         include_usage=options is not None and options.flag("include_usage"),
+        old_functions=old,
     )
 
 
@@ -101,8 +105,10 @@ def _template_variables(fields: Fields) -> Mapping[str, Any]:
 
 
 def _message(fields: Fields) -> Message:
-    role = fields.need_one_of("role", (*get_args(Role), "developer"))
+    role = fields.need_one_of("role", (*get_args(Role), "developer", "function"))
     calls = tuple(_call(each) for each in fields.tables("tool_calls", TOOL_LIMIT))
+    if (old := fields.table("function_call")) is not None:
+        calls = (*calls, read_call(old))
     if role == "assistant":
         reasoning = fields.text("reasoning_content") or fields.text("reasoning", "")
         content = read_content(fields) if calls == () or "content" in fields else ""
@@ -111,6 +117,9 @@ def _message(fields: Fields) -> Message:
         return Message(
             "tool", read_content(fields), tool_call_id=fields.need_text("tool_call_id"), name=fields.text("name")
         )
+    if role == "function":
+        name = fields.need_text("name")
+        return Message("tool", read_content(fields), tool_call_id=call_id(name), name=name)
     return Message("user" if role == "user" else "system", read_content(fields), name=fields.text("name"))
 
 
@@ -172,10 +181,7 @@ def _named(fields: Fields) -> Fields:
 
 def _tool(fields: Fields) -> Tool:
     fields.one_of("type", ("function",), "function")
-    function = fields.need_table("function")
-    return Tool(
-        tool_name(function), function.text("description", ""), function.json("parameters"), function.flag("strict")
-    )
+    return read_function(fields.need_table("function"))
 
 
 def _logprobs(fields: Fields) -> int | None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from gadfly.api.answer import Answer, tally
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
+from gadfly.api.errors import Failure, openai_error
 from gadfly.api.fields import Fields, check_text
 from gadfly.api.openai_chat import LEAST_LOGPROB, Chunks, dropped, finish_reason, head, usage_object
 from gadfly.api.openai_chat_request import CHOICE_LIMIT, LOGPROB_LIMIT, TOKEN_LIMIT
@@ -132,6 +133,10 @@ class CompletionStream:
             case Finished():
                 return self._chunks.last(choice, {"text": ""}, self._logprobs[choice].table(()), event)
         return []
+
+    def failed(self, failure: Failure) -> list[dict[str, Any]]:
+        """What to send when the answers end in an error."""
+        return [openai_error(failure)]
 
 
 class _Logprobs:

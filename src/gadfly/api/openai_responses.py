@@ -47,7 +47,7 @@ class ResponseStream:
         self._output: list[dict[str, Any]] = []  # items that are done
         self._item: Item | None = None  # the one that is open
 
-    def events(self, event: AnswerEvent) -> list[Event]:
+    def events(self, event: AnswerEvent, _choice: int = 0) -> list[Event]:
         """What to send for the next event of the answer."""
         sent = self._begin()
         match event:

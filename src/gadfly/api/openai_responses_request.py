@@ -5,7 +5,7 @@ have called. Here they are one message again. Kinds of tools and items that only
 What came before is whoever's who keeps it: see `ResponseCall.after`. What comes back: `openai_responses`.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
@@ -23,7 +23,7 @@ from gadfly.api.sampling import MODELS_OWN, read_sampling, read_stop
 from gadfly.api.tools import TOOL_LIMIT, check_choice, check_tools, tool_name
 from gadfly.completion import Sampling
 from gadfly.conversation import ChatRequest, Message, Tool, ToolCall, ToolChoice
-from gadfly.errors import RequestError
+from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["ResponseCall", "read_response"]
 
@@ -52,13 +52,18 @@ class ResponseCall:
         return replace(self, request=replace(self.request, messages=(*instructions, *earlier, *self.turn)))
 
 
-def read_response(body: object, defaults: Sampling = MODELS_OWN) -> ResponseCall:
-    """Raises RequestError naming the field. `defaults` holds where the client sets something else of a Sampling."""
+def read_response(
+    body: object, defaults: Sampling = MODELS_OWN, earlier: Callable[[str], Sequence[Message] | None] = lambda _: None
+) -> ResponseCall:
+    """Raises RequestError naming the field. `defaults` holds where the client sets something else of a Sampling.
+
+    `earlier` is asked for the conversation up to a response, by its id: clients may refer to items of it.
+    """
     fields = Fields(body)
     for key in ("background", "conversation", "prompt"):
         if fields[key]:
             raise fields.wrong(key, "nothing: this is kept and run at OpenAI only")
-    turn = _turn(fields)
+    turn = _turn(fields, earlier)
     tools, choice = _tools(fields)
     config = fields.table("text")
     format_fields = None if config is None else config.table("format")
@@ -91,12 +96,13 @@ def read_response(body: object, defaults: Sampling = MODELS_OWN) -> ResponseCall
     return call.after(())
 
 
-def _turn(fields: Fields) -> tuple[Message, ...]:
+def _turn(fields: Fields, earlier: Callable[[str], Sequence[Message] | None]) -> tuple[Message, ...]:
     if isinstance(fields["input"], str):
         return (Message("user", fields.text("input", "")),)
     messages: list[Message] = []
     for item in fields.tables("input", MESSAGE_LIMIT):
-        _add(messages, item)
+        referring = item.text("type", "message" if "role" in item else "item_reference") == "item_reference"
+        _add(messages, _referred(item, earlier) if referring else item)
     if not messages:
         raise fields.wrong("input", "a text, or an array with at least one message")
     return tuple(messages)
@@ -130,8 +136,27 @@ def _add(messages: list[Message], item: Fields) -> None:
                 messages[-1] = replace(last, tool_calls=(*last.tool_calls, call))
         case "function_call_output":
             messages.append(Message("tool", read_content(item, "output"), tool_call_id=item.need_text("call_id")))
-        case "item_reference":
-            raise item.wrong("type", "the item itself: single items are not kept here")
+
+
+def _referred(item: Fields, earlier: Callable[[str], Sequence[Message] | None]) -> Fields:
+    """The item of an answer that its id stands for, as the response had it. Raises NotFoundError."""
+    id_ = item.need_text("id", 200)
+    kind, _, place = id_.partition("_")
+    response, _, number = place.rpartition("_")
+    found: Mapping[str, Any] | None = None
+    if conversation := earlier(f"resp_{response}"):
+        answer = conversation[-1]
+        before = bool(answer.reasoning) + bool(answer.content)
+        if kind == "msg" and answer.content:
+            found = {"role": "assistant", "content": answer.content}
+        elif kind == "rs" and answer.reasoning:
+            found = {"type": "reasoning", "content": [{"text": answer.reasoning}]}
+        elif kind == "fc" and number.isdecimal() and 0 <= int(number) - before < len(answer.tool_calls):
+            call = answer.tool_calls[int(number) - before]
+            found = {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.arguments}
+    if found is None:
+        raise NotFoundError(f"{item.at('id')} is {id_!r:.100}, and no such item is here; send the item itself")
+    return Fields(found, item.at("id"))
 
 
 def _tools(fields: Fields) -> tuple[tuple[Tool, ...], ToolChoice]:

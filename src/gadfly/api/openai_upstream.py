@@ -4,8 +4,8 @@ The opposite of `openai_chat_request`, `openai_completions` and their streams. E
 do, and only what differs from the defaults is sent. Personas and dropped messages are this side's business.
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import fields
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import fields, replace
 from typing import Any, Protocol
 
 from gadfly.completion import Sampling, Usage
@@ -28,7 +28,7 @@ from gadfly.conversation import (
     ToolChoice,
 )
 
-__all__ = ["ChatReader", "CompletionReader", "Reader", "write_chat", "write_completion"]
+__all__ = ["ChatReader", "CompletionReader", "Reader", "write_chat", "write_completion", "write_count"]
 
 _REASONS: Mapping[str, Any] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 
@@ -56,9 +56,22 @@ def write_completion(request: TextRequest, model: str) -> dict[str, Any]:
     return {**body, **{name: True for name in ("echo", "ignore_eos") if getattr(request, name)}}
 
 
-class Reader(Protocol):
-    """Makes events, each with the number of its choice, of the chunks of a stream, and of its end."""
+def write_count(messages: Sequence[Message], tools: Sequence[Tool], model: str) -> dict[str, Any]:
+    """The body of a request for the ids of a prompt, which vLLM takes at /tokenize."""
+    body: dict[str, Any] = {"model": model, "messages": [_message(each) for each in messages]}
+    return {**body, "tools": [_tool(each) for each in tools]} if tools else body
 
+
+class Reader(Protocol):
+    """Makes events, each with the number of its choice, of the chunks of a stream, and of its end.
+
+    `usage` and `fingerprint` are what the engine has said by then, of all choices together.
+    """
+
+    @property
+    def usage(self) -> Usage: ...
+    @property
+    def fingerprint(self) -> str: ...
     def events(self, chunk: Mapping[str, Any]) -> Iterator[tuple[int, AnswerEvent]]: ...
     def end(self) -> Iterator[tuple[int, AnswerEvent]]: ...
 
@@ -67,22 +80,26 @@ class _Ends:
     """Why each of `n` choices ended; what they took together is put down to the first, as nobody says more."""
 
     def __init__(self, n: int) -> None:
+        self.usage = Usage(0, 0, 0, 0.0, 0.0)
+        self.fingerprint = ""
         self._reasons: list[Any] = ["length"] * n  # of a stream that just stops
-        self._usage: Mapping[str, Any] = {}
+        self._thought = 0
 
     def note(self, chunk: Mapping[str, Any]) -> None:
-        self._usage = chunk.get("usage") or self._usage
+        self.fingerprint = chunk.get("system_fingerprint") or self.fingerprint
+        if usage := chunk.get("usage"):
+            cached = (usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
+            prompt, written = usage.get("prompt_tokens") or 0, usage.get("completion_tokens") or 0
+            self.usage = Usage(prompt, cached, written, 0.0, 0.0)
+            self._thought = (usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
         for choice in chunk.get("choices") or ():
             if reason := choice.get("finish_reason"):
                 self._reasons[choice["index"]] = _REASONS.get(reason, "stop")
 
     def end(self) -> Iterator[tuple[int, AnswerEvent]]:
-        details = self._usage.get("prompt_tokens_details") or {}
-        thought = (self._usage.get("completion_tokens_details") or {}).get("reasoning_tokens") or 0
-        prompt, written = self._usage.get("prompt_tokens") or 0, self._usage.get("completion_tokens") or 0
         for number, reason in enumerate(self._reasons):
-            usage = Usage(prompt, details.get("cached_tokens") or 0, 0 if number else written, 0.0, 0.0)
-            yield number, Finished(reason, usage, reasoning_tokens=0 if number else thought)
+            usage, thought = (replace(self.usage, completion_tokens=0), 0) if number else (self.usage, self._thought)
+            yield number, Finished(reason, usage, reasoning_tokens=thought)
 
 
 class ChatReader(_Ends):

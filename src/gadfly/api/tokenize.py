@@ -1,7 +1,8 @@
 """/tokenize and /detokenize, which several engines have: text or a conversation to ids, and ids to text.
 
 vLLM asks for `prompt` or `messages` and gets `tokens`, `count` and `max_model_len`; llama.cpp asks for `content` and
-gets `tokens`. Both are understood and both are served at once.
+gets `tokens`. Both are understood and both are served at once. Text that spells out a control token becomes it, as with
+both: clients ask for the ids of those that /tokenizer_info names. Nothing here is a prompt.
 """
 
 from collections.abc import Sequence
@@ -13,7 +14,15 @@ from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_completions import read_ids
 from gadfly.conversation import ChatRequest
 
-__all__ = ["DetokenizeCall", "TokenizeCall", "detokenized", "read_detokenize", "read_tokenize", "tokenized"]
+__all__ = [
+    "DetokenizeCall",
+    "TokenizeCall",
+    "detokenized",
+    "read_detokenize",
+    "read_tokenize",
+    "tokenized",
+    "tokenizer_info",
+]
 
 
 @dataclass(frozen=True)
@@ -26,7 +35,7 @@ class TokenizeCall:
     model: str | None
     source: str | ChatRequest
     bos: bool = True
-    special: bool = False
+    special: bool = True
     pieces: bool = False
 
 
@@ -45,7 +54,7 @@ def read_tokenize(body: object) -> TokenizeCall:
     pieces = fields.flag("return_token_strs") or fields.flag("with_pieces")
     if "messages" in fields:
         return TokenizeCall(model, read_chat(body).request, pieces=pieces)
-    special = fields.flag("parse_special")
+    special = fields.flag("parse_special", True)
     if "content" in fields:
         return TokenizeCall(model, fields.text("content", ""), fields.flag("add_special"), special, pieces)
     if "prompt" not in fields:
@@ -65,6 +74,18 @@ def read_detokenize(body: object) -> DetokenizeCall:
     if fields["tokens"] == []:
         return DetokenizeCall(fields.text("model"), ())
     return DetokenizeCall(fields.text("model"), read_ids(fields["tokens"], "tokens"))
+
+
+def tokenizer_info(bos: str | None, eos: str | None, template: str | None, context: int) -> dict[str, Any]:
+    """What vLLM tells of a tokenizer at /tokenizer_info, as far as anybody reads it: lm-eval does."""
+    return {
+        "tokenizer_class": "gadfly",
+        "bos_token": bos,
+        "eos_token": eos,
+        "pad_token": None,
+        "chat_template": template,
+        "model_max_length": context,
+    }
 
 
 def detokenized(text: str) -> dict[str, Any]:

@@ -32,12 +32,12 @@ def check_tools(tools: Sequence[Tool]) -> tuple[Tool, ...]:
     return tuple(tools)
 
 
-def check_choice(choice: ToolChoice, tools: Sequence[Tool]) -> ToolChoice:
-    """Refuse a choice that no answer could obey."""
+def check_choice(choice: ToolChoice, tools: Sequence[Tool], key: str = "tool_choice") -> ToolChoice:
+    """Refuse a choice, which is called `key` there, that no answer could obey."""
     if choice.mode == "required" and not tools:
-        raise RequestError("tool_choice demands a call, but there are no tools", "tool_choice")
+        raise RequestError(f"{key} demands a call, but there are no tools", key)
     if choice.name is not None and choice.name not in {tool.name for tool in tools}:
-        raise RequestError(f"tool_choice names {choice.name!r}, which is not among the tools", "tool_choice")
+        raise RequestError(f"{key} names {choice.name!r}, which is not among the tools", key)
     return choice
 
 

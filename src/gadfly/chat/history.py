@@ -1,11 +1,13 @@
 """The path of a stored conversation, as messages for a model and as turns for whoever shows it.
 
 A question whose answer failed before its first word is left out of what a model sees, together with it: a question
-without an answer only confuses the next. Two questions in a row become one, because templates want turns.
+without an answer only confuses the next. Two questions in a row become one, because templates want turns, and calls
+of tools have results, one each.
 """
 
 from collections.abc import Iterable, Sequence
 
+from gadfly.chat.settled import settled
 from gadfly.chat.store import Conversation, Node, Store
 from gadfly.chat.values import Message, Provenance, Reply, Turn, said_with
 from gadfly.completion import Completion, FinishReason, Usage
@@ -27,7 +29,7 @@ def history(path: Iterable[Node], store: Store) -> list[Message]:
             if told and told[-1].role == "user":
                 one = Message("user", f"{told.pop().content}\n\n{one.content}")
         told.append(one)
-    return told
+    return settled(told)
 
 
 def turns_of(conversation: Conversation, store: Store) -> tuple[Turn, ...]:

@@ -59,14 +59,25 @@ class Kept:
         """An answer that is about to be written, beginning with `text`."""
         return self.store.begin(self.owner, str(self.chat), question, provenance, text)
 
-    def end(self, writing: Writing, provenance: Provenance, completion: Completion, error: Exception | None) -> Node:
-        """What has come of it."""
+    def add(self, parent: int | None, message: Message) -> int:
+        """Keep what a tool has given back."""
+        return self.store.say(self.owner, str(self.chat), parent, message).id
+
+    def end(
+        self,
+        writing: Writing,
+        provenance: Provenance,
+        completion: Completion,
+        error: Exception | None,
+        said: Message | None = None,
+    ) -> Node:
+        """What has come of it; `said` has calls of tools, too."""
         came = replace(provenance, finish=completion.finish_reason, usage=asdict(completion.usage))
         if error is not None:
             return writing.fail(str(error) or type(error).__name__, came)
         if completion.finish_reason == "cancelled":
             return writing.stop(came)
-        return writing.finish(Message("assistant", completion.text), came)
+        return writing.finish(said or Message("assistant", completion.text), came)
 
     def end_at(self, node: int | None) -> None:
         """Have the path end there."""

@@ -8,11 +8,9 @@ smallest models get worse with every adjective. What is said to a persona, and w
 
 import re
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from importlib import resources
-from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +19,17 @@ from gadfly.completion import Sampling
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.settings import home
 
-__all__ = ["Persona", "Voice", "checked_wit", "load_persona", "persona_names", "read_persona"]
+__all__ = [
+    "EXAMPLES_LIMIT",
+    "NAME",
+    "TEXT_LIMIT",
+    "Persona",
+    "Voice",
+    "checked_wit",
+    "load_persona",
+    "persona_names",
+    "read_persona",
+]
 
 NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
 FILE_LIMIT = 64_000  # bytes
@@ -110,15 +118,12 @@ def read_persona(data: bytes, place: str, name: str) -> Persona:
     return persona
 
 
-def _files(folder: Path | None) -> tuple[Mapping[str, Traversable], Mapping[str, Traversable]]:
-    return _named((folder or home() / "personas").glob("*.toml")), _named(
-        resources.files(__package__).joinpath("personas").iterdir()
-    )
+def _files(folder: Path | None) -> tuple[Mapping[str, Path], Mapping[str, Path]]:
+    return _named(folder or home() / "personas"), _named(Path(__file__).with_name("personas"))
 
 
-def _named(files: Iterable[Traversable]) -> Mapping[str, Traversable]:
-    found = {file.name.removesuffix(".toml"): file for file in files if file.name.endswith(".toml")}
-    return {name: file for name, file in found.items() if NAME.fullmatch(name)}
+def _named(folder: Path) -> Mapping[str, Path]:
+    return {file.stem: file for file in folder.glob("*.toml") if NAME.fullmatch(file.stem)}
 
 
 class _Table:

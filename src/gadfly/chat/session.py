@@ -16,9 +16,23 @@ from typing import Any
 from gadfly.chat.kept import Kept, asked_with
 from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
+from gadfly.chat.tools import (
+    RESULT_LIMIT,
+    AskModel,
+    AskUser,
+    CallTool,
+    Consent,
+    Exchange,
+    Grants,
+    Offer,
+    Step,
+    ToolResult,
+)
+from gadfly.chat.tools.calling import Calling, EventGeneration
 from gadfly.chat.values import Generation, Message, Provenance, Reply, Speaker, Turn, said_with
 from gadfly.chat.window import first_in_sight
 from gadfly.completion import Sampling
+from gadfly.conversation import ChatRequest
 from gadfly.errors import ContextError, NotFoundError, RequestError
 
 __all__ = ["ANSWER_TOKENS", "Chat"]
@@ -32,7 +46,8 @@ class Chat:
     `system` replaces the persona's prompt and examples. `sampling` are fields of Sampling that override the persona's;
     with a `seed` the same questions get the same answers. An answer has room for `max_tokens`, or for a quarter of the
     context if that is less. With `kept`, all is on record in a store: what is asked or answered anew becomes another
-    branch there. Raises UnsupportedError if the model has no tokenizer and so cannot be talked to.
+    branch there. What is in `offer` the model may call, if the user consents: see `step`. Raises UnsupportedError if
+    the model has no tokenizer and so cannot be talked to.
     """
 
     def __init__(
@@ -58,9 +73,13 @@ class Chat:
         self.max_tokens = max_tokens
         self.turns: tuple[Turn, ...] = ()
         self.kept = kept
+        self.offer = Offer()
+        self._grants = Grants()
+        self._calling: Calling | None = None
         self._sampling = sampling
         self._generation: Generation | None = None
         self._pieces: Generator[str, None, None] | None = None
+        self._origin: Provenance | None = None  # of the answer to the last question
         self.speaker = speaker
 
     @property
@@ -95,9 +114,18 @@ class Chat:
         )
 
     def send(self, text: str) -> Reply:
-        """Ask, and wait for the whole answer. Raises like `stream`."""
+        """Ask, and wait for the whole answer. Raises like `stream`. Calls are not allowed here: see `step`."""
         for _ in self.stream(text):
             pass
+        while (step := self.step) is not None:
+            match step:
+                case AskUser():
+                    self.decide("no")
+                case CallTool():
+                    self.call()
+                case AskModel():
+                    for _ in self.go_on():
+                        pass
         reply = self.turns[-1].reply if self.turns else None
         if reply is None:
             raise RequestError("the answer was cancelled before it began; retry() asks again")
@@ -132,7 +160,7 @@ class Chat:
     def new(self) -> None:
         """Forget what was said; a store does not."""
         self._settle()
-        self.turns = ()
+        self.turns, self._grants = (), Grants()
         if self.kept is not None:
             self.kept.new()
 
@@ -144,6 +172,7 @@ class Chat:
         kept = self._require_kept()
         self._settle()
         info = kept.open(chat).info
+        self._grants = Grants()
         with suppress(NotFoundError):
             self.persona = load_persona(info.persona or self.persona.name)
         self.wit = self.wit if info.wit is None else info.wit
@@ -157,10 +186,46 @@ class Chat:
         kept.choose(node)
         self.turns = kept.turns()
 
+    @property
+    def step(self) -> Step | None:
+        """What has to be done before the question is answered, where the model wishes for calls of tools.
+
+        AskUser: `decide`. CallTool: `call`. AskModel: `go_on`. None: nothing, or the model has not said it all.
+        """
+        return self._calling.step if self._calling is not None and self._generation is None else None
+
+    def decide(self, consent: Consent) -> None:
+        """Allow the call that the model wishes for, or not."""
+        self._need_calling().decide(consent)
+        self._put_calls()
+
+    def call(self) -> ToolResult | None:
+        """Make the call that was allowed. `cancel` ends it, and the whole answer; then there is no result."""
+        result = self._need_calling().call()
+        self._put_calls()
+        if result is None:
+            self._calling = None
+        return result
+
+    def go_on(self) -> Generator[str, None, None]:
+        """Have the model go on with the results of its calls; like `stream`."""
+        calling = self._need_calling()
+        assert isinstance(calling.step, AskModel) and self.turns
+        return self._begin(self.turns[-1], EventGeneration(self.speaker.answer(calling.request())), self._origin)
+
+    def stop_calls(self) -> None:
+        """The user wants no more calls, and no answer that depends on them."""
+        if self._calling is not None:
+            self._calling.stop()
+            self._put_calls()
+            self._calling = None
+
     def cancel(self) -> None:
         """Stop the answer that is being written; what there is of it stays. Never waits: for signal handlers too."""
         if self._generation is not None:
             self._generation.cancel()
+        if self._calling is not None:
+            self._calling.cancel()
 
     @property
     def notice(self) -> str | None:
@@ -199,7 +264,7 @@ class Chat:
 
     def _ask(self, before: tuple[Turn, ...], turn: Turn) -> Generator[str, None, None]:
         first, prompt = self._fit(before, turn)
-        turn = replace(turn, first=first)
+        turn = replace(turn, first=first, between=())
         sampling = replace(self.persona.sampling, **self._sampling)
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + turn.attempt)
@@ -211,16 +276,27 @@ class Chat:
                 turn = replace(turn, node=self.kept.ask(_end(before), turn, self._terms()))
             origin = asked_with(self.speaker.provenance, self.persona.name, self.wit, self.system, sampling)
             origin = replace(origin, dropped=sum(len(turn.messages) for turn in before[:first]))
-        self.turns = (*before, turn)
-        self._generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
-        self._pieces = self._write(turn, self._generation, self.persona.name, self.wit, origin)
+        self.turns, self._origin = (*before, turn), origin
+        if not self.offer.tools:
+            generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
+            return self._begin(turn, generation, origin)
+        messages = self._messages(before[first:], said_with(turn.user, turn.attachments))
+        request = ChatRequest(tuple(messages), self.max_tokens, sampling, self.persona.stop, truncate=True)
+        exchange = Exchange(self.offer, self._grants, limit=min(RESULT_LIMIT, self.speaker.context))
+        self._calling = Calling(exchange, request, turn.node, self.kept.add if self.kept else lambda *_: None)
+        return self.go_on()
+
+    def _begin(self, turn: Turn, generation: Generation, origin: Provenance | None) -> Generator[str, None, None]:
+        self._generation = generation
+        self._pieces = self._write(turn, generation, self.persona.name, self.wit, origin)
         return self._pieces
 
     def _write(
         self, turn: Turn, generation: Generation, persona: str, wit: float, origin: Provenance | None
     ) -> Generator[str, None, None]:
-        kept, failure = self.kept, None
-        writing = None if kept is None or origin is None else kept.begin(turn.node, origin)
+        kept, failure, calling = self.kept, None, self._calling
+        parent = calling.last if calling is not None else turn.node
+        writing = None if kept is None or origin is None else kept.begin(parent, origin)
         try:
             for piece in generation:
                 if writing is not None:
@@ -233,15 +309,34 @@ class Chat:
             generation.cancel()
             completion = generation.completion
             node = None
-            if kept is not None and writing is not None and origin is not None:
-                node = kept.end(writing, origin, completion, failure).id
-            if failure is None and (completion.text or completion.finish_reason != "cancelled"):
-                reply = Reply(completion.text, completion, persona, wit, self.notice, node)
-                self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
-            elif self.turns and self.turns[-1] is turn:
-                self._end_at(self.turns)
-            if self._generation is generation:
-                self._generation = None
+            said = generation.message if isinstance(generation, EventGeneration) else None
+            wishes = said is not None and said.tool_calls and completion.finish_reason != "cancelled"
+            try:
+                if kept is not None and writing is not None and origin is not None:
+                    node = kept.end(writing, origin, completion, failure, said).id
+            finally:  # a disk that is full takes nothing from who talks now
+                if calling is not None and said is not None and wishes and failure is None:
+                    calling.answered(said, node)
+                    self._put_calls()
+                elif failure is None and (completion.text or completion.finish_reason != "cancelled"):
+                    reply = Reply(completion.text, completion, persona, wit, self.notice, node)
+                    self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
+                elif self.turns and self.turns[-1] is turn:
+                    self._end_at(self.turns)
+                if self._generation is generation:
+                    self._generation = None
+                    if not wishes or failure is not None:
+                        self._calling = None
+
+    def _need_calling(self) -> Calling:
+        if self._calling is None:
+            raise RequestError("no call of a tool is due")
+        return self._calling
+
+    def _put_calls(self) -> None:
+        """The last turn has the calls and results that there are by now."""
+        if self._calling is not None and self.turns:
+            self.turns = (*self.turns[:-1], replace(self.turns[-1], between=self._calling.messages))
 
     def _require_kept(self) -> Kept:
         if self.kept is None:
@@ -273,6 +368,7 @@ class Chat:
         if self._generation is not None:  # nobody ever listened
             self._generation.cancel()
             self._generation = None
+        self.stop_calls()
 
     def _fit(self, turns: tuple[Turn, ...], question: Turn) -> tuple[int, list[int]]:
         """The first turn to show and the prompt, within the context less the room for an answer."""
@@ -290,15 +386,19 @@ class Chat:
         return first, self._prompt(turns[first:], asked)
 
     def _prompt(self, turns: Sequence[Turn], asked: Message) -> list[int]:
+        return self.speaker.prompt_ids(self._messages(turns, asked), self.offer.shown)
+
+    def _messages(self, turns: Sequence[Turn], asked: Message) -> list[Message]:
         told = self.persona.messages(self.wit) if self.system is None else [Message("system", self.system)]
-        said = [message for turn in turns for message in turn.messages]
-        return self.speaker.prompt_ids([*told, *said, asked])
+        return [*told, *(message for turn in turns for message in turn.messages), asked]
 
 
 def _end(turns: Sequence[Turn]) -> int | None:
     """The number in the store of the last message of these turns."""
-    last = turns[-1] if turns else None
-    return None if last is None else last.reply.node if last.reply else last.node
+    if not turns:
+        return None
+    reply = turns[-1].reply
+    return turns[-1].node if reply is None or reply.node is None else reply.node
 
 
 def _checked(text: str) -> str:

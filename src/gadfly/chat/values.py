@@ -8,10 +8,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from gadfly.chat.settled import settled
 from gadfly.completion import Completion, Sampling
-from gadfly.conversation import Message, Role
+from gadfly.conversation import AnswerEvent, ChatRequest, Message, Role, Tool
 
-__all__ = ["Attachment", "Generation", "Message", "Provenance", "Reply", "Role", "Speaker", "Turn", "said_with"]
+__all__ = [
+    "Answering",
+    "Attachment",
+    "Generation",
+    "Message",
+    "Provenance",
+    "Reply",
+    "Role",
+    "Speaker",
+    "Turn",
+    "said_with",
+]
 
 
 @dataclass(frozen=True)
@@ -97,7 +109,15 @@ class Turn:
         if self.reply is None or not self.reply.text.strip():
             return []
         asked = [said_with(self.user, self.attachments)] if self.user else []
-        return [*asked, *self.between, Message("assistant", self.reply.text)]
+        return settled([*asked, *self.between, Message("assistant", self.reply.text)])
+
+
+class Answering(Protocol):
+    """An answer under way, in events."""
+
+    def __iter__(self) -> Iterator[AnswerEvent]: ...
+
+    def cancel(self) -> None: ...
 
 
 class Generation(Protocol):
@@ -132,8 +152,8 @@ class Speaker(Protocol):
     def expert_use(self) -> Sequence[Sequence[int]] | None:
         """Tokens that each expert of each layer has been given so far; None if it is no mixture of experts."""
 
-    def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
-        """The messages as the model expects them, up to where its answer begins.
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """The messages, and tools that may be called, as the model expects them, up to where its answer begins.
 
         Raises UnsupportedError if the model cannot be talked to at all.
         """
@@ -142,3 +162,6 @@ class Speaker(Protocol):
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
     ) -> Generation:
         """Begin an answer. Raises RequestError for values out of range."""
+
+    def answer(self, request: ChatRequest) -> Answering:
+        """Begin an answer in events, which may call tools. Raises RequestError, ContextError."""

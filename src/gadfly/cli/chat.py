@@ -13,6 +13,7 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.persona import Persona, load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.store import Store
+from gadfly.chat.tools import Toolbox, ToolFile
 from gadfly.cli.answer import PlainScreen, RichScreen, Screen
 from gadfly.cli.find_chat import find_chat
 from gadfly.cli.first_model import choose_model
@@ -22,6 +23,7 @@ from gadfly.cli.printable import printable
 from gadfly.cli.recall import recap
 from gadfly.cli.slash import suggestions
 from gadfly.cli.talk import Talk, show_answer
+from gadfly.cli.talk_tools import TalkTools
 from gadfly.errors import CapacityError, NotFoundError, StoreError
 from gadfly.hub.library import Library
 from gadfly.settings import Settings, home
@@ -97,7 +99,10 @@ def command(
         if file is not None:
             chat.load(file)
         if interactive:
-            converse(Talk(chat, _screen(plain), name, load, home() / "conversations", stats))
+            file_of_tools = ToolFile(home())
+            box = stack.enter_context(closing(Toolbox(file_of_tools, settings.offline)))
+            tools = TalkTools(box, file_of_tools)
+            converse(Talk(chat, _screen(plain), name, load, home() / "conversations", stats, tools))
         else:
             answer_lines(chat, sys.stdin or (), stats)
 
@@ -140,6 +145,7 @@ def converse(talk: Talk) -> None:
     history = home() / "history"
     first_time = not history.exists()
     keyboard = Keyboard(history, lambda text: suggestions(talk, text), colour=isinstance(talk.screen, RichScreen))
+    talk.tools.ask = keyboard.ask
     if talk.chat.turns:
         recap(talk)
     else:

@@ -78,7 +78,9 @@ def show(owner: str, words: str, everything: bool, as_json: bool) -> None:
         return
     click.echo(printable(f"{chat_title(found.info)}\n"))
     for node in nodes:
-        click.echo(printable(f"{_speaker(found, node)}: {node.message.content}\n"))
+        calls = [f"{call.name}({call.arguments})" for call in node.message.tool_calls]
+        said = "\n".join(filter(None, [node.message.content, *calls]))
+        click.echo(printable(f"{_speaker(found, node)}: {said}\n"))
 
 
 @command.command("search")

@@ -49,6 +49,9 @@ SIZE = Size()
 @click.option(
     "--importance", type=click.Path(path_type=Path), help="What gadfly calibrate measured: spares what counts."
 )
+@click.option(
+    "--adapter", type=click.Path(path_type=Path), help="With this adapter in its weights: what gadfly train has made."
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="Print what came of it as JSON on stdout.")
 def command(
@@ -58,6 +61,7 @@ def command(
     target_size: int | None,
     pure: bool,
     importance: Path | None,
+    adapter: Path | None,
     threads: int | None,
     as_json: bool,
 ) -> None:
@@ -71,6 +75,7 @@ def command(
     gadfly convert ./grok-1 grok-1.gguf --target-size 120GB
     gadfly convert ./grok-1 ./grok-1-int8 --as int8
     gadfly convert smollm2 smollm2-q8_0.gguf --as q8_0 --pure
+    gadfly convert smollm2 my-gadfly.gguf --as q8_0 --adapter my-gadfly
     """
     if format_name and target_size:
         raise click.UsageError("--as and --target-size exclude each other.")
@@ -81,7 +86,7 @@ def command(
         )
     wanted = Wanted(format_name, target_size, pure, read_importance(importance) if importance else {})
     with showing_progress() as progress:
-        done = convert(path, target, wanted, threads or available_processors(), progress)
+        done = convert(path, target, wanted, threads or available_processors(), progress, adapter)
     if as_json:
         click.echo(json.dumps(facts(done)))
     else:

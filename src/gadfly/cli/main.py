@@ -35,10 +35,12 @@ COMMANDS = {
     "chats": Entry(
         "Talk", "gadfly.cli.chats", "List, show, find, export, import, back up and check the conversations kept here."
     ),
+    "tools": Entry("Talk", "gadfly.cli.tools", "Give a model tools: programs, servers, a web search."),
     "serve": Entry(
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),
     "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
+    "train": Entry("Make your own", "gadfly.cli.train", "Teach a model a tone or a character from examples."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

@@ -47,7 +47,13 @@ __all__ = ["command"]
     show_default=True,
     help="Contexts of cache that a model's requests may fill together, as far as an eighth of the free memory goes.",
 )
-@click.option("--queue", type=click.IntRange(1), default=64, show_default=True, help="Requests that may wait.")
+@click.option(
+    "--queue",
+    type=click.IntRange(1),
+    default=128,
+    show_default=True,
+    help="Requests that may wait, of one client half of them.",
+)
 @click.option(
     "--keep-alive",
     type=click.FloatRange(0),
@@ -106,7 +112,8 @@ def command(
     from gadfly.server.app.sessions import Sessions
     from gadfly.server.gate import House, is_loopback
     from gadfly.server.keys import SCOPES, Key, KeyFile, digest_of, new_key
-    from gadfly.server.models import Models, Shelf
+    from gadfly.server.model import Shelf
+    from gadfly.server.models import Models
     from gadfly.server.remote import RemoteShelf
     from gadfly.server.run import address, listen, run_server
     from gadfly.server.service import Service
@@ -148,10 +155,10 @@ def command(
     with listen(host, port) as listening:
         if closed and not house.keys():
             key, text = new_key("first", SCOPES)
-            stored.add(key)
             click.echo(
                 f"Others can reach this server, so it asks for a key. Keep this one, it is not shown again: {text}"
             )
+            stored.add(key)  # afterwards: there is never a key that nobody has seen
         click.echo(_hint(address(listening), names, closed))
         if opens:
             webbrowser.open(address(listening))  # it has to wait a moment: connections are taken already

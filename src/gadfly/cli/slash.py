@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from gadfly.chat.persona import load_persona, persona_names
 from gadfly.cli.recall import branches, chats, open_chat, recap, shortened, title
 from gadfly.cli.stats import experts_text, stats_text
+from gadfly.cli.talk_tools import choices, tools
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.settings import home
@@ -68,11 +69,13 @@ def _new(talk: "Talk", _: str) -> None:
 
 
 def _retry(talk: "Talk", _: str) -> None:
+    talk.tools.equip(talk)
     talk.answer(talk.chat.retry())
 
 
 def _edit(talk: "Talk", text: str) -> str | None:
     if text:
+        talk.tools.equip(talk)
         talk.answer(talk.chat.edit(text))
         return None
     if not talk.chat.turns:
@@ -194,6 +197,7 @@ COMMANDS = {
     "title": Command("[text]", "show or change what this conversation is called", title),
     "save": Command("[name]", "write the conversation to a file", _save, _conversations),
     "load": Command("[name]", "list such files, or continue one", _load, _conversations),
+    "tools": Command("[name …|off|default]", "show what the model may call, or choose it", tools, choices),
     "stats": Command("[on|off]", "tokens per second", _stats, lambda _: ["on", "off"]),
     "exit": Command("", "leave; Ctrl-D does too", _exit),
 }

@@ -15,16 +15,27 @@ from gadfly.chat.values import Speaker
 from gadfly.cli.answer import Screen
 from gadfly.cli.slash import obey
 from gadfly.cli.stats import stats_text
+from gadfly.cli.talk_tools import TalkTools
 from gadfly.errors import ContextError, GadflyError
 
 __all__ = ["Talk", "show_answer", "stopping"]
 
 
 class Talk:
-    """`model` is the name of what `chat` talks to; `open_model` brings another; `folder` keeps conversations."""
+    """`model` is the name of what `chat` talks to; `open_model` brings another; `folder` keeps conversations.
+
+    `tools` are those that the model may call; without them it has none.
+    """
 
     def __init__(
-        self, chat: Chat, screen: Screen, model: str, open_model: Callable[[str], Speaker], folder: Path, stats: bool
+        self,
+        chat: Chat,
+        screen: Screen,
+        model: str,
+        open_model: Callable[[str], Speaker],
+        folder: Path,
+        stats: bool,
+        tools: TalkTools | None = None,
     ) -> None:
         self.chat = chat
         self.screen = screen
@@ -34,6 +45,7 @@ class Talk:
         self.stats = stats
         self.editing = False  # the next line replaces the last question
         self.over = False
+        self.tools = tools or TalkTools()
         self.listed: list[str] = []  # ids of the chats that were shown last, for /open NUMBER
 
     def greet(self) -> None:
@@ -56,6 +68,7 @@ class Talk:
         try:
             if line.startswith("/"):
                 return obey(self, line)
+            self.tools.equip(self)
             self.answer(self.chat.edit(line) if editing else self.chat.stream(line))
         except ContextError as error:
             self.editing = editing
@@ -68,9 +81,11 @@ class Talk:
         return ""
 
     def answer(self, pieces: Generator[str, None, None]) -> None:
-        """Show an answer as it comes; Ctrl-C stops it."""
+        """Show an answer as it comes, and what the model calls for it; Ctrl-C stops it."""
         with stopping(self.chat.cancel):
             show_answer(self.chat, pieces, self.screen, self.stats)
+        while self.chat.step is not None:
+            self.tools.do(self, self.chat.step)
 
 
 def show_answer(chat: Chat, pieces: Generator[str, None, None], screen: Screen, stats: bool) -> None:
@@ -80,6 +95,8 @@ def show_answer(chat: Chat, pieces: Generator[str, None, None], screen: Screen, 
     with closing(pieces):  # so that the answer is on record, even after an impatient Ctrl-C
         screen.answer(chat.persona.name.capitalize(), pieces)
     reply = chat.turns[-1].reply
+    if chat.step is not None:  # it wishes for calls of tools, and will go on
+        return
     if reply is None or reply.completion.finish_reason == "cancelled":
         screen.note("(stopped)")
     elif reply.completion.finish_reason == "length":

@@ -9,7 +9,8 @@ from prompt_toolkit import PromptSession
 from prompt_toolkit.completion import CompleteEvent, Completer, Completion
 from prompt_toolkit.document import Document
 from prompt_toolkit.filters import Condition
-from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
+from prompt_toolkit.input.typeahead import clear_typeahead
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.output import ColorDepth
 
@@ -37,10 +38,18 @@ class Keyboard:
             color_depth=None if colour else ColorDepth.DEPTH_1_BIT,
             enable_open_in_editor=False,
         )
+        self._asking: PromptSession[str] = PromptSession(history=DummyHistory())
 
     def read(self, draft: str = "") -> str:
         """What the user sends, beginning with `draft`. Raises EOFError for Ctrl-D, KeyboardInterrupt for Ctrl-C."""
         return unwrapped(self._session.prompt("You: ", default=draft))
+
+    def ask(self, question: str) -> str:
+        """A short answer that is kept nowhere. What was typed before the question is no answer to it."""
+        if termios is not None and sys.stdin.isatty():
+            termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        clear_typeahead(self._asking.app.input)
+        return self._asking.prompt(question)
 
     @contextmanager
     def silent(self) -> Iterator[None]:

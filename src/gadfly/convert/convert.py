@@ -35,6 +35,7 @@ from gadfly.hub.progress import Progress, size_text
 from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
+from gadfly.weights.adapter import merged, read_adapter
 from gadfly.weights.disk import held_bytes, new_file, sync_folder, writing
 from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
@@ -96,14 +97,21 @@ class Plan:
         return Converted(path, self.size, sum(formats.values()), dict(formats.most_common()), self.notes, sha256)
 
 
-def convert(source: Path, target: Path, wanted: Wanted, threads: int, progress: Progress) -> Converted:
-    """Convert a model. A target that ends in .gguf is a file, any other a folder.
+def convert(
+    source: Path, target: Path, wanted: Wanted, threads: int, progress: Progress, adapter: Path | None = None
+) -> Converted:
+    """Convert a model, with the adapter of a folder in its weights. A target that ends in .gguf is a file.
 
+    Any other is a folder.
     Raises RequestError for a target that exists or a format that it cannot have, CapacityError if the disk is too
     small, ModelFileError for what is wrong with the source.
     """
     _require_free_name(target)
-    return convert_model(open_model(source), _state(source), target, wanted, threads, progress)
+    model, state = open_model(source), _state(source)
+    if adapter is not None:
+        model = merged(model, read_adapter(adapter, model.page, model.spec))
+        state += _state(adapter)
+    return convert_model(model, state, target, wanted, threads, progress)
 
 
 def convert_model(

@@ -8,11 +8,12 @@ need not be computed again; `sampling` draws.
 
 from gadfly.engine.constraint import Constraint, ConstraintSource
 from gadfly.engine.counts import Counts
-from gadfly.engine.embedder import Embedder, declared_pooling
+from gadfly.engine.embedder import Embedder
 from gadfly.engine.engine import Engine
 from gadfly.engine.executor import Executor
 from gadfly.engine.handle import Handle, Listener
 from gadfly.engine.likelihood import Likelihood
+from gadfly.engine.pooling import declared_pooling
 from gadfly.engine.request import Request
 
 __all__ = [

@@ -25,7 +25,7 @@ from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
 from gadfly.engine.request import Request, Sequence
 from gadfly.engine.scheduler import Scheduler
-from gadfly.errors import BusyError, DeadlineError, SettingsError
+from gadfly.errors import BusyError, DeadlineError, RequestError, SettingsError
 from gadfly.ops import Floats
 
 __all__ = ["Engine"]
@@ -34,12 +34,14 @@ __all__ = ["Engine"]
 class Engine:
     """Runs requests through `step`, a function from a batch to float32 logits (wanted rows, vocab).
 
+    Requests with `pooling` go through `states`, which gives hidden states (wanted rows, dim) over the same pages.
+
     `step` keeps keys and values in `pages` pages of `page_size` positions; each call computes up to `step_tokens`
     tokens. If it raises, the requests of that batch fail with what it raised, and the engine goes on. At most
-    `max_waiting` requests wait for others to end. With `speculate`, a step computes tokens that are likely to come next
-    together with those that have to come before them, where that is quicker; answers are the same to the bit. While
-    answers are written, a step spends about `prompt_share` times the seconds that these take on prompts. `clock` tells
-    seconds, for deadlines and for what a step takes.
+    `max_waiting` requests wait for others to end, and there is room left for other clients than theirs. With
+    `speculate`, a step computes tokens that are likely to come next together with those that have to come before them,
+    where that is quicker; answers are the same to the bit. While answers are written, prompts have `prompt_share` times
+    as much time as these. `clock` tells seconds, for deadlines and for what a step takes.
     """
 
     def __init__(
@@ -51,9 +53,10 @@ class Engine:
         page_size: int,
         step_tokens: int = 512,
         *,
+        states: Callable[[Batch], Floats] | None = None,
         max_waiting: int | None = None,
         speculate: bool = True,
-        prompt_share: float = 1.0,
+        prompt_share: float = 0.8,
         clock: Callable[[], float] = perf_counter,
     ) -> None:
         sizes = {"pages": pages, "page_size": page_size, "step_tokens": step_tokens, "max_waiting": max_waiting}
@@ -63,6 +66,7 @@ class Engine:
         self.vocab = vocab
         self.context = min(context, pages * page_size)  # any one sequence fits into the pool by itself
         self._step = step
+        self._states = states
         self._page_size = page_size
         self._prefix = PrefixIndex(PagePool(pages), page_size)
         self._pace = Pace(prompt_share)
@@ -85,6 +89,8 @@ class Engine:
         request.
         """
         request.validate(self.vocab, self.context)
+        if request.pooling and self._states is None:
+            raise RequestError("vectors are not made here, only answers")
         sequence = Sequence(request, self.context)
         handle = Handle(self, sequence)
         if listener:
@@ -93,7 +99,9 @@ class Engine:
             waiting = len(self._scheduler.waiting)
             if self._draining:
                 raise BusyError("no new requests are taken: the engine is about to stop", self._seconds(waiting))
-            if self._max_waiting is not None and waiting >= self._max_waiting:
+            if self._max_waiting is not None and not self._scheduler.waiting.has_room(
+                request.client, self._max_waiting
+            ):
                 seconds = self._seconds(1)
                 raise BusyError(f"{waiting} requests are waiting already; try again in {seconds:.0f} s", seconds)
             if request.seconds is not None:
@@ -205,36 +213,54 @@ class Engine:
     def _compute(self, chunks: list[Chunk]) -> None:
         began = self._clock()
         answers = sum(chunk.count + len(chunk.draft) for chunk in chunks if chunk.decodes)
-        batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
-        try:
-            logits = self._step(batch)
-            if logits.shape != (len(batch.rows), self.vocab):
-                raise ValueError(f"a step returned logits of shape {logits.shape}, not {(len(batch.rows), self.vocab)}")
-        except Exception as error:
-            for chunk in chunks:
-                self._finish(chunk.sequence, error=error)
+        read = [(chunk.count, chunk.sequence.computed) for chunk in chunks if not chunk.decodes]
+        written = [chunk for chunk in chunks if not chunk.sequence.pool]
+        pooled = [chunk for chunk in chunks if chunk.sequence.pool]
+        if (written and not self._advance(written, self._step, began)) or (
+            pooled and self._states and not self._advance(pooled, self._states, began)
+        ):
             return
-        first = 0
-        for chunk in chunks:
-            last = first + len(chunk.sequence.wanted(chunk.count))
-            rows, drafted = logits[first:last], logits[last : last + len(chunk.draft)]
-            first = last + len(drafted)
-            self._count(chunk)
-            self._scheduler.advance(chunk.sequence, chunk.count)
-            if chunk.sequence.unread:
-                self._read(chunk.sequence, rows)
-            if chunk.sequence.pending:
-                chunk.sequence.spend(self._clock() - began)
-            else:
-                self._extend(chunk.sequence, rows[-1], began)
-                self._verify(chunk, drafted)
         seconds = self._clock() - began
         self._counts.steps += 1
         self._counts.step_seconds += seconds
-        if answers == len(batch.tokens):
-            self._pace.note(answers, seconds)
+        if answers and read:
+            along = sum(count for count, _ in read)
+            position = sum(count * first for count, first in read) // along
+            self._pace.note_prompt(answers, along, position, seconds)
         elif answers:
-            self._pace.note_prompt(answers, len(batch.tokens) - answers, seconds)
+            self._pace.note(answers, seconds)
+
+    def _advance(self, chunks: list[Chunk], step: Callable[[Batch], Floats], began: float) -> bool:
+        """Compute chunks and go on with what comes of them; False if that failed, and all their requests with it."""
+        batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
+        try:
+            found = step(batch)
+            if len(found) != len(batch.rows) or (step is self._step and found.shape[1:] != (self.vocab,)):
+                raise ValueError(f"a step returned logits of shape {found.shape}, not {(len(batch.rows), self.vocab)}")
+        except Exception as error:
+            for chunk in chunks:
+                self._finish(chunk.sequence, error=error)
+            return False
+        first = 0
+        for chunk in chunks:
+            sequence = chunk.sequence
+            last = first + len(sequence.wanted(chunk.count))
+            rows, drafted = found[first:last], found[last : last + len(chunk.draft)]
+            first = last + len(drafted)
+            self._count(chunk)
+            self._scheduler.advance(sequence, chunk.count)
+            if sequence.pool:
+                sequence.pool.add(rows)
+            elif sequence.unread:
+                self._read(sequence, rows)
+            if sequence.pool or sequence.pending:
+                sequence.spend(self._clock() - began)
+                if not sequence.pending:
+                    self._finish(sequence, "stop")
+            else:
+                self._extend(sequence, rows[-1], began)
+                self._verify(chunk, drafted)
+        return True
 
     def _read(self, sequence: Sequence, rows: Floats) -> None:
         """Note how likely the next tokens of a prompt were."""

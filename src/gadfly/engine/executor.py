@@ -20,10 +20,7 @@ KV = TypeVar("KV")
 
 
 class Executor:
-    """Owns a cache of `pages` pages of `page_size` positions, which a batch's page ids refer to.
-
-    `headless`, it gives what the last layer leaves instead of logits.
-    """
+    """Owns a cache of `pages` pages of `page_size` positions, which a batch's page ids refer to."""
 
     def __init__(
         self,
@@ -32,16 +29,18 @@ class Executor:
         backend: Backend[T, W, KV],
         pages: int,
         page_size: int,
-        *,
-        headless: bool = False,
     ) -> None:
         kv = backend.cache(spec, pages, page_size)
-        run = hidden_states if headless else forward
-        self._forward = backend.compile(lambda ops, batch: run(spec, weights, batch, ops, kv))
+        self._forward = backend.compile(lambda ops, batch: forward(spec, weights, batch, ops, kv))
+        self._headless = backend.compile(lambda ops, batch: hidden_states(spec, weights, batch, ops, kv))
 
     def step(self, batch: Batch) -> Floats:
-        """Compute a batch, keep its keys and values: float32 (wanted rows, vocab), or (wanted rows, dim)."""
+        """Compute a batch, keep its keys and values: logits, float32 (wanted rows, vocab)."""
         return self._forward(batch)
+
+    def states(self, batch: Batch) -> Floats:
+        """The same without the head: what the last layer leaves, float32 (wanted rows, dim)."""
+        return self._headless(batch)
 
     def expert_use(self) -> list[list[int]]:
         """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 from gadfly.completion import FinishReason, Usage
 from gadfly.engine.likelihood import Likelihood
 from gadfly.engine.request import Sequence
+from gadfly.errors import BusyError
+from gadfly.ops import Floats
 
 if TYPE_CHECKING:
     from gadfly.engine.engine import Engine
@@ -43,6 +45,16 @@ class Handle:
     def wait(self) -> list[int]:
         """All tokens of the answer, when it is finished. Raises what made it fail."""
         return list(self)
+
+    def vector(self) -> Floats:
+        """What a request with `pooling` is for, when it is finished: float32 (dim,), of length 1.
+
+        Raises what made it fail, and BusyError if it was cancelled.
+        """
+        self.wait()
+        if self._sequence.pool is None or self._sequence.finish_reason == "cancelled":
+            raise BusyError("the text was not read to its end: the model is about to stop", 1.0)
+        return self._sequence.pool.vector
 
     def cancel(self) -> None:
         """Stop before the next step. Safe in any thread, in a signal handler and when it is finished already."""

@@ -36,6 +36,15 @@ class FairQueue:
         yield from self._back
         yield from (sequence for *_, sequence in sorted(places, key=lambda place: place[:2]))
 
+    def has_room(self, client: str, most: int) -> bool:
+        """Whether a client may add a request where `most` may wait.
+
+        Nobody has more waiting than places are free, so that whoever comes next finds one: who is alone may fill half
+        of them, the second half of what is left (dynamic thresholds, Choudhury and Hahne 1998).
+        """
+        free = most - len(self)
+        return free > 0 and len(self._waiting.get(client, ())) <= free
+
     def served(self, sequence: Sequence) -> int:
         """Tokens that its client has had, in a count that is fair to compare."""
         return self._served[sequence.request.client]

@@ -11,6 +11,7 @@ from gadfly.completion import FinishReason, Sampling, Usage
 from gadfly.engine.constraint import ConstraintSource
 from gadfly.engine.draft import Drafter
 from gadfly.engine.likelihood import Likelihood
+from gadfly.engine.pooling import Pool, Pooling
 from gadfly.engine.sampling import Sampler
 from gadfly.errors import ContextError, RequestError
 
@@ -28,7 +29,7 @@ class Request:
 
     `constraint` says which tokens may come, and ends the answer when none may. `logprobs` asks for the likelihood of
     every token of the answer and of so many alternatives, `prompt_logprobs` for those of the prompt, too, which then is
-    computed as if nothing of it were cached.
+    computed as if nothing of it were cached. With `pooling`, what is wanted is a vector of the prompt, and no answer.
     """
 
     prompt: tuple[int, ...]
@@ -41,6 +42,7 @@ class Request:
     constraint: ConstraintSource | None = None
     logprobs: int | None = None
     prompt_logprobs: bool = False
+    pooling: Pooling | None = None
 
     def validate(self, vocab: int, context: int) -> None:
         """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""
@@ -58,7 +60,7 @@ class Request:
             raise RequestError(f"logprobs is {self.logprobs!r}; from 0 to {MOST_ALTERNATIVES} alternatives are given")
         if self.seconds is not None and not self.seconds > 0:
             raise RequestError(f"seconds is {self.seconds!r}; it has to be more than 0, or absent for no limit")
-        if len(self.prompt) >= context:
+        if len(self.prompt) + (self.pooling is None) > context:
             raise ContextError(
                 f"the prompt has {len(self.prompt)} tokens, but the context holds {context} and the answer needs at "
                 f"least one of them; shorten the prompt to {context - 1} tokens or choose a larger context"
@@ -73,6 +75,7 @@ class Sequence:
         self.sampler = Sampler(request.sampling, request.constraint() if request.constraint else None)
         self.tokens = list(request.prompt)  # and the answer so far
         self.prompt_likelihoods = [Likelihood(request.prompt[0], None)] if request.prompt_logprobs else []
+        self.pool = Pool(request.pooling) if request.pooling else None
         self.likelihoods: list[Likelihood] = []  # of the answer so far
         self.computed = 0  # positions whose keys and values are in `pages`
         self.pages: list[int] = []
@@ -95,11 +98,15 @@ class Sequence:
 
     @property
     def unread(self) -> bool:
-        """Whether there are tokens of the prompt whose likelihood is wanted and not known yet."""
+        """Whether there are tokens of the prompt of which more is wanted than that they were computed."""
+        if self.pool:
+            return self.pool.count < len(self.request.prompt)
         return self.request.prompt_logprobs and len(self.prompt_likelihoods) < len(self.request.prompt)
 
     def wanted(self, count: int) -> list[int]:
-        """Which of the next `count` pending tokens need logits, 0 being the first of them."""
+        """Which of the next `count` pending tokens need logits, or states for the pool, 0 being the first of them."""
+        if self.pool:
+            return [*range(max(0, self.pool.count - self.computed), count)]
         end = self.computed + count
         first = max(self.computed, len(self.prompt_likelihoods) - 1)
         read = range(first, min(end, len(self.request.prompt) - 1)) if self.unread else ()

@@ -1,8 +1,8 @@
 """Which tokens the next step computes: continuous batching, for everybody who writes and a few who read.
 
 Answers first: every sequence that writes one gets its next token in every step. Then prompts, in chunks, as long as the
-budget lasts: `step_tokens` if nobody writes, otherwise what fits into about the time that the answers take, so that
-they keep flowing (`gadfly.engine.pace`). Prompts take turns by client, and within one in the order they came
+budget lasts: `step_tokens` if nobody writes, otherwise what fits into the time that answers leave them, so that these
+keep flowing (`gadfly.engine.pace`). Prompts take turns by client, and within one in the order they came
 (`gadfly.engine.queue`); who waits is admitted when its turn comes. A prompt does not compute what another one is
 computing in this very step: it lets that one go ahead, and takes over its pages.
 
@@ -72,19 +72,22 @@ class Scheduler:
             for sequence in list(self.running)  # some of which may be set back for the sake of older ones
             if sequence.decodes and sequence in self.running and self._provide(sequence)
         ]
+        writing, promised = bool(chunks), 0.0
         budget = self._step_tokens - len(chunks)
-        along = min(budget, self._pace.prompt_tokens) if chunks else budget
         seen: set[Sequence] = set()
         computing: set[Key] = set()  # pages that this step works on
-        while along and (reader := self._next_reader(seen)):
+        while budget and (reader := self._next_reader(seen)):
             seen.add(reader)
             page = self._page_ahead(reader)
             if page in computing:
                 continue
+            most = min(budget, self._pace.fitting(reader.computed, promised)) if writing else budget
+            if not most:
+                break
             if page:
                 computing.add(page)
-            chunks.append(self._chunk(reader, min(along, READ_TOKENS if reader.unread else along, reader.pending)))
-            along -= chunks[-1].count
+            chunks.append(self._chunk(reader, min(most, self._step_limit(reader), reader.pending)))
+            promised += chunks[-1].count * self._pace.price(reader.computed)
             budget -= chunks[-1].count
         if self._speculate:
             self._draft(chunks, budget)
@@ -103,6 +106,9 @@ class Scheduler:
         needed = -(-len(sequence.tokens) // self._prefix.page_size)
         self._prefix.release(sequence.pages[needed:])
         del sequence.pages[needed:]
+
+    def _step_limit(self, reader: Sequence) -> int:
+        return READ_TOKENS if reader.request.prompt_logprobs and reader.unread else self._step_tokens
 
     def _chunk(self, sequence: Sequence, count: int) -> Chunk:
         self.waiting.charge(sequence, count)

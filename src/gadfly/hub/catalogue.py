@@ -9,7 +9,7 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import MISSING, dataclass, fields
 from functools import partial
-from importlib.resources import files
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from gadfly.errors import SettingsError
@@ -80,7 +80,7 @@ class Catalogue(Mapping[str, Model]):
     @classmethod
     def load(cls) -> "Catalogue":
         """The catalogue that comes with Gadfly."""
-        return cls.parse((files("gadfly.hub") / "catalogue.toml").read_text("utf-8"), "catalogue.toml")
+        return cls.parse(Path(__file__).with_name("catalogue.toml").read_text("utf-8"), "catalogue.toml")
 
     @classmethod
     def parse(cls, text: str, where: str) -> "Catalogue":

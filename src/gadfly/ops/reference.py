@@ -16,7 +16,7 @@ from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 
-__all__ = ["PagedCache", "Reference"]
+__all__ = ["PagedCache", "Reference", "temperatures"]
 
 
 class PagedCache:
@@ -67,7 +67,7 @@ class Reference:
         return table[batch.tokens]
 
     def rms_norm(self, x: Floats, weight: Floats, eps: float) -> Floats:
-        heads = x.reshape(len(x), -1, len(weight))
+        heads = x.reshape(len(x), x.shape[1] // len(weight), len(weight))  # of no tokens, too
         mean_square = np.mean(np.square(heads), axis=-1, keepdims=True, dtype=np.float32)
         return np.asarray(weight * (heads / np.sqrt(mean_square + np.float32(eps))), np.float32).reshape(x.shape)
 

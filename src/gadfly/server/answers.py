@@ -15,7 +15,7 @@ from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.conversation import AnswerEvent
 from gadfly.engine import Handle, Listener
-from gadfly.server.models import Model
+from gadfly.server.model import Model
 
 __all__ = ["Answering", "asking"]
 

@@ -4,6 +4,7 @@ Recorder ── Gate ── FastAPI ── routes
 """
 
 import asyncio
+import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from importlib.metadata import version
@@ -23,6 +24,8 @@ from gadfly.server.schemas import FAILURES
 from gadfly.server.service import Service
 
 __all__ = ["create_app"]
+
+log = logging.getLogger("gadfly.server")
 
 _SWEEP = 1.0  # seconds between looks at which models nobody uses
 
@@ -72,8 +75,11 @@ async def _sweep(service: Service, chat_app: ChatApp | None) -> None:
     while True:
         await asyncio.sleep(_SWEEP)
         await service.models.sweep()
-        if chat_app:
-            chat_app.look_around()
+        try:
+            if chat_app:
+                await chat_app.look_around()
+        except GadflyError as error:  # of a disk, which may be well again the next time
+            log.warning("%s", error)
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

@@ -130,8 +130,12 @@ class Gate:
         origin = headers.get("origin")
 
         async def shared(message: Message) -> None:
-            if origin is not None and message["type"] == "http.response.start":
-                MutableHeaders(scope=message).update({"access-control-allow-origin": origin, "vary": "origin"})
+            if message["type"] == "http.response.start":
+                answer = MutableHeaders(scope=message)
+                if scope["path"].startswith("/app/"):  # what was said here stays here: in no cache, and no other page
+                    answer.update({"cache-control": "no-store", "x-content-type-options": "nosniff"})
+                elif origin is not None:
+                    answer.update({"access-control-allow-origin": origin, "vary": "origin"})
             await send(message)
 
         if scope["method"] == "OPTIONS" and "access-control-request-method" in headers:

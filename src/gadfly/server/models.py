@@ -8,58 +8,18 @@ import asyncio
 import gc
 import math
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
-from typing import Any, Protocol
 
-from gadfly.answer import Answer
 from gadfly.api.model_card import ModelCard
-from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
-from gadfly.engine import Counts
 from gadfly.errors import BusyError, NotFoundError
-from gadfly.hub.progress import Progress
-from gadfly.spec import ModelSpec
-from gadfly.text import Tokenizer
+from gadfly.server.model import Model, Shelf
 
-__all__ = ["Loaded", "Loading", "Model", "Models", "Shelf"]
-
-
-class Model(Protocol):
-    """What a server needs of an `LLM`, which is the model here that has it all. See there."""
-
-    @property
-    def context(self) -> int: ...
-    @property
-    def kernels(self) -> str: ...
-    @property
-    def has_template(self) -> bool: ...
-    @property
-    def spec(self) -> ModelSpec | None: ...
-    @property
-    def tokenizer(self) -> Tokenizer | None: ...
-    def answer(self, request: ChatRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer: ...
-    def complete(self, request: TextRequest, listener: Callable[[Any], None] | None = None, **terms: Any) -> Answer: ...
-    def embed(self, request: EmbeddingRequest) -> Embeddings: ...
-    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]: ...
-    def run(self) -> None: ...
-    def drain(self, seconds: float | None = None) -> None: ...
-    def counts(self) -> Counts: ...
-
-
-class Shelf(Protocol):
-    """Where models come from."""
-
-    def list(self) -> Sequence[ModelCard]:
-        """All that can be asked for. Reads files: for other threads than that of the loop."""
-
-    def load(self, model: ModelCard, progress: Progress) -> Model:
-        """Called in a thread of its own, and takes as long as it takes. Raises GadflyError."""
-
-    def room(self) -> int:
-        """Bytes of memory that another model may take now."""
+__all__ = ["Loaded", "Loading", "Models"]
 
 
 @dataclass(eq=False)
@@ -119,6 +79,7 @@ class Models:
         self._clock = clock
         self._loaded: dict[str, Loaded] = {}  # in order of use
         self._loading: dict[str, tuple[Loading, asyncio.Task[None]]] = {}
+        self._wanted: Counter[str] = Counter()  # by how many who will use it as soon as it is there
         self._changed = asyncio.Event()
         self._one_by_one = asyncio.Lock()
         self._loader = ThreadPoolExecutor(1, "gadfly-load")
@@ -152,27 +113,38 @@ class Models:
 
         Raises NotFoundError, BusyError if too many others are in use, and what loading raises.
         """
-        name = await self.named(name)
-        while (found := self._loaded.get(name)) is None:
-            await self._load(name)
-        self._loaded[name] = self._loaded.pop(name)
-        found.users += 1
+        card = await self._card(name)
+        name = card.name
+        self._wanted[name] += 1
+        try:
+            while (found := self._loaded.get(name)) is None:
+                await self._load(card)
+            self._loaded[name] = self._loaded.pop(name)
+            found.users += 1
+        finally:
+            self._wanted[name] -= 1
+            self._changed.set()
         try:
             yield found
         finally:
             found.users -= 1
             found.used = self._clock()
             self._changed.set()
-            if not found.users and found.keep == 0:
+            if found.keep == 0 and self._is_idle(found):
                 await self._unload(found)
 
     async def named(self, name: str) -> str:
         """The name that a model has here. Raises NotFoundError."""
+        return (await self._card(name)).name
+
+    async def _card(self, name: str) -> ModelCard:
         name = self._aliases.get(name, name).removesuffix(":latest")
-        if name in self._loaded or name in await self.stocked():
-            return name
-        if "*" in self._aliases:
-            return self._aliases["*"]
+        if loaded := self._loaded.get(name):
+            return loaded.model
+        stocked = await self.stocked()
+        for known in (name, self._aliases.get("*", name)):
+            if known in stocked:
+                return stocked[known]
         raise NotFoundError(f"there is no model called {name!r:.100} here; GET /v1/models lists what there is")
 
     def keep(self, found: Loaded, seconds: float) -> None:
@@ -188,13 +160,13 @@ class Models:
         """Let go of what nobody has used for long enough. To be called now and then."""
         now = self._clock()
         for found in self.loaded:
-            if not found.users and now - found.used >= found.keep:
+            if self._is_idle(found) and now - found.used >= found.keep:
                 await self._unload(found)
 
     async def forget(self, name: str) -> None:
         """Unload a model if it is loaded. Raises BusyError if it is in use."""
         found = self._loaded.get(name)
-        if name in self._loading or (found and found.users) or name in self.pinned:
+        if name in self._loading or (found and not self._is_idle(found)) or name in self.pinned:
             raise BusyError(f"{name} is in use; try again when it is not", 10.0)
         if found:
             await self._unload(found)
@@ -206,12 +178,14 @@ class Models:
         await asyncio.gather(*(self._unload(found, seconds) for found in self.loaded))
         self._loader.shutdown(wait=False, cancel_futures=True)
 
-    async def _load(self, name: str) -> None:
+    def _is_idle(self, found: Loaded) -> bool:
+        """Whether nobody uses it, nor was it loaded for somebody who has yet to hear of it."""
+        return not found.users and not self._wanted[found.name]
+
+    async def _load(self, model: ModelCard) -> None:
         """Return when the model has been loaded by this request or another. Raises what went wrong."""
+        name = model.name
         if name not in self._loading:
-            model = (await self.stocked())[name]
-            if name in self._loaded or name in self._loading:  # meanwhile
-                return
             loading = Loading(model)
             task = asyncio.create_task(self._bring(loading))
             self._loading[name] = loading, task
@@ -241,7 +215,7 @@ class Models:
         while others := [found for found in self.loaded if found.name not in self.pinned]:
             if len(self._loaded) < self._most and self._shelf.room() >= model.size:
                 return
-            if idle := next((found for found in others if not found.users), None):
+            if idle := next(filter(self._is_idle, others), None):
                 await self._unload(idle)
                 continue
             self._changed.clear()

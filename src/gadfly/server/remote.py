@@ -8,24 +8,26 @@ from typing import Any
 from gadfly.answer import Answer
 from gadfly.answer.prompt import spoken
 from gadfly.api.model_card import ModelCard
-from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion
+from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion, write_count
 from gadfly.chat.persona import load_persona
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
 from gadfly.engine import Counts
-from gadfly.errors import UnsupportedError
+from gadfly.errors import NotFoundError, UnsupportedError
 from gadfly.hub.progress import Progress
-from gadfly.server.models import Model, Shelf
-from gadfly.server.upstream import Pool, RemoteChoice
+from gadfly.server.model import Model, Shelf
+from gadfly.server.remote_choice import RemoteChoice
+from gadfly.server.upstream import Pool
 
 __all__ = ["RemoteModel", "RemoteShelf"]
 
 
 class RemoteModel:
-    """A model of `pool`. What it was made of is not known here, so there are neither tokens nor fingerprints."""
+    """A model of `pool`. What it is made of is not known here."""
 
     tokenizer = None
     spec = None
     has_template = True
+    template = None
     kernels = ""
 
     def __init__(self, card: ModelCard, pool: Pool) -> None:
@@ -56,13 +58,20 @@ class RemoteModel:
         body = write_completion(request, self._name)
         return self._ask("/v1/completions", body, CompletionReader(request.n), request.n, listener)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:  # noqa: ARG002
-        """Raises UnsupportedError."""
-        raise UnsupportedError(f"{self._name} runs elsewhere, and only answers are asked for there")
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:  # noqa: ARG002
+        """Like `LLM.embed`, but that vectors are as long as the upstream makes them."""
+        inputs = [one if isinstance(one, str) else list(one) for one in request.inputs]
+        body = {"model": self._name, "input": inputs, "encoding_format": "float"}
+        if request.truncate:
+            body["truncation"] = "auto"
+        return self._pool.post(self._name, "/v1/embeddings", body, _embeddings)
 
-    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:  # noqa: ARG002
-        """Raises UnsupportedError."""
-        raise UnsupportedError(f"{self._name} runs elsewhere, where its tokens are not told")
+    def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
+        """Like `LLM.prompt_ids`. Raises UnsupportedError if the upstream has no /tokenize for conversations."""
+        try:
+            return self._pool.post(self._name, "/tokenize", write_count(messages, tools, self._name), _tokens)
+        except NotFoundError:
+            raise UnsupportedError(f"{self._name} runs elsewhere, where tokens of prompts are not told") from None
 
     def run(self) -> None:
         """Nothing is computed here: wait for `drain`."""
@@ -85,6 +94,14 @@ class RemoteModel:
         self._choices = [*(choice for choice in self._choices if not choice.finished), *choices]
         self._answers += n
         return Answer(choices)
+
+
+def _embeddings(answer: Any) -> Embeddings:
+    return Embeddings([each["embedding"] for each in answer["data"]], int(answer["usage"]["prompt_tokens"]))
+
+
+def _tokens(answer: Any) -> list[int]:
+    return list(map(int, answer["tokens"]))
 
 
 class RemoteShelf:

@@ -7,8 +7,8 @@ import logging
 import secrets
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AsyncExitStack
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
 
 from starlette.requests import Request
 from starlette.responses import Response
@@ -17,39 +17,52 @@ from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.api.errors import Failure, failure_of
 from gadfly.api.stamp import Stamp
+from gadfly.completion import Usage
 from gadfly.conversation import AnswerEvent, ChatRequest, TextRequest
 from gadfly.engine import Listener
 from gadfly.errors import GadflyError
 from gadfly.server.answers import Answering, asking
 from gadfly.server.fingerprint import fingerprint
-from gadfly.server.models import Loaded, Model
+from gadfly.server.model import Model
+from gadfly.server.models import Loaded
 from gadfly.server.record import Record
 from gadfly.server.refusals import CLIENT_LEFT, json_response
-from gadfly.server.service import Service, service_of
+from gadfly.server.service import service_of
 from gadfly.server.stream import Streamed, unless_gone
 
-__all__ = ["Encoder", "Exchange", "Start", "reply"]
+__all__ = ["Dialect", "Exchange", "Start", "Stream", "reply"]
 
 log = logging.getLogger("gadfly.server")
 
 
 @dataclass(frozen=True)
 class Start:
-    """What an encoder can know before the first token: `load_seconds` passed until the model was there."""
+    """What is known when an answer begins: `load_seconds` passed until the model was there.
+
+    `usage` is that of the first choice so far.
+    """
 
     stamp: Stamp
     load_seconds: float
+    usage: Usage
+
+
+class Stream(Protocol):
+    """What to send for each event of a choice, and if the answer cannot go on."""
+
+    def events(self, event: AnswerEvent, choice: int = 0, /) -> Sequence[Any]: ...
+    def failed(self, failure: Failure) -> Sequence[Any]: ...
 
 
 @dataclass(frozen=True)
-class Encoder:
-    """A stream in some dialect: bytes for each event of a choice, for a failure, and for the end.
+class Dialect:
+    """How an API sends answers. `id` begins theirs, `frame` makes bytes of what a stream sends, `end` is behind it all.
 
     `heartbeat` is sent where there has been nothing else for a while; b"" where the dialect has no such thing.
     """
 
-    event: Callable[[AnswerEvent, int], bytes]
-    failed: Callable[[Failure], bytes]
+    frame: Callable[[Any], bytes]
+    id: str = ""
     end: bytes = b""
     heartbeat: bytes = b""
     media_type: str = "text/event-stream"
@@ -59,15 +72,16 @@ class Encoder:
 class Exchange:
     """`requests` are answered by one model; the choices of all of them are numbered through.
 
-    `stream` None: the answer is wanted whole, and `body` makes it. `id` begins the id of the answer, `keep` says how
-    many seconds the model stays afterwards (None: as it is). `finished` hears of all that was answered.
+    `stream` or `body` makes what is sent, as the client wants it `streamed` or whole. `keep` says how many seconds the
+    model stays afterwards (None: as it is). `finished` hears of all that was answered.
     """
 
+    dialect: Dialect
     model: str | None
     requests: Sequence[ChatRequest | TextRequest]
-    stream: Callable[[Start], Encoder] | None
+    streamed: bool
+    stream: Callable[[Start], Stream]
     body: Callable[[list[Answer], Start], Any]
-    id: str = ""
     keep: float | None = None
     finished: Callable[[list[Answer], Start], None] = lambda *_: None
 
@@ -83,18 +97,23 @@ async def reply(request: Request, exchange: Exchange) -> Response:
             service.models.keep(loaded, exchange.keep)
         load_seconds = service.clock() - began
         answering = await stack.enter_async_context(asking(_asked(exchange.requests, record.client), loaded.llm))
-        stamp = _stamp(service, loaded, exchange.id)
-        start = Start(stamp, load_seconds)
-        if exchange.stream is not None:
-            encoder = exchange.stream(start)
-            chunks = _chunks(answering, exchange, encoder, start, service.limits.heartbeat, record)
-            return Streamed(chunks, encoder.media_type, stack.pop_all())
+        stamp = Stamp(f"{exchange.dialect.id}{secrets.token_hex(12)}", service.clock(), loaded.name)
+        computed = _fingerprint(loaded)
+
+        def start() -> Start:
+            first = answering.choices[0]
+            made = computed if first.fingerprint is None else first.fingerprint
+            return Start(replace(stamp, fingerprint=made), load_seconds, first.usage)
+
+        if exchange.streamed:
+            chunks = _chunks(answering, exchange, start, service.limits.heartbeat, record)
+            return Streamed(chunks, exchange.dialect.media_type, stack.pop_all())
         answers = await unless_gone(request.receive, answering.whole())
         if answers is None:
             return Response(status_code=CLIENT_LEFT)
         _note(record, answers)
-        exchange.finished(answers, start)
-        return json_response(exchange.body(answers, start))
+        exchange.finished(answers, start())
+        return json_response(exchange.body(answers, start()))
     raise AssertionError  # no context above swallows an exception
 
 
@@ -112,31 +131,37 @@ def _asked(requests: Sequence[ChatRequest | TextRequest], client: str) -> Callab
 
 
 async def _chunks(
-    answering: Answering, exchange: Exchange, encoder: Encoder, start: Start, heartbeat: float, record: Record
+    answering: Answering, exchange: Exchange, start: Callable[[], Start], heartbeat: float, record: Record
 ) -> AsyncGenerator[bytes, None]:
-    answers = [Answer() for _ in answering.choices]
+    answers, dialect = [Answer() for _ in answering.choices], exchange.dialect
+    stream: Stream | None = None  # begun with the first event: by then it is known what the prompt took
     try:
-        async for taken in answering.events(heartbeat if encoder.heartbeat else None):
+        async for taken in answering.events(heartbeat if dialect.heartbeat else None):
+            if not taken:
+                yield dialect.heartbeat
+                continue
+            stream = stream or exchange.stream(start())
+            sent: list[bytes] = []
             for choice, event in taken:
                 answers[choice].add(event)
-            chunk = b"".join(encoder.event(event, choice) for choice, event in taken) if taken else encoder.heartbeat
-            if chunk:
-                yield chunk
+                sent += map(dialect.frame, stream.events(event, choice))
+            if sent:
+                yield b"".join(sent)
         _note(record, answers)
-        exchange.finished(answers, start)
-        if encoder.end:
-            yield encoder.end
+        exchange.finished(answers, start())
+        if dialect.end:
+            yield dialect.end
     except Exception as error:  # the status has been sent: what went wrong goes where the answer would have gone on
         if not isinstance(error, GadflyError):
             log.exception("%s failed", record.id)
-        yield encoder.failed(failure_of(error))
+        stream = stream or exchange.stream(start())
+        yield b"".join(map(dialect.frame, stream.failed(failure_of(error))))
 
 
 def _note(record: Record, answers: Sequence[Answer]) -> None:
     record.usages = [answer.end.usage for answer in answers]
 
 
-def _stamp(service: Service, loaded: Loaded, prefix: str) -> Stamp:
+def _fingerprint(loaded: Loaded) -> str:
     llm = loaded.llm  # one that runs elsewhere has no kernels, and nothing is known of what it depends on
-    made = fingerprint(loaded.model.digest or loaded.name, llm.kernels, llm.context) if llm.kernels else ""
-    return Stamp(f"{prefix}{secrets.token_hex(12)}", service.clock(), loaded.name, made)
+    return fingerprint(loaded.model.digest or loaded.name, llm.kernels, llm.context) if llm.kernels else ""

@@ -80,6 +80,8 @@ BODIES: dict[str, dict[str, Any]] = {
         logprobs=_FLAG,
         top_logprobs={"type": "integer", "minimum": 0, "maximum": 20},
         response_format=_object("type", type=_TEXT, json_schema=_OBJECT),
+        functions=_array(_OBJECT),
+        function_call={"anyOf": [_TEXT, _OBJECT]},
         **_SAMPLING,
         **_TOOLS,
         **_OURS,
@@ -149,6 +151,11 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats/{id}/fork": _object("node", node=_NODE),
     "/app/api/chats/{id}/messages": _object("text", **_SAID, role={"enum": ["user", "assistant"]}, answer=_TERMS),
     "/app/api/chats/{id}/answers": _object("parent", parent=_NODE, variants=_array(_TERMS), prefix=_TEXT),
+    "/app/api/chats/{id}/answers/{node}/consent": _object(
+        "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}
+    ),
+    "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),
+    "/app/api/tools/personas/{persona}": _object("allowed", allowed=_array(_TEXT)),
     "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),
     "/app/api/chats/{id}/nodes/{node}": _object(name=_TEXT, favourite=_FLAG, pruned=_FLAG),
     "/app/api/chats/{id}/nodes/{node}/feedback": _object(

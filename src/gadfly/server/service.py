@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, TypeVar
 
 from starlette.requests import Request
@@ -40,7 +41,7 @@ class Service:
 
     def __post_init__(self) -> None:
         self._files = ThreadPoolExecutor(2, "gadfly-files")
-        self._embedding = ThreadPoolExecutor(1, "gadfly-embed")
+        self._embedding = ThreadPoolExecutor(self.limits.connections, "gadfly-embed")  # threads that wait for a model
         self.continuations = Continuations(self.limits.conversations, self.limits.conversation_bytes)
 
     def model_name(self, asked: str | None) -> str:
@@ -55,18 +56,19 @@ class Service:
         return await asyncio.get_running_loop().run_in_executor(self._files, work)
 
     async def embed(self, asked: str | None, request: EmbeddingRequest, record: Record) -> tuple[str, Embeddings]:
-        """The vectors that a model makes of texts, and its name. One request after another: each takes all it can."""
+        """The vectors that a model makes of texts, and its name."""
         async with self.models.use(self.model_name(asked)) as loaded:
             record.model = loaded.name
             run = asyncio.get_running_loop().run_in_executor
-            made = await run(self._embedding, loaded.llm.embed, request)
+            made = await run(self._embedding, partial(loaded.llm.embed, request, client=record.client))
             record.usages = [Usage(made.tokens, 0, 0, 0.0, 0.0)]
             return loaded.name, made
 
     async def cards(self) -> list[ModelCard]:
         """Everything that can be asked for."""
-        loaded = {found.name: found for found in self.models.loaded}
-        return [_completed(card, loaded.get(card.name)) for card in (await self.models.stocked()).values()]
+        stocked = await self.models.stocked()
+        loaded = {found.name: found for found in self.models.loaded}  # only now: any of them may have gone meanwhile
+        return [_completed(card, loaded.get(card.name)) for card in stocked.values()]
 
     async def card(self, asked: str) -> ModelCard:
         """Raises NotFoundError."""

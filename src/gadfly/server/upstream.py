@@ -7,21 +7,23 @@ seconds. An answer that has begun is not begun again elsewhere: it ends with an 
 
 import asyncio
 import threading
-from collections import deque
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 import httpx2
 import orjson
 
 from gadfly.api.model_card import ModelCard
+from gadfly.api.openai_refusal import error_text, refusal
 from gadfly.api.openai_upstream import Reader
-from gadfly.conversation import AnswerEvent, Finished
-from gadfly.errors import BusyError, CapacityError, ContextError, GadflyError, NotFoundError, RequestError
+from gadfly.errors import CapacityError, GadflyError
+from gadfly.server.remote_choice import RemoteChoice
 
-__all__ = ["Pool", "RemoteChoice", "Upstream"]
+__all__ = ["Pool", "Upstream"]
+
+T = TypeVar("T")
 
 _PATIENCE = httpx2.Timeout(600.0, connect=5.0)  # seconds without a byte of an answer
 _CONNECTIONS = httpx2.Limits(keepalive_expiry=2.0)  # as many as it takes; engines close idle ones after five seconds
@@ -35,49 +37,6 @@ class Upstream:
     running: int = 0
     well: bool = False
     models: Mapping[str, ModelCard] = field(default_factory=dict)
-
-
-class RemoteChoice:
-    """One of the answers to a request, as `gadfly.answer.Choice` has it; `stop` ends the request."""
-
-    prompt = ()
-
-    def __init__(self, stop: Callable[[], None]) -> None:
-        self.finished = False
-        self.error: Exception | None = None
-        self._events: deque[AnswerEvent] = deque()
-        self._news = threading.Event()
-        self._stop = stop
-
-    def put(self, event: AnswerEvent) -> None:
-        self._events.append(event)
-        self._news.set()
-
-    def fail(self, error: Exception) -> None:
-        self.error = error
-        self._news.set()
-
-    def take(self) -> list[AnswerEvent]:
-        taken: list[AnswerEvent] = []
-        failed = self.error  # looked at first: nothing comes after it
-        while self._events:
-            taken.append(self._events.popleft())
-        self.finished = self.finished or (bool(taken) and isinstance(taken[-1], Finished))
-        if failed and not taken and not self.finished:
-            self.finished = True
-            raise failed
-        return taken
-
-    def __iter__(self) -> Iterator[AnswerEvent]:
-        while not self.finished:
-            self._news.wait()
-            self._news.clear()
-            yield from self.take()
-            if self.error:
-                self._news.set()
-
-    def cancel(self) -> None:
-        self._stop()
 
 
 class Pool:
@@ -104,7 +63,7 @@ class Pool:
         Raises GadflyError: what the upstream refuses, or CapacityError if none can be reached.
         """
         tasks: list[asyncio.Task[None]] = []
-        choices = [RemoteChoice(lambda: self._cancel(tasks)) for _ in range(n)]
+        choices = [RemoteChoice(reader, lambda: self._cancel(tasks)) for _ in range(n)]
 
         async def begin() -> None:
             accepted: asyncio.Future[None] = self._loop.create_future()
@@ -113,6 +72,14 @@ class Pool:
 
         asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
         return choices
+
+    def post(self, model: str, path: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+        """What `read` makes of an upstream's answer to a request without a stream. Waits and raises like `ask`."""
+        answer = asyncio.run_coroutine_threadsafe(self._post(model, path, body), self._loop).result()
+        try:
+            return read(orjson.loads(answer.content))
+        except (ValueError, KeyError, TypeError) as error:
+            raise CapacityError(f"the upstream answered with what is none to {path}") from error
 
     def close(self) -> None:
         self._loop.call_soon_threadsafe(self._loop.stop)
@@ -197,7 +164,8 @@ class Pool:
                     if answer.status_code == 503:  # full, or about to end
                         continue
                     if answer.status_code != 200:
-                        raise _refused(answer.status_code, await answer.aread(), answer.headers)
+                        await answer.aread()
+                        raise _refusal(answer)
                     accepted.set_result(None)
                     async for line in answer.aiter_lines():
                         if line.startswith("data: {"):
@@ -209,7 +177,21 @@ class Pool:
                     raise _broken(error) from error
             finally:
                 upstream.running -= 1
-        raise CapacityError(f"no upstream that has {model} can be reached now")
+        raise _unreachable(model)
+
+    async def _post(self, model: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
+        for upstream in self._in_order(model):
+            try:
+                answer = await self._client.post(f"{upstream.url}{path}", json=body)
+            except httpx2.TransportError:
+                upstream.well = False
+                continue
+            if answer.status_code == 503:
+                continue
+            if answer.status_code != 200:
+                raise _refusal(answer)
+            return answer
+        raise _unreachable(model)
 
     def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
         with suppress(RuntimeError):  # the loop has ended, and every request with it
@@ -225,32 +207,23 @@ def _card(written: Mapping[str, Any]) -> ModelCard:
 def _chunk(text: str) -> Mapping[str, Any]:
     chunk = orjson.loads(text)
     if error := chunk.get("error"):
-        raise CapacityError(f"the upstream failed: {_message(error)}")
+        raise CapacityError(f"the upstream failed: {error_text(error)}")
     assert isinstance(chunk, dict)
     return chunk
 
 
-def _refused(status: int, body: bytes, headers: Mapping[str, str]) -> GadflyError:
-    """Its refusal as ours."""
+def _refusal(answer: httpx2.Response) -> GadflyError:
+    """Of a request that was read whole."""
     try:
-        error = orjson.loads(body)["error"]
+        error = orjson.loads(answer.content)["error"]
     except (ValueError, KeyError, TypeError):
-        error = body.decode(errors="replace")
-    message = _message(error)
-    code, parameter = (error.get(key) if isinstance(error, dict) else None for key in ("code", "param"))
-    if status == 400:
-        return (ContextError if code == "context_length_exceeded" else RequestError)(message, parameter)
-    if status == 404:
-        return NotFoundError(message)
-    if status == 429:
-        wait = headers.get("retry-after", "")
-        return BusyError(message, float(wait) if wait.isdigit() else 1.0)
-    return CapacityError(f"the upstream refused with {status}: {message}")
-
-
-def _message(error: Any) -> str:
-    return str(error.get("message") if isinstance(error, dict) else error)[:1000]
+        error = answer.text
+    return refusal(answer.status_code, error, answer.headers.get("retry-after", ""))
 
 
 def _broken(error: Exception) -> CapacityError:
     return CapacityError(f"the upstream broke off: {type(error).__name__}")
+
+
+def _unreachable(model: str) -> CapacityError:
+    return CapacityError(f"no upstream that has {model} can be reached now")

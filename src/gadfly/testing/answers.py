@@ -39,12 +39,15 @@ Script = Sequence[AnswerEvent | Exception]
 
 
 class ScriptedChoice:
-    """Gives out events, as many as its owner has let through; cut short by `cancel`."""
+    """Gives out events, as many as its owner has let through; cut short by `cancel`. Its usage is that of its end."""
+
+    fingerprint = None
 
     def __init__(self, events: Script, owner: "ScriptedAnswers", prompt: Sequence[int] = ()) -> None:
         self.prompt = prompt
         self.finished = False
         self.cancelled = False
+        self.usage = next((event.usage for event in events if isinstance(event, Finished)), CANCELLED.usage)
         self._events = list(events)
         self._owner = owner
 
@@ -101,7 +104,8 @@ class ScriptedAnswers:
         self.has_template = True
         self.open = True
         self.changed = threading.Condition()
-        self._prompts = Prompts("scripted", self.tokenizer, ChatTemplate(CHATML))
+        self.template = ChatTemplate(CHATML)
+        self._prompts = Prompts("scripted", self.tokenizer, self.template)
         self._scripts = list(scripts)
         self._vector = tuple(vector)
         self._listeners: list[Callable[[], None]] = []
@@ -117,8 +121,9 @@ class ScriptedAnswers:
     def complete(self, request: TextRequest, listener: Listener | None = None, **terms: Any) -> Answer:
         return self._next(request, listener, terms)
 
-    def embed(self, request: EmbeddingRequest) -> Embeddings:
+    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:
         self.requests.append(request)
+        self.terms.append(terms)
         tokens = sum(len(self._prompts.text_ids(one)) for one in request.inputs)
         return Embeddings((self._vector,) * len(request.inputs), tokens)
 

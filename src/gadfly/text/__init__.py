@@ -7,7 +7,6 @@ that a model file says about its text arrives here and is treated as hostile: se
 
 from gadfly.text.answer_grammar import AnswerGrammar
 from gadfly.text.decoder import Decoder
-from gadfly.text.grammar import GrammarConstraint, Grammars
 from gadfly.text.prompt import encode_chat
 from gadfly.text.reader import AnswerReader
 from gadfly.text.stops import StopStrings
@@ -24,8 +23,6 @@ __all__ = [
     "AnswerReader",
     "ChatTemplate",
     "Decoder",
-    "GrammarConstraint",
-    "Grammars",
     "StopStrings",
     "ThoughtReader",
     "Tokenizer",

@@ -4,15 +4,13 @@
     regex, GBNF   translated; Lark is taken as it is, without the parts that would lead around the limits here
     calls         in the dialect of the model, arguments by the schema of each tool; thoughts may come before
 
-How it is kept: `gadfly.text.grammar`.
+How it is kept: `gadfly.text.grammar`. The library is imported when it is needed: it takes 20 ms, and most answers are
+free.
 """
 
 import json
 from collections.abc import Mapping, Sequence
 from typing import Any
-
-from llguidance import regex_to_lark
-from llguidance.gbnf_to_lark import gbnf_to_lark
 
 from gadfly.conversation import AnswerFormat, Grammar, JsonSchema, Regex, Tool
 from gadfly.errors import RequestError
@@ -141,6 +139,8 @@ def _format(wanted: AnswerFormat, sides: list[dict[str, Any]]) -> str:
             check_schema(schema, "the schema")
             return f"%json {json.dumps({**schema, 'x-guidance': COMPACT})}"
         case Regex(pattern):
+            from llguidance import regex_to_lark
+
             _measure(pattern, "the pattern")
             return f"/{regex_to_lark(pattern, use_ascii='')}/"
         case Grammar(text, language):
@@ -168,6 +168,8 @@ def _checked(lark: str) -> str:
 
 
 def _from_gbnf(text: str) -> str:
+    from llguidance.gbnf_to_lark import gbnf_to_lark
+
     try:
         return str(gbnf_to_lark(text))
     except RecursionError:

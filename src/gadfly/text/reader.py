@@ -43,10 +43,10 @@ class AnswerReader:
     def push(self, text: str) -> list[AnswerEvent]:
         return self._read(self._thoughts.push(text) if self._thoughts else [("text", text)])
 
-    def flush(self) -> list[AnswerEvent]:
-        """What was held back, when no more text comes."""
+    def flush(self, cut: bool = False) -> list[AnswerEvent]:
+        """What was held back, when no more text comes; `cut`: because no more was allowed."""
         events = self._read(self._thoughts.flush()) if self._thoughts else []
-        return events + (self._calls.flush() if self._calls else [])
+        return events + (self._calls.flush(cut) if self._calls else [])
 
     def _read(self, parts: Iterable[Part]) -> list[AnswerEvent]:
         events: list[AnswerEvent] = []

@@ -7,8 +7,6 @@ file is written as one first: see `gadfly.text.piece_model`.
 from collections.abc import Sequence
 from typing import Self
 
-from sentencepiece import SentencePieceProcessor
-
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.text.piece_model import SPACE, PieceModel
 from gadfly.text.tokenizer_keys import TokenizerKeys
@@ -22,6 +20,8 @@ class SentencePiece:
 
     def __init__(self, model: bytes) -> None:
         """Load a serialised ModelProto. Raises ModelFileError if the library does not accept it."""
+        from sentencepiece import SentencePieceProcessor  # most models have another kind of tokenizer
+
         self._library = SentencePieceProcessor()
         try:
             self._library.LoadFromSerializedProto(model)

@@ -2,7 +2,8 @@
 
 What merely looks like the beginning of a call is held back until it is decided, and given back as text if it is none.
 So is a call of a tool that the request does not know: the model has made it up, or talks about JSON. Once a name is
-certain, `ToolCallStart` says so, and arguments follow as they come, valid or not.
+certain, `ToolCallStart` says so, and arguments follow as they come, valid or not. An answer that is cut off within its
+arguments ends there; one that is cut off before, behind a mark, loses the mark, as with OpenAI and Anthropic.
 The marks that models set around calls: `gadfly.text.tool_dialect`. One call as an object: `gadfly.text.call_object`.
 """
 
@@ -21,18 +22,30 @@ NAMED = re.compile(r"([\w.-]+)\s*(?:>|(?:\[CALL_ID\]\w+)?\[ARGS\])?\s*\{")
 
 
 class ToolCallReader:
-    """`names` are the tools there are, `new_id` makes the id of a call; after `most` calls (0: any) it has `ended`."""
+    """`names` are the tools there are, `new_id` makes the id of a call; after `most` calls (0: any) it has `ended`.
 
-    def __init__(self, dialect: ToolDialect, names: frozenset[str], new_id: Callable[[], str], most: int = 0) -> None:
+    `only`: nothing but calls may come, which a grammar sees to.
+    """
+
+    def __init__(
+        self,
+        dialect: ToolDialect,
+        names: frozenset[str],
+        new_id: Callable[[], str],
+        most: int = 0,
+        only: bool = False,
+    ) -> None:
         self.calls = 0
         self._dialect = dialect
         self._names = names
         self._new_id = new_id
         self._most = most
+        self._only = only
         self._state: Literal["text", "body", "object", "name", "arguments", "between", "after"] = "text"
         self._raw = ""  # what has come and is not decided: blank space, and a mark or call that may begin behind it
         self._mark = ""  # the part of `_raw` that may become a mark
         self._closing = ""
+        self._marked = False  # the call in hand was begun by a mark
         self._array = False
         self._bare = dialect.bare  # nothing but calls and blank space so far, so a bare object may be one
         self._object = CallObject(names)
@@ -59,11 +72,14 @@ class ToolCallReader:
             self._take(c)
         return self._taken()
 
-    def flush(self) -> list[AnswerEvent]:
-        """What was held back, when no more text comes."""
-        if self._state not in ("between", "after", "arguments") and not self._begun:
+    def flush(self, cut: bool = False) -> list[AnswerEvent]:
+        """What was held back, when no more text comes; `cut`: because no more was allowed."""
+        beginning = self._state in ("body", "object", "name") and self._marked
+        lost = cut and (beginning or self._only)
+        if self._state not in ("between", "after", "arguments") and not self._begun and not lost:
             self._say(self._raw, last=True)
-        self._raw = ""
+        self.calls += self._begun
+        self._raw, self._begun = "", False
         return self._taken()
 
     def _taken(self) -> list[AnswerEvent]:
@@ -91,7 +107,7 @@ class ToolCallReader:
     def _in_text(self, c: str) -> None:
         candidate = self._mark + c
         if candidate in self._dialect.marks:
-            self._open(self._dialect.marks[candidate], named=candidate.endswith("="))
+            self._open(self._dialect.marks[candidate], named=candidate.endswith("="), marked=True)
         elif any(mark.startswith(candidate) for mark in self._dialect.marks):
             self._mark = candidate
         elif self._mark:  # it was none, but another may begin within it
@@ -111,8 +127,8 @@ class ToolCallReader:
         elif not (c.isspace() or (self._bare and self._called and c in ";,")):
             self._say(self._raw)
 
-    def _open(self, closing: str, named: bool) -> None:
-        self._closing, self._mark, self._array, self._begun = closing, "", False, False
+    def _open(self, closing: str, named: bool, marked: bool = False) -> None:
+        self._closing, self._marked, self._mark, self._array, self._begun = closing, marked, "", False, False
         self._state, self._name = ("name", "") if named else ("body", "")
 
     def _in_body(self, c: str) -> None:

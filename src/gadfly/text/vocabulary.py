@@ -6,7 +6,7 @@ The numbers of the kinds are SentencePiece's and GGUF's.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Self
 
@@ -32,7 +32,7 @@ ENDS = frozenset(_ENDS.split())
 class Vocabulary:
     """Tokens by id and the kind of each. `stops` end a turn or a text; `adds_bos` is None if the file does not say.
 
-    `strips`: of control tokens by text, whether one takes the white space before it, and behind it.
+    `strips`: of control tokens by text, whether one takes the white space before it, and behind it. `ids` by token.
     """
 
     tokens: Sequence[str]
@@ -42,6 +42,7 @@ class Vocabulary:
     stops: frozenset[int]
     adds_bos: bool | None
     strips: Mapping[str, tuple[bool, bool]]
+    ids: Mapping[str, int] = field(repr=False)
 
     @classmethod
     def of(
@@ -59,15 +60,15 @@ class Vocabulary:
         A token that is stated to be a beginning or an end, or is known as one by name, must not arise from text, even
         where the file declares it as user-defined.
         """
-        _check(tokens, kinds)
+        ids = dict(zip(tokens, range(len(tokens)), strict=True))
+        _check(tokens, kinds, ids)
         stated = {i for i in (eos, *ends) if i is not None}
-        ids = {token: i for i, token in enumerate(tokens)}
         named = {ids[end] for end in ENDS if end in ids and kinds[ids[end]] in (NORMAL, CONTROL, USER_DEFINED)}
         marks = {i for i in (*stated, bos) if i is not None and kinds[i] == USER_DEFINED}
         kinds = list(kinds)
         for i in marks | named:
             kinds[i] = CONTROL
-        return cls(tokens, kinds, bos, eos, frozenset(stated | named), adds_bos, strips or {})
+        return cls(tokens, kinds, bos, eos, frozenset(stated | named), adds_bos, strips or {}, ids)
 
     @classmethod
     def from_gguf(cls, keys: TokenizerKeys) -> Self:
@@ -89,7 +90,7 @@ class Vocabulary:
         """Ids of the tokens of these kinds, by text."""
         if NORMAL not in kinds:
             return {self.tokens[i]: i for i in self.special if self.kinds[i] in kinds}
-        found = dict(zip(self.tokens, range(len(self.tokens)), strict=True))
+        found = dict(self.ids)
         for i in self.special:
             if self.kinds[i] not in kinds:
                 del found[self.tokens[i]]
@@ -101,12 +102,12 @@ class Vocabulary:
         return [i for i, kind in enumerate(self.kinds) if kind != NORMAL]
 
 
-def _check(tokens: Sequence[str], kinds: Sequence[int]) -> None:
+def _check(tokens: Sequence[str], kinds: Sequence[int], ids: Mapping[str, int]) -> None:
     lengths = list(map(len, tokens))
     if tokens and (min(lengths) == 0 or max(lengths) > LONGEST_TOKEN):
         i = next(i for i, length in enumerate(lengths) if not 0 < length <= LONGEST_TOKEN)
         raise ModelFileError(f"token {i} has {lengths[i]} characters; expected 1 to {LONGEST_TOKEN}")
-    if len(set(tokens)) < len(tokens):
+    if len(ids) < len(tokens):
         seen: dict[str, int] = {}
         for i, token in enumerate(tokens):
             if seen.setdefault(token, i) != i:

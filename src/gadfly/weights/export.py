@@ -74,6 +74,6 @@ def export(weights: Weights[Weight], spec: ModelSpec, dialect: Dialect) -> list[
 
 
 def restored(path: str, weight: Weight, spec: ModelSpec, dialect: Dialect) -> Weight:
-    if isinstance(weight, Deferred):
+    if isinstance(weight, Deferred) and weight.load_rows is None:
         return Deferred(weight.shape, lambda: dialect.restore(path, weight.load(), spec))
     return dialect.restore(path, weight, spec)

@@ -8,7 +8,6 @@ Source: the GGUF specification of ggml (docs/gguf.md). Which keys mean what is k
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, Self
 
 import numpy as np
@@ -35,6 +34,7 @@ SCALARS: dict[int, np.dtype[Any]] = {  # type in the file -> how it is stored
     12: np.dtype("<f8"),
 }
 STRING, ARRAY = 8, 9
+LENGTH = "\0" * 8  # of a string, overwritten
 
 MOST_KEYS = 2**16
 MOST_STRINGS = 2**22  # in one array; ten times the largest vocabulary
@@ -122,14 +122,21 @@ def _decode(cursor: Cursor, entry: _Entry, field: str) -> Value:
 
 
 def _decode_strings(cursor: Cursor, start: int, count: int, field: str) -> list[str]:
+    """Many at once: their lengths, overwritten with zeros, say where to split, unless a string has zeros itself."""
     strings: list[str] = []
     walk = Cursor(cursor.path, cursor.data, start)
     for ends in walk.string_ends(count, field):
-        raw = bytes(cursor.data[start : walk.position])
-        bounds = [0, *(ends - start).tolist()]
+        raw = np.frombuffer(cursor.data, np.uint8)[start : walk.position].copy()
+        begins = np.append(0, ends[:-1] - start)[: len(ends)]
+        raw[np.add.outer(begins, np.arange(len(LENGTH)))] = 0
         try:
-            strings += [raw[begin + 8 : end].decode() for begin, end in pairwise(bounds)]
+            text = raw.tobytes().decode()
         except UnicodeDecodeError:
             raise cursor.error(f"{field} holds a string that is not UTF-8 behind offset {start}") from None
+        if text.count("\0") == len(LENGTH) * len(ends):
+            strings += text.split(LENGTH)[1:]
+        else:
+            bounds = zip(begins + len(LENGTH), ends - start, strict=True)
+            strings += [raw[begin:end].tobytes().decode() for begin, end in bounds]
         start = walk.position
     return strings

@@ -95,6 +95,13 @@ def test_calls_of_tools_are_events_and_their_results_are_told():
     assert end.reason == "tool_calls" and start.id.isalnum() and len(start.id) == 9
 
 
+@pytest.mark.parametrize("required", [False, True])
+def test_a_call_that_max_tokens_cut_off_is_no_text(required):
+    request = asked(tools=(WEATHER,), tool_choice=ToolChoice("required" if required else "auto"), max_tokens=20)
+    *events, end = answerer(CALL).answer(request)
+    assert events == [] and end.reason == "length" and end.usage.completion_tokens == 20
+
+
 def test_without_tools_or_with_none_wanted_a_call_is_text():
     for request in (asked(), asked(tools=(WEATHER,), tool_choice=ToolChoice("none"))):
         assert text_of(list(answerer(CALL).answer(request))) == CALL
@@ -280,3 +287,13 @@ def test_what_fails_is_raised_after_what_came_before():
     with pytest.raises(RequestError, match="broken"):
         seen.extend(choice)
     assert choice.finished and choice.take() == []
+
+
+def test_what_came_together_is_one_event():
+    made = answerer(f"<think>Well, well.</think>Hello there.{CALL}", template=CHATML + "<think> <tool_call>")
+    (choice,) = made.answer(asked(tools=(WEATHER,))).choices
+    while made._engine.step():
+        pass
+    events = choice.take()
+    assert [type(event) for event in events] == [ReasoningDelta, TextDelta, ToolCallStart, ToolCallDelta, Finished]
+    assert text_of(events) == "Hello there."

@@ -104,6 +104,23 @@ def test_text_held_for_a_stop_string_comes_before_a_call():
     assert text_of(events[:-2]) == "yes"
 
 
+def test_a_call_that_is_cut_off_before_its_name_leaves_nothing_behind():
+    reader = AnswerReader(calls=ToolCallReader(HERMES, frozenset(["f"]), lambda: "id"))
+    builder = build(["sss"], reader)
+    events = push(builder, 'yes<tool_call>{"na', scored=True) + builder.finish("length", USAGE)
+    assert text_of(events) == "yes" and events[-1].reason == "length"
+    assert [one.text for event in events[:-1] for one in event.logprobs] == ["y", "e", "s"]
+
+
+@pytest.mark.parametrize(("reason", "told"), [("length", "length"), ("stop", "tool_calls")])
+def test_a_call_that_ends_within_its_arguments_is_one(reason, told):
+    reader = AnswerReader(calls=ToolCallReader(HERMES, frozenset(["f"]), lambda: "id"))
+    builder = build((), reader)
+    events = push(builder, '<tool_call>{"name": "f", "arguments": {"a') + builder.finish(reason, USAGE)
+    assert [type(event) for event in events] == [ToolCallStart, *[ToolCallDelta] * 3, Finished]
+    assert "".join(event.arguments for event in events[1:-1]) == '{"a' and events[-1].reason == told
+
+
 def test_no_more_tokens_are_wanted_after_the_only_call_there_may_be():
     reader = AnswerReader(calls=ToolCallReader(HERMES, frozenset(["f"]), lambda: "id", most=1))
     builder = build((), reader)

@@ -14,15 +14,15 @@ HEAD = {"id": "x-1", "type": "message", "role": "assistant", "model": "smollm2"}
 SPENT = {"input_tokens": 5, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 4, "output_tokens": 5}
 
 
-def sent(events: list[AnswerEvent], prompt_tokens: int = 0) -> list[dict[str, Any]]:
-    stream = MessageStream(STAMP, prompt_tokens)
+def sent(events: list[AnswerEvent]) -> list[dict[str, Any]]:
+    stream = MessageStream(STAMP, USAGE)
     return [each for event in events for each in stream.events(event)]
 
 
 def test_a_stream() -> None:
-    usage = {"input_tokens": 9, "cache_creation_input_tokens": 0, "cache_read_input_tokens": 0, "output_tokens": 0}
+    usage = {**SPENT, "output_tokens": 0}
     start = {**HEAD, "content": [], "stop_reason": None, "stop_sequence": None, "usage": usage}
-    assert sent(SHORT, prompt_tokens=9) == [
+    assert sent(SHORT) == [
         {"type": "message_start", "message": start},
         {"type": "content_block_start", "index": 0, "content_block": {"type": "text", "text": ""}},
         {"type": "content_block_delta", "index": 0, "delta": {"type": "text_delta", "text": "Hi"}},

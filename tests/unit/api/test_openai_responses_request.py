@@ -7,9 +7,10 @@ import pytest
 from gadfly.api.answer import collect
 from gadfly.api.openai_responses import response
 from gadfly.api.openai_responses_request import ResponseCall, read_response
+from gadfly.api.stamp import Stamp
 from gadfly.completion import Sampling
 from gadfly.conversation import ChatRequest, JsonSchema, Message, Tool, ToolCall, ToolChoice
-from gadfly.errors import RequestError
+from gadfly.errors import NotFoundError, RequestError
 from wire import CALLS, STAMP, THOUGHT
 
 SKY = {"type": "function", "name": "look", "parameters": {"type": "object"}, "strict": None}
@@ -51,6 +52,26 @@ def test_items_become_messages() -> None:
         Message("assistant", "Done."),
         Message("assistant", "Really.", tool_calls=(ToolCall("c3", "look", "{}"),)),
     )
+
+
+@pytest.mark.parametrize("events", [THOUGHT, CALLS])
+def test_items_may_be_referred_to_by_their_ids(events: Any) -> None:
+    answer = collect(events)
+    stamp = Stamp("resp_ab", 0.0, "smollm2")
+    items = response(answer, stamp, read())["output"]
+    kept = {"resp_ab": (Message("user", "Hi"), answer.message)}
+    references = [{"type": "item_reference", "id": items[0]["id"]}, *({"id": item["id"]} for item in items[1:])]
+    call = read_response({"input": [*references, {"role": "user", "content": "Go on."}]}, earlier=kept.get)
+    assert call.turn == (answer.message, Message("user", "Go on."))
+
+
+@pytest.mark.parametrize(
+    "id_", ["msg_other_0", "rs_ab_0", "fc_ab_0", "fc_ab_7", "fc_ab_x", "fc_ab_", "ab", "_", "ws_ab_0"]
+)
+def test_an_item_that_is_not_here_is_asked_for(id_: str) -> None:
+    kept = {"resp_ab": (Message("assistant", "Hi", tool_calls=(ToolCall("c", "look", "{}"),)),)}
+    with pytest.raises(NotFoundError, match=r"input\[0\].id .* send the item itself"):
+        read_response({"input": [{"type": "item_reference", "id": id_}]}, earlier=kept.get)
 
 
 @pytest.mark.parametrize("events", [THOUGHT, CALLS])
@@ -127,7 +148,7 @@ def test_options() -> None:
         ({"input": [{"role": "user", "content": [{"type": "input_image"}]}]}, "input[0].content[0].type"),
         ({"input": [{"type": "function_call", "name": "look"}]}, "input[0].call_id"),
         ({"input": [{"type": "function_call_output", "call_id": "c"}]}, "input[0].output"),
-        ({"input": [{"type": "item_reference", "id": "i"}]}, "input[0].type"),
+        ({"input": [{"type": "item_reference"}]}, "input[0].id"),
         ({"background": True}, "background"),
         ({"conversation": "conv_1"}, "conversation"),
         ({"prompt": {"id": "p"}}, "prompt"),

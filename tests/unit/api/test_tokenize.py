@@ -23,7 +23,7 @@ from gadfly.errors import RequestError
         ({"prompt": "Hi", "add_special_tokens": False}, TokenizeCall(None, "Hi", bos=False)),
         ({"prompt": "", "return_token_strs": True}, TokenizeCall(None, "", pieces=True)),
         ({"content": "Hi"}, TokenizeCall(None, "Hi", bos=False)),
-        ({"content": "Hi", "add_special": True, "parse_special": True}, TokenizeCall(None, "Hi", special=True)),
+        ({"content": "Hi", "add_special": True, "parse_special": False}, TokenizeCall(None, "Hi", special=False)),
         (
             {"model": "m", "messages": [{"role": "user", "content": "Hi"}]},
             TokenizeCall("m", ChatRequest((Message("user", "Hi"),))),

@@ -27,8 +27,9 @@ def test_what_was_measured_last_counts():
     assert "3.00×" in picture
 
 
-def test_labels_name_numbers_only():
-    assert ">a, threads 2<" in draw([result(model="a", threads=2)])
+def test_labels_name_numbers_only_and_what_all_rows_share_stands_above_them():
+    picture = draw([result(model="a", threads=2), result(model="a", threads=1)])
+    assert ">some, a<" in picture and ">threads 1<" in picture and ">threads 2<" in picture
 
 
 def test_without_a_peer_there_is_nothing_to_draw():

@@ -12,7 +12,8 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.session import Chat
 from gadfly.chat.store import Provenance, Store
 from gadfly.chat.values import Message
-from gadfly.errors import NotFoundError, RequestError
+from gadfly.conversation import ToolCall
+from gadfly.errors import CapacityError, NotFoundError, RequestError
 from scripted_speaker import PERSONA, ScriptedSpeaker
 from unit.chat.test_session import Conversation, said
 
@@ -87,8 +88,8 @@ def test_a_chat_of_the_app_goes_on_here(store: Store):
     info = store.create("", "From the app", persona="gone", wit=0.9, system="Be kind.")
     paper = store.attach("paper.txt", "text/plain", b"words", "words")
     asked = store.say("", info.id, None, Message("user", "Read."), [paper.hash])
-    called = store.say("", info.id, asked.id, Message("assistant", "calling"))
-    result = store.say("", info.id, called.id, Message("tool", "found"))
+    called = store.say("", info.id, asked.id, Message("assistant", "", tool_calls=(ToolCall("c", "f", "{}"),)))
+    result = store.say("", info.id, called.id, Message("tool", "found", tool_call_id="c"))
     store.begin("", info.id, result.id, Provenance(persona="gone", wit=0.9)).finish(Message("assistant", "Done."))
     chat = talk(store)
     chat.open(info.id)
@@ -100,6 +101,20 @@ def test_a_chat_of_the_app_goes_on_here(store: Store):
     with pytest.raises(NotFoundError, match="no chat"):
         other.open("nowhere")
     assert said(other) == [("Hello", "Yes, indeed.")]
+
+
+def test_an_answer_that_could_not_be_kept_is_not_lost_to_who_talks(store: Store, monkeypatch: pytest.MonkeyPatch):
+    def full(*_: object) -> None:
+        raise CapacityError("the disk is full")
+
+    chat = talk(store)
+    monkeypatch.setattr(chat.kept, "end", full)
+    with pytest.raises(CapacityError):
+        chat.send("Really?")
+    assert said(chat) == [("Really?", "Yes, indeed.")]
+    monkeypatch.undo()
+    chat.send("Sure?")
+    assert [text for role, text in stored(store, chat) if role == "user"] == ["Really?", "Sure?"]
 
 
 def test_what_is_not_kept_opens_nothing():

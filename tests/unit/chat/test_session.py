@@ -9,12 +9,12 @@ from hypothesis import assume, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
+from gadfly.answer import Generation
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message
 from gadfly.completion import Sampling
 from gadfly.engine import Request
 from gadfly.errors import ContextError, NotFoundError, RequestError, UnsupportedError
-from gadfly.llm import Generation
 from gadfly.testing import ByteTokenizer, scripted_engine
 from gadfly.text import StopStrings
 from scripted_speaker import PERSONA, ScriptedSpeaker
@@ -141,7 +141,7 @@ class TestFailing:
 
     def test_a_model_that_cannot_be_talked_to_says_so_at_once_and_changes_nothing(self):
         class Mute(ScriptedSpeaker):
-            def prompt_ids(self, _: Sequence[Message]) -> list[int]:
+            def prompt_ids(self, *_: object) -> list[int]:
                 raise UnsupportedError("no tokenizer")
 
         with pytest.raises(UnsupportedError):
@@ -277,7 +277,7 @@ def test_a_real_engine_computes_only_what_is_new():
     engine, tokenizer = scripted_engine("So it goes."), ByteTokenizer()
 
     class EngineSpeaker(ScriptedSpeaker):
-        def prompt_ids(self, messages: Sequence[Message]) -> list[int]:
+        def prompt_ids(self, messages: Sequence[Message], *_: object) -> list[int]:
             return [token for message in messages for token in (256, *message.content.encode(), 257)]
 
         def respond(

@@ -70,3 +70,11 @@ def test_what_is_complete(text: str, complete: bool):
 )
 def test_quotes_around_it_are_taken_off(text: str, inner: str):
     assert unwrapped(text) == inner
+
+
+def test_a_short_answer_is_no_part_of_the_history(tmp_path: Path):
+    with create_pipe_input() as keyboard, create_app_session(input=keyboard, output=DummyOutput()):
+        made = Keyboard(tmp_path / "history", lambda _: [], colour=False)
+        keyboard.send_text("once\r")
+        assert made.ask("Allow it? ") == "once"
+    assert not (tmp_path / "history").read_bytes()

@@ -1,5 +1,7 @@
 """Guessing changes how many steps an answer takes and nothing else."""
 
+from functools import partial
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -42,14 +44,32 @@ def run(engine):
     raise AssertionError("the engine does not come to an end")
 
 
+class Rising:
+    """Holds an answer to sums that rise: no token twice in a row, and an end when they come to `most`."""
+
+    def __init__(self, most):
+        self.most, self.sum, self.last = most, 0, None
+
+    def forbidden(self):
+        return np.arange(VOCAB) == (0 if self.last is None else self.last)
+
+    def advance(self, token):
+        assert self.sum < self.most and not self.forbidden()[token], "it is told of what nobody drew"
+        self.sum, self.last = self.sum + token, token
+        return self.sum >= self.most
+
+
 def alone(request):
     """Token by token, without an engine."""
-    sampler, tokens, prompt_length = Sampler(request.sampling), list(request.prompt), len(request.prompt)
+    sampler = Sampler(request.sampling, request.constraint() if request.constraint else None)
+    tokens, prompt_length = list(request.prompt), len(request.prompt)
     while True:
         token = sampler.draw(habits(tokens), tokens, prompt_length)
         if token in request.stop_ids and not request.ignore_eos:
             return tokens[prompt_length:], "stop"
         tokens.append(token)
+        if sampler.complete:
+            return tokens[prompt_length:], "stop"
         if len(tokens) - prompt_length == request.max_tokens or len(tokens) == CONTEXT:
             return tokens[prompt_length:], "length"
 
@@ -69,6 +89,7 @@ requests = st.builds(
     stop_ids=st.sampled_from([frozenset(), frozenset({4})]),
     ignore_eos=st.booleans(),
     client=st.sampled_from("ab"),
+    constraint=st.none() | st.integers(1, 99).map(lambda most: partial(Rising, most)),
 )
 
 
@@ -161,3 +182,11 @@ def test_seconds_of_a_step_are_counted_once():
     assert counts.accepted_tokens > 20
     assert handle.usage.prefill_seconds == 1
     assert handle.usage.decode_seconds == counts.steps - 1
+
+
+def test_guesses_come_true_within_a_grammar():
+    request = Request((0, 1, 2), sampling=GREEDY, constraint=partial(Rising, 150))
+    engine = make(True)
+    handle = engine.submit(request)
+    assert (handle.wait(), handle.finish_reason) == alone(request)
+    assert engine.counts().accepted_tokens > 10

@@ -28,6 +28,10 @@ def test_a_text_in_pieces_over_scattered_pages_has_the_same_logits():
     np.testing.assert_allclose(np.concatenate(pieces), whole, rtol=1e-4, atol=1e-5)
 
 
+def test_a_step_may_want_no_logits():
+    assert executor().step(Batch.of([Span([7, 1], 0, [0], [])])).shape == (0, 50)
+
+
 @pytest.mark.parametrize("step_tokens", [3, 16, 512])
 def test_an_engine_over_a_real_model_continues_as_the_whole_text_does(step_tokens):
     engine = Engine(executor().step, SPEC.vocab, SPEC.context, 16, 8, step_tokens)

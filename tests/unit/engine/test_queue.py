@@ -86,3 +86,15 @@ def test_the_order_shown_is_the_order_that_comes(asked, data):
     assert len(shown) == len(queue)
     assert [serve(queue) for _ in shown] == shown
     assert len(queue) == 0
+
+
+@given(st.integers(1, 40), st.lists(st.sampled_from("abcdef"), max_size=60))
+def test_a_client_leaves_room_for_others(most, clients):
+    queue = FairQueue()
+    for client in clients:
+        if queue.has_room(client, most):
+            queue.add(sequence(client))
+        assert len(queue) <= most
+    if set(clients) == {"a"} and len(clients) >= most > 1:
+        assert len(queue) == most // 2 + 1
+        assert queue.has_room("b", most) == (most > 2)

@@ -154,18 +154,23 @@ def test_a_short_prompt_does_not_wait_for_a_long_one_of_another_client():
 
 
 def test_answers_come_first_and_prompts_as_the_pace_allows():
-    pace = Pace()
+    pace = Pace(1.0)
     scheduler = Scheduler(PrefixIndex(PagePool(99), 4), 64, pace, speculate=False)
-    a, b = (Sequence(Request((i,) * 100), 999) for i in range(2))
+    a, b, c = (Sequence(Request((i,) * 100), 999) for i in range(3))
     scheduler.add(a)
     assert step(scheduler) == [(a, 64)], "nobody writes"
     assert step(scheduler) == [(a, 36)]
-    assert step(scheduler) == [(a, 1)]
-    pace.note(1, 1.0)
     scheduler.add(b)
-    pace.note_prompt(1, 8, 3.0)  # 8 tokens took twice as long as the answer
-    assert pace.prompt_tokens == 4
-    assert step(scheduler) == [(a, 1), (b, 4)]
+    scheduler.add(c)
+    assert step(scheduler) == [(a, 1)], "it is not known yet what that takes"
+    pace.note(1, 1.0)
+    most = pace.fitting(0, 0.0)
+    assert most == 10
+    assert step(scheduler) == [(a, 1), (b, most)]
+    pace.note_prompt(1, most, 0, 2.0)
+    scheduler.remove(b)
+    pace.note(1, 1.0)
+    assert step(scheduler) == [(a, 1), (c, pace.fitting(0, 0.0))]
 
 
 prompts = st.lists(

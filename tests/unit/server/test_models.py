@@ -8,6 +8,7 @@ import pytest
 
 from gadfly.errors import BusyError, ModelFileError, NotFoundError
 from gadfly.server.models import Models
+from gadfly.server.service import Service
 from gadfly.testing import ScriptedAnswers
 from serving import Shelf
 
@@ -58,13 +59,24 @@ def test_a_model_is_loaded_once_however_many_ask():
 
 def test_what_fails_to_load_fails_for_all_who_asked_and_is_tried_again():
     async def story():
-        models = Models(stock := Shelf({"a": ModelFileError("a is damaged")}))
+        asked = threading.Event()
+
+        class Slow(Shelf):
+            def load(self, *given):
+                assert asked.wait(30)
+                return super().load(*given)
+
+        models = Models(stock := Slow({"a": ModelFileError("a is damaged")}))
 
         async def ask():
             async with models.use("a"):
                 pass
 
-        found = await asyncio.gather(*(ask() for _ in range(3)), return_exceptions=True)
+        asking = [asyncio.create_task(ask()) for _ in range(3)]
+        while models._wanted["a"] < 3:
+            await asyncio.sleep(0)
+        asked.set()
+        found = await asyncio.gather(*asking, return_exceptions=True)
         assert {str(error) for error in found} == {"a is damaged"}
         assert stock.loads == ["a"]
         stock.models["a"] = lambda: ScriptedAnswers(())
@@ -115,6 +127,21 @@ def test_who_is_in_use_is_waited_for():
                 await asyncio.sleep(0)
             assert [each.model.name for each in models.loading] == ["b"]
         assert await asking == ["b"]
+        await models.close()
+
+    run(story)
+
+
+def test_two_who_want_different_ones_do_not_take_them_from_each_other():
+    async def story():
+        models = Models(stock := shelf("a", "b"), most=1)
+
+        async def ask(name):
+            async with models.use(name):
+                assert names(models) == [name]
+
+        await asyncio.gather(*(ask(name) for name in "abab"))
+        assert sorted(stock.loads) == ["a", "b"]
         await models.close()
 
     run(story)
@@ -187,6 +214,21 @@ def test_names_have_tags_and_aliases():
                 await models.named(wrong)
         everything = Models(shelf("a", "b"), aliases={"*": "a"})
         assert [await everything.named(name) for name in ("b", "c", "../b")] == ["b", "a", "a"]
+
+    run(story)
+
+
+def test_a_model_that_goes_while_all_are_listed_is_listed_as_any_other():
+    async def story():
+        models = Models(shelf("a", "b"))
+        service = Service(models)
+        async with models.use("a"):
+            pass
+        listing = asyncio.create_task(service.cards())
+        await asyncio.sleep(0)
+        await models.forget("a")
+        assert [card.name for card in await listing] == ["a", "b"]
+        await models.close()
 
     run(story)
 

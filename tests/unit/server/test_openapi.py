@@ -27,7 +27,7 @@ def aimed(server):
     return schema
 
 
-@pytest.mark.parametrize("examples", [8, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
+@pytest.mark.parametrize("examples", [5, pytest.param(400, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])])
 def test_no_request_meets_a_bug(examples, tmp_path, monkeypatch):
     monkeypatch.setenv("GADFLY_HOME", str(tmp_path))
     service = service_for(ScriptedAnswers(HELLO))

@@ -75,6 +75,16 @@ def test_an_answer_comes_whole_or_as_a_stream(server, llm, path):
     assert isinstance(llm.requests[0], ChatRequest | TextRequest)
 
 
+def test_a_message_says_what_its_prompt_took_before_anything_is_written(server):
+    begun = events("/v1/messages", server.post("/v1/messages", **CALLS["/v1/messages"], stream=True).text)[0]
+    assert begun["message"]["usage"] == {
+        "input_tokens": 4,
+        "cache_creation_input_tokens": 0,
+        "cache_read_input_tokens": 3,
+        "output_tokens": 0,
+    }
+
+
 @pytest.mark.parametrize("path", CALLS)
 def test_openai_streams_end_with_done_and_no_others_do(server, path):
     streamed = server.post(path, **CALLS[path], stream=True).text
@@ -184,13 +194,18 @@ def test_an_anthropic_version_that_nobody_knows_is_refused(server):
     assert answer.json()["request_id"] == answer.headers["x-request-id"]
 
 
-def test_tokens_are_counted_and_translated_both_ways(server):
+def test_tokens_are_counted_and_translated_both_ways(server, llm):
     counted = server.post("/v1/messages/count_tokens", messages=MESSAGES).json()["input_tokens"]
     ids = server.post("/tokenize", messages=MESSAGES).json()["tokens"]
     assert counted == len(ids) > len("Hello?")
     assert server.post("/tokenize", content="Hé").json()["tokens"] == list("Hé".encode())
     assert server.post("/detokenize", tokens=list("Hé".encode())).json()["content"] == "Hé"
     assert server.post("/detokenize", tokens=[10_000]).status_code == 400
+    info = server.client.get("/tokenizer_info").json()
+    assert "<|im_start|>" in info["chat_template"] and info["model_max_length"] == 4096
+    assert server.post("/tokenize", prompt=info["eos_token"]).json()["tokens"] == [llm.tokenizer.eos]
+    assert server.post("/tokenize", prompt=info["eos_token"], parse_special=False).json()["count"] > 1
+    assert server.client.get("/tokenizer_info", params={"model": "none"}).status_code == 404
 
 
 def test_texts_become_vectors(server, llm):

@@ -5,6 +5,7 @@ from contextlib import ExitStack, contextmanager
 
 import pytest
 
+from gadfly.api.openai_upstream import ChatReader
 from gadfly.completion import Usage
 from gadfly.conversation import Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStart
 from gadfly.errors import CapacityError, NotFoundError
@@ -50,8 +51,8 @@ def upstreams(*llms):
 
 
 def stripped(body):
-    """Without what is different every time, and without fingerprints, which are not known in front."""
-    return {name: value for name, value in body.items() if name not in ("id", "created", "system_fingerprint")}
+    """Without what is different every time."""
+    return {name: value for name, value in body.items() if name not in ("id", "created")}
 
 
 def test_an_answer_is_the_same_in_front_as_behind():
@@ -60,9 +61,13 @@ def test_an_answer_is_the_same_in_front_as_behind():
         assert [model["id"] for model in front.client.get("/v1/models").json()["data"]] == ["scripted"]
         asked = {"messages": MESSAGES, "tools": TOOLS, "temperature": 0, "seed": 7, "n": 2}
         bodies = [stripped(server.post(CHAT, model="scripted", **asked).json()) for server in (behind, front)]
-        assert bodies[0]["choices"] == bodies[1]["choices"]
+        for body in bodies:  # what several answers took together is all that is told in front
+            body["usage"].pop("completion_tokens_details")
+        assert bodies[0] == bodies[1]
+        assert bodies[0]["system_fingerprint"] and bodies[0]["usage"]["prompt_tokens_details"]["cached_tokens"] == 3
         assert llm.requests[0] == llm.requests[1]
         streamed = front.post(CHAT, **asked, stream=True).text
+        assert f'"{bodies[0]["system_fingerprint"]}"' in streamed.split("\n\n")[0]
         assert "Hm." in streamed and "wave" in streamed and streamed.endswith("[DONE]\n\n")
         message = front.post("/v1/messages", messages=MESSAGES, max_tokens=9).json()
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
@@ -87,6 +92,31 @@ def test_refusals_are_handed_on():
             assert refused.json()["error"]["code"] == "context_length_exceeded"
         assert front.post(CHAT, model="other", messages=MESSAGES).status_code == 404
         assert front.post("/tokenize", content="x").status_code == 400
+
+
+def test_tokens_are_counted_and_vectors_made_behind():
+    llm = ScriptedAnswers(FULL)
+    with upstreams(llm) as (behind,), in_front_of(behind) as front:
+        asked = {"messages": MESSAGES, "max_tokens": 9}
+        counts = [server.post("/v1/messages/count_tokens", **asked).json() for server in (behind, front)]
+        assert counts[0] == counts[1] and counts[0]["input_tokens"] > len("Hello?")
+        inputs = {"model": "scripted", "input": ["Hello?", [1, 2]]}
+        vectors = [server.post("/v1/embeddings", **inputs).json() for server in (behind, front)]
+        assert vectors[0] == vectors[1] and vectors[0]["usage"]["prompt_tokens"] == len("Hello?") + 2
+        assert front.post("/api/embed", model="scripted", input="Hello?", truncate=True).json()["embeddings"]
+        assert llm.requests[-1].truncate
+        behind.end()
+        assert front.post("/v1/embeddings", **inputs).status_code == 503
+
+
+def test_what_an_engine_does_not_have_or_gets_wrong_is_said(monkeypatch):
+    with upstreams(ScriptedAnswers(FULL)) as (behind,), in_front_of(behind) as front:
+        assert front.post("/v1/embeddings", model="scripted", input="x").status_code == 200
+        monkeypatch.setattr("gadfly.server.remote.write_count", lambda *_: {"model": "elsewhere", "messages": MESSAGES})
+        refused = front.post("/v1/messages/count_tokens", messages=MESSAGES)
+        assert refused.status_code == 400 and "tokens of prompts are not told" in refused.text
+        monkeypatch.setattr("gadfly.server.remote._embeddings", lambda answer: answer["nothing"])
+        assert front.post("/v1/embeddings", model="scripted", input="x").status_code == 503
 
 
 def test_a_key_is_shown_to_upstreams():
@@ -155,6 +185,6 @@ def test_none_that_can_be_reached_is_an_error():
     try:
         assert pool.models() == {}
         with pytest.raises((CapacityError, NotFoundError)):
-            pool.ask("a", CHAT, {}, None, 1, lambda _: None)
+            pool.ask("a", CHAT, {}, ChatReader(1), 1, lambda _: None)
     finally:
         pool.close()

@@ -13,11 +13,11 @@ NAMES = frozenset(("f", "get_weather"))
 DIALECTS = {"hermes": HERMES, "llama": LLAMA, "mistral": MISTRAL, "any": ANY}
 
 
-def read(dialect, pieces, most=0):
+def read(dialect, pieces, most=0, cut=False, only=False):
     """Texts, and calls as pairs of a name and arguments, neighbouring texts joined; whether it has ended."""
     ids = map(str, count())
-    reader = ToolCallReader(dialect, NAMES, lambda: next(ids), most)
-    events = [event for piece in pieces for event in reader.push(piece)] + reader.flush()
+    reader = ToolCallReader(dialect, NAMES, lambda: next(ids), most, only)
+    events = [event for piece in pieces for event in reader.push(piece)] + reader.flush(cut)
     assert reader.held == 0
     found = []
     for event in events:
@@ -32,7 +32,7 @@ def read(dialect, pieces, most=0):
             case ToolCallDelta(index, arguments):
                 assert index == sum(isinstance(one, list) for one in found) - 1 and arguments
                 found[-1][1] += arguments
-    assert reader.calls == sum(isinstance(one, list) for one in found) or not reader.ended
+    assert reader.calls == sum(isinstance(one, list) for one in found)
     return found, reader.ended
 
 
@@ -136,6 +136,51 @@ def test_arguments_of_every_kind_come_through(arguments, dialect, calls, indent)
     call = f'{spoken.before}"f"{spoken.between}{text}{spoken.after}'
     found, _ = read(spoken, spoken.first + spoken.separator.join([call] * calls) + spoken.last)
     assert found == [["f", text]] * calls
+
+
+def is_beginning(found, whole):
+    """Whether each thing found is one of the whole, the last maybe less than it."""
+    if not found:
+        return True
+    *complete, last = found
+    if complete != whole[: len(complete)] or len(found) > len(whole):
+        return False
+    goal = whole[len(complete)]
+    if isinstance(last, str) or isinstance(goal, str):
+        return isinstance(goal, str) and goal.startswith(last)
+    return last[0] == goal[0] and goal[1].startswith(last[1])
+
+
+@pytest.mark.parametrize(
+    ("dialect", "text"),
+    [
+        ("hermes", 'Hm.<tool_call>\n{"name": "f", "arguments": {"a": 1}}\n</tool_call>'),
+        (
+            "hermes",
+            '<tool_call>{"arguments": {}, "name": "f"}</tool_call>\n<tool_call>{"name": "get_weather"}</tool_call>',
+        ),
+        ("llama", '<|python_tag|>{"type": "function", "name": "f", "parameters": {}}'),
+        ("llama", '<function=f>{"a": 1}</function>'),
+        ("mistral", '[TOOL_CALLS][{"name": "f", "arguments": {"a": 1}}, {"name": "get_weather", "arguments": {}}]'),
+        ("mistral", '[TOOL_CALLS]f[ARGS]{"a": 1}[TOOL_CALLS]get_weather[CALL_ID]x1[ARGS]{}'),
+    ],
+)
+def test_of_a_call_that_is_cut_off_there_are_as_many_arguments_as_came_and_no_text(dialect, text):
+    whole, _ = read(DIALECTS[dialect], [text])
+    marks = sorted(DIALECTS[dialect].marks, key=len)
+    for cut in range(len(text)):
+        within_mark = any(text[:cut].endswith(mark[:size]) for mark in marks for size in range(1, len(mark)))
+        found, _ = read(DIALECTS[dialect], [text[:cut]], cut=True)
+        assert within_mark or is_beginning(found, whole), (text[:cut], found)
+        if not text.startswith("Hm."):
+            found, _ = read(DIALECTS[dialect], [text[:cut]], cut=True, only=True)
+            assert is_beginning(found, whole) and not any(isinstance(one, str) for one in found)
+
+
+def test_what_looks_like_a_call_and_has_no_mark_is_kept_unless_nothing_but_calls_may_come():
+    assert read(LLAMA, ['{"name": "f'], cut=True)[0] == ['{"name": "f']
+    assert read(LLAMA, ['{"name": "f'], cut=True, only=True)[0] == []
+    assert read(HERMES, ['<tool_call>{"name": "f'])[0] == ['<tool_call>{"name": "f'], "the model ended it so"
 
 
 def test_no_more_than_wanted():

@@ -5,9 +5,9 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
+from gadfly.answer import Generation
 from gadfly.completion import Sampling
 from gadfly.engine import Request
-from gadfly.llm import Generation
 from gadfly.testing import ByteTokenizer, scripted_engine
 from gadfly.text import TranscriptAnswer, encode_transcript
 from gadfly.text.transcript import write_transcript

@@ -15,7 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gadfly.chat.imports.pieces import Pieces
-from gadfly.chat.imports.values import File, Said, Told, json_list, json_table, list_in, text_of, time_of
+from gadfly.chat.imports.values import File, Said, Told, json_list, json_table, list_in, text_of, texts_in, time_of
 from gadfly.chat.values import Message
 
 __all__ = ["fits", "read"]
@@ -40,7 +40,7 @@ def read(item: Mapping[str, Any]) -> Told:
         created = time_of(message.get("created_at"))
         model = text_of(message.get("model")) or text_of(item.get("model")) or None
         if message.get("sender") == "human":
-            text = text_of(message.get("text")) or "\n\n".join(_texts(message.get("content")))
+            text = text_of(message.get("text")) or "\n\n".join(texts_in(message.get("content")))
             told = Message("user", text) if text.strip() or files else None
             said.append(Said(key, parent, told, created, files=files))
         elif message.get("sender") == "assistant":
@@ -76,18 +76,11 @@ def _answer(message: Mapping[str, Any], whole: Said) -> Sequence[Said]:
                 arguments = json.dumps(part.get("input"), ensure_ascii=False, default=str)
                 pieces.call(text_of(part.get("id")), text_of(part.get("name")), text_of(arguments))
             case "tool_result":
-                texts = "\n\n".join(_texts(part.get("content")))
+                texts = "\n\n".join(texts_in(part.get("content")))
                 pieces.result(text_of(part.get("tool_use_id")), text_of(part.get("name")), texts)
     if not content:
         pieces.text(text_of(message.get("text")))
     return pieces.said(whole)
-
-
-def _texts(content: object) -> list[str]:
-    if isinstance(content, str):
-        return [text_of(content)]
-    parts = content if isinstance(content, list) else []
-    return [text for part in parts if isinstance(part, dict) and (text := text_of(part.get("text")))]
 
 
 def _files(message: Mapping[str, Any]) -> tuple[tuple[File, ...], int]:

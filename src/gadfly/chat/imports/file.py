@@ -1,10 +1,11 @@
 """The items of a file: JSON, JSON lines, or a zip of them. It may lie, be cut off, or be made to burst.
 
-Items of a list are parsed one by one, so that memory holds one conversation at a time, and everything before a damaged
-place is taken. What is unpacked is counted as it comes out, not believed from a header.
+Items of a list are measured, then parsed, one by one: memory holds one conversation at a time, and what stands around
+a damaged one is taken. What is unpacked is counted as it comes out, not believed from a header.
 """
 
 import json
+import re
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -12,13 +13,19 @@ from io import BytesIO
 
 from gadfly.chat.imports.values import Skipped
 
-__all__ = ["BYTES", "ITEMS", "items_of"]
+__all__ = ["BYTES", "ITEMS", "PARTS", "items_of"]
 
 BYTES = 512_000_000  # of text altogether
 ITEMS = 100_000  # conversations
 _MEMBERS = 10_000  # of a zip
 _OTHERS = ("user.json", "users.json", "message_feedback.json", "model_comparisons.json", "shared_conversations.json")
-_BLANK = " \t\r\n"
+PARTS = 4_000_000  # strings, lists and objects of one conversation: each takes some hundred bytes of memory
+_ITEM = 128_000_000  # characters of one conversation
+_DEPTH = 500
+_OPENING, _CLOSING = "[{", "]}"
+_TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{}]', re.DOTALL)  # group 1 is empty if a string does not end
+_WORD = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\[\]{}"]++', re.DOTALL)
+_SOLID = re.compile(r"[^ \t\r\n]")
 
 Item = tuple[str, object]  # where it stands, for people, and what it is
 
@@ -93,14 +100,11 @@ def _items(place: str, text: str) -> Iterator[Item | Skipped]:
         number += 1
         where = f"{prefix}conversation {number}"
         try:
-            value, end = _DECODER.raw_decode(text, position)
-        except RecursionError:
-            yield Skipped(where, "is nested too deeply; export it without nesting (LibreChat: not recursive)")
-            return
+            end = _extent(text, position)
         except ValueError as error:
-            yield Skipped(f"{where} and what follows", f"is cut off or damaged: {error}"[:200])
+            yield Skipped(f"{where} and what follows", str(error))
             return
-        yield where, value
+        yield _parsed(where, text[position:end])
         position = _next(text, end)
         if listed and text[position : position + 1] == ",":
             position = _next(text, position + 1)
@@ -113,15 +117,38 @@ def _items(place: str, text: str) -> Iterator[Item | Skipped]:
         yield Skipped(place or "the file", "is empty")
 
 
+def _extent(text: str, start: int) -> int:
+    """Where the value that begins there ends, found before any of it takes memory. Raises ValueError."""
+    if text[start] not in _OPENING:
+        if (word := _WORD.match(text, start)) is None:
+            raise ValueError(f"is damaged: {text[start]!r} stands where a conversation should")
+        return word.end()
+    depth = 0
+    for parts, token in enumerate(_TOKEN.finditer(text, start)):
+        if parts > PARTS or token.end() - start > _ITEM:
+            raise ValueError(f"is larger than {PARTS} values or {_ITEM} characters")
+        if token[1] == "":
+            break
+        depth += (token[0] in _OPENING) - (token[0] in _CLOSING)
+        if depth > _DEPTH:
+            raise ValueError("is nested too deeply; export it without nesting (LibreChat: not recursive)")
+        if not depth:
+            return token.end()
+    raise ValueError("is cut off")
+
+
+def _parsed(where: str, text: str) -> Item | Skipped:
+    try:
+        return where, json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
+        return Skipped(where, f"is damaged: {error}"[:200])
+
+
 def _next(text: str, position: int) -> int:
     """The first place from there on that is not blank."""
-    while position < len(text) and text[position] in _BLANK:
-        position += 1
-    return position
+    found = _SOLID.search(text, position)
+    return found.start() if found else len(text)
 
 
 def _no_number(text: str) -> float:
     raise ValueError(f"{text} is no number that JSON has")
-
-
-_DECODER = json.JSONDecoder(parse_constant=_no_number)

@@ -14,7 +14,7 @@ from html import unescape
 from typing import Any
 
 from gadfly.chat.imports.pieces import Pieces
-from gadfly.chat.imports.values import File, Said, Told, json_table, list_in, table_in, text_of, time_of
+from gadfly.chat.imports.values import File, Said, Told, json_table, list_in, table_in, text_of, texts_in, time_of
 from gadfly.chat.values import Message
 
 __all__ = ["fits", "read"]
@@ -79,7 +79,7 @@ def _answer(text: str, output: object) -> Pieces:
     for part in output:
         if not isinstance(part, dict):
             continue
-        content = "\n\n".join(_texts(part.get("content")))
+        content = "\n\n".join(texts_in(part.get("content")))
         match part.get("type"):
             case "message":
                 pieces.text(content)
@@ -88,15 +88,8 @@ def _answer(text: str, output: object) -> Pieces:
             case "function_call":
                 pieces.call(text_of(part.get("call_id")), text_of(part.get("name")), text_of(part.get("arguments")))
             case "function_call_output":
-                pieces.result(text_of(part.get("call_id")), None, "\n\n".join(_texts(part.get("output"))))
+                pieces.result(text_of(part.get("call_id")), None, "\n\n".join(texts_in(part.get("output"))))
     return pieces
-
-
-def _texts(content: object) -> list[str]:
-    if isinstance(content, str):
-        return [text_of(content)]
-    parts = content if isinstance(content, list) else []
-    return [text for part in parts if isinstance(part, dict) and (text := text_of(part.get("text")))]
 
 
 def _files(message: Mapping[str, Any]) -> tuple[tuple[File, ...], int]:

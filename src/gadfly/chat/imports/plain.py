@@ -8,14 +8,19 @@
 from collections.abc import Mapping
 from typing import Any
 
-from gadfly.chat.imports.values import Said, Told, json_list, json_table, text_of, time_of
+from gadfly.chat.imports.values import Said, Told, json_list, json_table, list_in, text_of, texts_in, time_of
 from gadfly.chat.record import record_of
 from gadfly.chat.values import Message
-from gadfly.conversation import ToolCall
+from gadfly.conversation import Role, ToolCall
 
 __all__ = ["fits_messages", "fits_record", "fits_sharegpt", "read_messages", "read_record", "read_sharegpt"]
 
-_SPEAKERS = {"human": "user", "user": "user", "gpt": "assistant", "assistant": "assistant", "system": "system"}
+_SPEAKERS: Mapping[str, Role] = {
+    **dict.fromkeys(("human", "user"), "user"),
+    **dict.fromkeys(("gpt", "assistant"), "assistant"),
+    **dict.fromkeys(("tool", "observation"), "tool"),
+    "system": "system",
+}
 
 
 def fits_messages(item: Mapping[str, Any]) -> bool:
@@ -35,14 +40,12 @@ def read_messages(item: Mapping[str, Any]) -> Told:
     said: list[Message | None] = []
     for number, value in enumerate(json_list(item["messages"], "messages")):
         message = json_table(value, f"message {number}")
-        role, content = message.get("role"), message.get("content")
-        if isinstance(content, list):
-            content = "\n\n".join(text_of(part.get("text")) for part in content if isinstance(part, dict))
+        role, content = message.get("role"), "\n\n".join(texts_in(message.get("content")))
         if role not in ("user", "assistant", "system", "tool"):
             raise ValueError(f"the role of message {number} is {role!r:.30}")
-        calls = tuple(map(_call, message.get("tool_calls") or ())) if role == "assistant" else ()
+        calls = tuple(map(_call, list_in(message, "tool_calls"))) if role == "assistant" else ()
         answered, name = text_of(message.get("tool_call_id")) or None, text_of(message.get("name")) or None
-        said.append(Message(role, text_of(content), text_of(message.get("reasoning")), calls, answered, name))
+        said.append(Message(role, content, text_of(message.get("reasoning")), calls, answered, name))
     return _told(item, said)
 
 
@@ -51,11 +54,10 @@ def read_sharegpt(item: Mapping[str, Any]) -> Told:
     said: list[Message | None] = []
     for number, value in enumerate(json_list(item["conversations"], "conversations")):
         message = json_table(value, f"message {number}")
-        speaker = message.get("from")
-        role = _SPEAKERS.get(speaker, "tool" if speaker in ("tool", "observation") else None) if speaker else None
+        role = _SPEAKERS.get(text_of(message.get("from")))
         if role is None:
-            raise ValueError(f"message {number} is from {speaker!r:.30}")
-        said.append(Message(role, text_of(message.get("value"))))  # type: ignore[arg-type]
+            raise ValueError(f"message {number} is from {message.get('from')!r:.30}")
+        said.append(Message(role, text_of(message.get("value"))))
     return _told(item, said)
 
 

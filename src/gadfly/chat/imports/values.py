@@ -8,7 +8,19 @@ from typing import Any
 
 from gadfly.chat.values import Message
 
-__all__ = ["File", "Said", "Skipped", "Told", "json_list", "json_table", "list_in", "table_in", "text_of", "time_of"]
+__all__ = [
+    "File",
+    "Said",
+    "Skipped",
+    "Told",
+    "json_list",
+    "json_table",
+    "list_in",
+    "table_in",
+    "text_of",
+    "texts_in",
+    "time_of",
+]
 
 _YEAR_5000 = 95_617_584_000.0  # in seconds; larger numbers are milliseconds
 
@@ -68,6 +80,14 @@ def text_of(value: object) -> str:
     if not isinstance(value, str):
         return ""
     return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
+def texts_in(content: object) -> list[str]:
+    """The texts of content that is one itself, or a list of parts with a `text` each."""
+    if isinstance(content, str):
+        return [text_of(content)]
+    parts = content if isinstance(content, list) else []
+    return [text for part in parts if isinstance(part, dict) and (text := text_of(part.get("text")))]
 
 
 def time_of(value: object) -> float | None:

@@ -6,7 +6,7 @@ import sqlite3
 from gadfly.chat.store.values import ChatInfo
 from gadfly.errors import NotFoundError
 
-__all__ = ["INFO", "find_chat", "info_of", "require_node", "visit"]
+__all__ = ["INFO", "find_chat", "forget_title", "info_of", "require_node", "visit"]
 
 INFO = """chat.*, (SELECT count(*) FROM node WHERE node.chat = number) AS messages,
     (SELECT json_group_array(tag) FROM tag WHERE tag.chat = number) AS tags"""
@@ -20,6 +20,14 @@ def find_chat(connection: sqlite3.Connection, owner: str, chat: str) -> sqlite3.
         raise NotFoundError(f"there is no chat {chat[:80]!r}")
     assert isinstance(row, sqlite3.Row)
     return row
+
+
+def forget_title(connection: sqlite3.Connection, number: int) -> None:
+    """Take the title of a chat out of the index, before it changes."""
+    connection.execute(
+        "INSERT INTO title_text (title_text, rowid, title) SELECT 'delete', number, title FROM chat WHERE number = ?",
+        (number,),
+    )
 
 
 def visit(connection: sqlite3.Connection, number: int, node: int | None) -> None:

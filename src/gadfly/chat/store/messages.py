@@ -9,7 +9,7 @@ import json
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, fields
 from typing import Any
 
 from gadfly.chat.values import Attachment, Provenance
@@ -32,6 +32,7 @@ __all__ = [
 TEXT_LIMIT = 16_000_000  # characters of a message
 JSON_LIMIT = 1_000_000  # of what goes with it
 _FORM: Mapping[str, Any] = {"ensure_ascii": False, "sort_keys": True, "separators": (",", ":")}
+_NONE = Provenance()
 OUTCOME = ("seed", "finish", "usage", "dropped", "error")  # of a Provenance; the rest is terms
 
 
@@ -63,7 +64,8 @@ def forget_messages(connection: sqlite3.Connection) -> None:
     """Delete those that no chat has any more, the terms of such answers, and every trace of their words."""
     gone = "FROM message WHERE id NOT IN (SELECT message FROM node WHERE message NOTNULL)"
     connection.execute(f"INSERT INTO message_text (message_text, rowid, content) SELECT 'delete', id, content {gone}")
-    connection.execute("INSERT INTO message_text (message_text) VALUES ('optimize')")  # until then, words remain
+    for index in ("message_text", "title_text"):
+        connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # until then, words remain
     connection.execute(f"DELETE {gone}")
     connection.execute("DELETE FROM terms WHERE id NOT IN (SELECT terms FROM node WHERE terms NOTNULL)")
 
@@ -117,15 +119,15 @@ def keep_terms(connection: sqlite3.Connection, provenance: Provenance) -> tuple[
 
 def provenance_of(terms: str | None, outcome: str | None) -> Provenance:
     """From the JSON of both."""
-    table = {**json.loads(terms or "{}"), **json.loads(outcome or "{}")}
-    return replace(Provenance(), **table)
+    if terms is None and outcome is None:
+        return _NONE
+    return Provenance(**json.loads(terms or "{}"), **json.loads(outcome or "{}"))
 
 
 def _told(provenance: Provenance) -> dict[str, Any]:
     """Fields that differ from their defaults."""
-    plain = Provenance()
     names = (field.name for field in fields(Provenance))
-    return {name: value for name in names if (value := getattr(provenance, name)) != getattr(plain, name)}
+    return {name: value for name in names if (value := getattr(provenance, name)) != getattr(_NONE, name)}
 
 
 def canonical(table: Mapping[str, Any], what: str) -> str:

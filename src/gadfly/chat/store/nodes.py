@@ -23,7 +23,7 @@ from gadfly.errors import NotFoundError, RequestError
 __all__ = ["Nodes"]
 
 _NAME_LENGTH = 200
-_TRACE_LIMIT = 256_000_000  # bytes of JSON
+_TRACE_LIMIT = 64_000_000  # bytes of JSON; a larger one is not kept
 
 
 class Nodes(Chats):
@@ -135,7 +135,7 @@ class Nodes(Chats):
             row = connection.execute("SELECT body FROM trace WHERE node = ?", (node,)).fetchone()
         if row is None:
             return None
-        found = json.loads(zlib.decompressobj().decompress(row["body"], _TRACE_LIMIT))
+        found = json.loads(zlib.decompress(row["body"]))
         assert isinstance(found, dict)
         return found
 
@@ -162,9 +162,9 @@ class Nodes(Chats):
                 (state, keep_message(connection, message), terms, outcome, node),
             )
             connection.execute("DELETE FROM partial WHERE node = ?", (node,))
-            if trace is not None:
-                body = zlib.compress(json.dumps(trace, separators=(",", ":")).encode(), 6)
-                connection.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (node, body))
+            body = b"" if trace is None else json.dumps(trace, separators=(",", ":")).encode()
+            if 0 < len(body) <= _TRACE_LIMIT:  # an answer is worth more than how it came about
+                connection.execute("INSERT OR REPLACE INTO trace VALUES (?, ?)", (node, zlib.compress(body)))
             connection.execute("UPDATE chat SET updated = ? WHERE number = ?", (time.time(), row["chat"]))
             return one_node(connection, row["chat"], node)
 

@@ -11,7 +11,7 @@
       feedback     thumb, reasons, what it should have said
       vote         one answer preferred to another
     terms        what answers are asked with, once: model, digest, licence, build, persona, sampling … as JSON
-    message_text full text of messages (FTS5); not by triggers, which `trusted_schema = OFF` would not let touch it
+    message_text, title_text   full text (FTS5); not kept by triggers, which `trusted_schema = OFF` keeps out of it
 
 `node.outcome` is the rest of an answer's provenance as JSON: seed, finish, usage, dropped, error. `node.writer` names
 the open `Store` that writes it (`writers`). Times are seconds since 1970, ids of chats random, numbers internal.
@@ -140,7 +140,14 @@ ALTER TABLE chat ADD COLUMN source TEXT;  -- of an import: its program, what tha
 CREATE UNIQUE INDEX chat_source ON chat (owner, source) WHERE source IS NOT NULL;
 """
 
-MIGRATIONS: Sequence[str] = (_FIRST, _SECOND)
+_THIRD = """
+CREATE VIRTUAL TABLE title_text USING fts5 (
+    title, content='chat', content_rowid='number', tokenize='unicode61 remove_diacritics 2', prefix='1 2 3'
+);
+INSERT INTO title_text (title_text) VALUES ('rebuild');
+"""
+
+MIGRATIONS: Sequence[str] = (_FIRST, _SECOND, _THIRD)
 """Scripts; that at index i makes version i + 1 of what was version i."""
 
 

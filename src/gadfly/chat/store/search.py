@@ -5,7 +5,6 @@ FTS5 folds case and accents; nothing that a user types is syntax. Chats are also
 
 import re
 import secrets
-import unicodedata
 
 from gadfly.chat.store.arrivals import Arrivals
 from gadfly.chat.store.chat_rows import INFO, info_of
@@ -37,28 +36,21 @@ class Search(Arrivals):
         )
         match = " ".join(terms)
         hits: dict[int, Hit] = {}
+        info = f"SELECT {INFO} FROM chat WHERE number = ?"
+        titled = """SELECT number FROM title_text JOIN chat ON number = title_text.rowid
+            WHERE title_text MATCH ? AND owner = ? AND deleted IS NULL ORDER BY title_text.rowid DESC LIMIT ?"""
         with self.reading() as connection:
-            connection.create_function("folded", 1, folded, deterministic=True)
-            words = [folded(term.strip('"*')) for term in terms]
-            titled = " AND ".join("instr(folded(title), ?)" for _ in words)
-            found = f"SELECT {INFO}, number FROM chat WHERE {{}}"
-            query = found.format(f"owner = ? AND deleted IS NULL AND {titled} ORDER BY updated DESC LIMIT ?")
-            for row in connection.execute(query, (owner, *words, limit)):
-                hits[row["number"]] = Hit(info_of(row), None, ((row["title"], True),))
+            for row in connection.execute(titled, (match, owner, limit)).fetchall():
+                found = info_of(connection.execute(info, (row["number"],)).fetchone())
+                hits[row["number"]] = Hit(found, None, ((found.title, True),))
             for row in connection.execute(said, (match, owner)):
                 if len(hits) >= limit:
                     break
                 if (number := row["number"]) not in hits:
-                    info = connection.execute(found.format("number = ?"), (number,)).fetchone()
+                    found = info_of(connection.execute(info, (number,)).fetchone())
                     shown = connection.execute(snippet, (begin, end, _WORDS, match, row["text"])).fetchone()[0]
-                    hits[number] = Hit(info_of(info), row["id"], _pieces(shown, begin, end))
+                    hits[number] = Hit(found, row["id"], _pieces(shown, begin, end))
         return list(hits.values())
-
-
-def folded(text: str) -> str:
-    """Without case and accents."""
-    plain = unicodedata.normalize("NFKD", text.casefold())
-    return "".join(character for character in plain if not unicodedata.combining(character))
 
 
 def _terms(text: str) -> list[str]:

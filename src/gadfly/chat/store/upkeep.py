@@ -55,7 +55,7 @@ class Upkeep(Opinions):
             try:
                 with closing(sqlite3.connect(aside, isolation_level=None)) as copy, self.reading() as connection:
                     connection.execute("ROLLBACK")  # a copy takes a look of its own
-                    connection.backup(copy, pages=1000)
+                    connection.backup(copy)  # in one go, or it would begin anew whenever somebody writes
                     copy.execute("PRAGMA journal_mode = DELETE")  # one file, not three
                 with aside.open("rb") as file:
                     os.fsync(file.fileno())
@@ -74,11 +74,12 @@ class Upkeep(Opinions):
                 for row in connection.execute("PRAGMA foreign_key_check")
             ]
             problems += _wrong_hashes(connection)
-        with self._lock:  # it is asked for with an INSERT, though it changes nothing
-            try:
-                self._writer.execute("INSERT INTO message_text (message_text) VALUES ('integrity-check')")
-            except sqlite3.DatabaseError as error:
-                problems.append(f"the index of the search is damaged: {error}")
+        with self._lock:
+            for index in ("message_text", "title_text"):  # it is asked for with an INSERT, though it changes nothing
+                try:
+                    self._writer.execute(f"INSERT INTO {index} ({index}) VALUES ('integrity-check')")
+                except sqlite3.DatabaseError as error:
+                    problems.append(f"the index {index} of the search is damaged: {error}")
         return problems[:_PROBLEMS]
 
 

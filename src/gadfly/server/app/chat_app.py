@@ -24,13 +24,14 @@ from gadfly.server.app.persona_files import PersonaFiles
 from gadfly.server.app.pulls import Pulls
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.app.shapes import info_shape, node_shape
+from gadfly.server.app.tool_use import ToolUse
 from gadfly.server.keys import Key, Scope
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused
 from gadfly.server.service import Service
 from gadfly.settings import Settings, load_settings
 
-__all__ = ["ChatApp", "chat_app_of", "owner_of", "require_scope"]
+__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "owner_of", "require_scope"]
 
 
 @dataclass
@@ -52,10 +53,13 @@ class ChatApp:
 
     def __post_init__(self) -> None:
         self._seen: Any = None  # of models
+        self._changes = self.store.changes()
+        self._told = False  # that something has changed, since the last look around
         self._telling: set[asyncio.Task[None]] = set()
         self.asides = Asides(self.service.models, lambda: self.jobs.busy)
-        self.jobs = Jobs(self.service.models, self.feeds, self.asides.cancel, self._answered)
+        self.jobs = Jobs(self.service.models, self.store, self.feeds, self.asides.cancel, self._answered)
         self.reading = asyncio.Semaphore(2)  # of files that may take a while
+        self.tools = ToolUse(self.home, self.settings().offline, self.feeds)
         self.personas = PersonaFiles(self.home / "personas")
         self.fits = Fits(self.home / "models")
         self.pulls = Pulls(
@@ -72,6 +76,7 @@ class ChatApp:
 
     async def tell_chat(self, owner: str, chat: str) -> None:
         """Pages learn that a chat is not what it was: those that show it get it, others may want to ask."""
+        self._told = True
         info = await asyncio.to_thread(self.store.info, owner, chat)
         self.feeds.tell(owner, "chat", {"chat": self.shape(info)}, chat)
         self.feeds.tell(owner, "chat", {"id": chat})
@@ -91,15 +96,24 @@ class ChatApp:
         """For good."""
         await self.end_answers()
         await self.pulls.close()
+        await asyncio.to_thread(self.tools.close)
         await asyncio.to_thread(self.store.close)
 
-    def look_around(self) -> None:
-        """Tell pages of models that have come or gone. To be called now and then."""
+    async def look_around(self) -> None:
+        """Tell pages of models that have come or gone, and of what a terminal has said. To be called now and then."""
         models = self.service.models
         loading = [(one.model.name, one.text, one.done and round(one.done, 2)) for one in models.loading]
         if (seen := (loading, [one.name for one in models.loaded])) != self._seen:
             self._seen = seen
             self.feeds.tell(None, "models", {})
+        changes = await asyncio.to_thread(self.store.changes)
+        ours, self._told = self._told or self.jobs.busy, False
+        if changes != self._changes and not ours:
+            self.feeds.tell(None, "chats", {})
+            for owner, chat in self.feeds.shown():
+                await self._tell_if_there(owner, chat)
+            self._told = False
+        self._changes = changes
 
     def _answered(self, owner: str, chat: str) -> None:
         task = asyncio.create_task(self._tell_if_there(owner, chat))
@@ -122,6 +136,12 @@ def owner_of(request: Request) -> str:
     """Whose chats a request is about: the name of a key, or "" in a house that asks for none."""
     key = Record.of(request.scope).key
     return key.name if key else ""
+
+
+def may_use_tools(request: Request) -> bool:
+    """Whether who asks may have tools of this machine called."""
+    key = Record.of(request.scope).key
+    return key is None or "tools" in key.scopes
 
 
 def require_scope(request: Request, scope: Scope) -> None:

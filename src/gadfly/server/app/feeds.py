@@ -139,6 +139,10 @@ class Feeds:
         for feed in self.of(owner, chat):
             feed.put(news)
 
+    def shown(self) -> set[tuple[str, str]]:
+        """Owners and chats that pages look at."""
+        return {(feed.owner, feed.chat) for feed in self._open if feed.chat is not None}
+
     def of(self, owner: str | None, chat: str | None) -> list[Feed]:
         return [feed for feed in self._open if owner in (None, feed.owner) and feed.chat == chat]
 

@@ -7,6 +7,7 @@ A page that leaves changes nothing. If the process dies, the store has what was 
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -17,7 +18,7 @@ from typing import Any, Literal
 from gadfly.answer import Choice
 from gadfly.api.answer import Answer
 from gadfly.api.errors import failure_of
-from gadfly.chat.store import Node, Provenance, Writing
+from gadfly.chat.store import Node, Provenance, Store, Writing
 from gadfly.conversation import Message, ReasoningDelta, TextDelta, ToolCall
 from gadfly.engine import Listener
 from gadfly.errors import BusyError, GadflyError, NotFoundError
@@ -25,11 +26,13 @@ from gadfly.server.answers import Answering, asking
 from gadfly.server.app.feeds import Feeds, event
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked
+from gadfly.server.app.tool_use import Kit
 from gadfly.server.app.trace import trace_of
 from gadfly.server.models import Loaded, Models
-from gadfly.server.record import log
 
 __all__ = ["Job", "Jobs", "Order"]
+
+log = logging.getLogger("gadfly.server")
 
 _SAVE = 0.5  # seconds between two looks of the store at what there is
 _MOST = 16  # answers of one owner at a time
@@ -40,6 +43,7 @@ class Order:
     """What is to be answered where, and with what.
 
     The answer goes on from `text`, with which it begins, and `reasoning`; `before` is the trace of what was there.
+    With a `kit` of tools the model may call some, and is asked again when there are results.
     """
 
     owner: str
@@ -49,6 +53,7 @@ class Order:
     text: str = ""
     reasoning: str = ""
     before: Mapping[str, Any] | None = None
+    kit: Kit | None = None
 
 
 class Job:
@@ -63,6 +68,7 @@ class Job:
         self.ending: Literal["stopped", "interrupted"] | None = None
         self.provenance = provenance
         self.writing = writing
+        self.kept: Node | None = None  # once it is written; tools may be called for it then
         for thought, text in ((True, order.reasoning), (False, order.text)):
             if text:
                 self.pieces.append((thought, text))
@@ -77,11 +83,13 @@ class Job:
 
     def shape(self) -> dict[str, Any]:
         """The node with what there is by now."""
-        return node_shape(self.writing.node, self.text, self.reasoning)
+        return node_shape(self.kept) if self.kept else node_shape(self.writing.node, self.text, self.reasoning)
 
     def end(self, how: Literal["stopped", "interrupted"]) -> None:
         """Soon."""
         self.ending = self.ending or how
+        if self.order.kit is not None:
+            self.order.kit.stop()
         if self.choices:
             for choice in self.choices:
                 choice.cancel()
@@ -95,12 +103,14 @@ class Jobs:
     def __init__(
         self,
         models: Models,
+        store: Store,
         feeds: Feeds,
         beginning: Callable[[], None] = lambda: None,
         changed: Callable[[str, str], None] = lambda *_: None,
     ) -> None:
         """`beginning` is called before each answer; `changed` hears of owners and chats in which one has ended."""
         self._models = models
+        self._store = store
         self._feeds = feeds
         self._beginning = beginning
         self._changed = changed
@@ -161,17 +171,44 @@ class Jobs:
                 log.exception("an answer failed")
             node = await self._failed(job, error)
         finally:
-            del self._jobs[job.node]
+            job.kept = node
             shape = node_shape(node) if node else {**job.shape(), "state": job.ending or "failed"}
             for feed in self._feeds.of(job.order.owner, job.order.chat):
                 feed.finish(job, event("finished", {"node": shape}))
-            self._changed(job.order.owner, job.order.chat)
+            try:
+                if node is not None and node.message.tool_calls and job.ending is None:
+                    await self._go_on(job, node)
+            finally:
+                del self._jobs[job.node]
+                self._changed(job.order.owner, job.order.chat)
+
+    async def _go_on(self, job: Job, node: Node) -> None:
+        """Have the tools called that an answer wishes for, and then have another answer written."""
+        order, last = job.order, node.id
+        if order.kit is None:
+            return
+
+        async def keep(result: Message) -> None:
+            nonlocal last
+            kept = await asyncio.to_thread(self._store.say, order.owner, order.chat, last, result)
+            last = kept.id
+            self._feeds.tell(order.owner, "node", {"node": node_shape(kept)}, order.chat)
+
+        with suppress(NotFoundError):  # of a chat that was deleted meanwhile
+            if await order.kit.call(node.id, node.message, keep) and job.ending is None:
+                asked = replace(job.provenance, finish=None, usage={}, dropped=0)
+                writing = await asyncio.to_thread(self._store.begin, order.owner, order.chat, last, asked)
+                following = self.begin(replace(order, text="", reasoning="", before=None), writing, asked)
+                if job.ending is not None:  # meanwhile
+                    following.end(job.ending)
 
     async def _written(self, job: Job, answer: Answer) -> Node | None:
         async with self._models.use(job.order.asked.model) as loaded:
             tells = bool(loaded.llm.kernels)
             job.provenance = _made_by(job.provenance, loaded)
             request = job.order.asked.request(job.order.messages, job.order.text, tells)
+            if job.order.kit is not None:
+                request = await job.order.kit.equip(request, job.node, loaded.llm.context)
             use = _expert_use(loaded)
 
             def ask(llm: Any, listener: Listener) -> Sequence[Choice]:

@@ -7,7 +7,7 @@ from gadfly.answer.prompt import fitting, spoken
 from gadfly.conversation import Message
 from gadfly.errors import ContextError
 from gadfly.server.app.terms import Asked
-from gadfly.server.models import Model
+from gadfly.server.model import Model
 
 __all__ = ["Measure", "measure"]
 

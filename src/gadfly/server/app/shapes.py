@@ -17,7 +17,10 @@ def info_shape(info: ChatInfo, **more: Any) -> dict[str, Any]:
 
 
 def node_shape(node: Node, text: str | None = None, reasoning: str | None = None) -> dict[str, Any]:
-    """`text` and `reasoning` are what there is by now of an answer that is being written."""
+    """`text` and `reasoning` are what there is by now of an answer that is being written.
+
+    A system prompt is left out: it may be long, and a chat has a thousand answers that were given with it.
+    """
     said, origin = node.message, node.provenance
     return {
         "id": node.id,
@@ -40,7 +43,6 @@ def node_shape(node: Node, text: str | None = None, reasoning: str | None = None
         "build": origin.build,
         "persona": origin.persona,
         "wit": origin.wit,
-        "system": origin.system,
         "adapters": origin.adapters,
         "sampling": origin.sampling,
         "seed": origin.seed,

@@ -29,7 +29,7 @@ _SEED_LIMIT = 2**31  # of those drawn here: a number that people can type
 
 @dataclass(frozen=True)
 class Terms:
-    """What a request says of an answer that it wants; None: what the chat says."""
+    """What a request says of an answer that it wants; None: what the chat says. `tools`: none, or some for sure."""
 
     model: str | None = None
     persona: str | None = None
@@ -39,6 +39,7 @@ class Terms:
     seed: int | None = None
     max_tokens: int | None = None
     adapters: Mapping[str, float] = field(default_factory=dict)
+    tools: bool | None = None
 
     def over(self, chat: ChatInfo, settings: Settings, default_model: str | None) -> "Asked":
         """With what the chat and the settings say where this does not. Raises RequestError, NotFoundError."""
@@ -64,7 +65,10 @@ class Terms:
 
 @dataclass(frozen=True)
 class Asked:
-    """All that an answer depends on beside the conversation. `system` replaces what the persona would say."""
+    """All that an answer depends on beside the conversation. `system` replaces what the persona would say.
+
+    `tools` are servers and tools of servers that may be offered to the model.
+    """
 
     model: str
     persona: Persona
@@ -73,6 +77,7 @@ class Asked:
     sampling: Sampling
     max_tokens: int = ANSWER_TOKENS
     adapters: Mapping[str, float] = field(default_factory=dict)
+    tools: tuple[str, ...] = ()
 
     @classmethod
     def again(cls, provenance: Provenance, default_model: str | None) -> "Asked":
@@ -127,8 +132,6 @@ class Asked:
 def read_terms(fields: Fields) -> Terms:
     """From the JSON of a request. Raises RequestError naming the field."""
     wit = fields.number("wit", 0, 1)
-    if fields.flag("tools"):
-        raise RequestError("no tools are set up here", fields.at("tools"))
     adapters = fields.table("adapters")
     strengths = {name: adapters.number(name, -8, 8) or 0.0 for name in adapters} if adapters else {}
     sampling = fields.json("sampling")
@@ -142,4 +145,5 @@ def read_terms(fields: Fields) -> Terms:
         fields.whole("seed", -(2**63), 2**63 - 1),
         fields.whole("max_tokens", 1, 1_000_000),
         strengths,
+        fields.flag("tools", None),
     )

@@ -6,10 +6,9 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.anthropic_messages import PING, MessageStream, message, token_count
 from gadfly.api.anthropic_request import MessageCall, check_version, read_message
-from gadfly.api.errors import anthropic_error
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
-from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.reply import Dialect, Exchange, reply
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import named_event
@@ -18,28 +17,22 @@ __all__ = ["routes"]
 
 routes = APIRouter(tags=["Anthropic"])
 
+_MESSAGE = Dialect(named_event, "msg_", heartbeat=named_event(PING))
+
 
 @routes.post("/v1/messages", openapi_extra=body("/v1/messages"))
 async def messages(request: Request) -> Response:
     """Answer a conversation."""
     call, request_id = await _read(request), Record.of(request.scope).id
-
-    def stream(start: Start) -> Encoder:
-        made = MessageStream(start.stamp)
-        return Encoder(
-            event=lambda event, _: b"".join(map(named_event, made.events(event))),
-            failed=lambda failure: named_event(anthropic_error(failure, request_id)),
-            heartbeat=named_event(PING),
-        )
-
     return await reply(
         request,
         Exchange(
+            _MESSAGE,
             call.model,
             (call.request,),
-            stream if call.stream else None,
-            lambda answers, start: message(answers[0], start.stamp),
-            id="msg_",
+            call.stream,
+            stream=lambda start: MessageStream(start.stamp, start.usage, request_id),
+            body=lambda answers, start: message(answers[0], start.stamp),
         ),
     )
 

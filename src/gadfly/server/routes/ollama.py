@@ -6,7 +6,6 @@ from typing import Literal
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api import ollama_models
-from gadfly.api.errors import ollama_error
 from gadfly.api.fields import Fields
 from gadfly.api.ollama_answers import OllamaStream, loaded, ollama_answer
 from gadfly.api.ollama_embed import ollama_embedding, ollama_embeddings, read_ollama_embed
@@ -14,7 +13,7 @@ from gadfly.api.ollama_request import OllamaCall, read_model, read_ollama_chat, 
 from gadfly.api.stamp import Stamp
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
-from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.reply import Dialect, Exchange, reply
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import json_line
@@ -22,6 +21,8 @@ from gadfly.server.stream import json_line
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["Ollama"])
+
+_LINES = Dialect(json_line, media_type="application/x-ndjson")
 
 Kind = Literal["chat", "generate"]
 
@@ -96,22 +97,15 @@ async def embedding(request: Request) -> Response:
 async def _answer(request: Request, call: OllamaCall, kind: Kind) -> Response:
     if call.request is None:
         return await _load(request, call, kind)
-
-    def stream(start: Start) -> Encoder:
-        made = OllamaStream(start.stamp, kind, start.load_seconds)
-        return Encoder(
-            event=lambda event, _: b"".join(map(json_line, made.events(event))),
-            failed=lambda failure: json_line(ollama_error(failure)),
-            media_type="application/x-ndjson",
-        )
-
     return await reply(
         request,
         Exchange(
+            _LINES,
             call.model,
             (call.request,),
-            stream if call.stream else None,
-            lambda answers, start: ollama_answer(answers[0], start.stamp, kind, start.load_seconds),
+            call.stream,
+            stream=lambda start: OllamaStream(start.stamp, kind, start.load_seconds),
+            body=lambda answers, start: ollama_answer(answers[0], start.stamp, kind, start.load_seconds),
             keep=call.keep_alive,
         ),
     )

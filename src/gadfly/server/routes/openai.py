@@ -3,7 +3,6 @@
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.anthropic_models import model_info, model_page
-from gadfly.api.errors import openai_error
 from gadfly.api.openai_chat import ChatStream, chat_completion
 from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_completions import CompletionStream, completion, read_completion
@@ -11,7 +10,7 @@ from gadfly.api.openai_embeddings import embeddings, read_embeddings
 from gadfly.api.openai_models import model_list, model_object
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
-from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.reply import Dialect, Exchange, reply
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import DONE, HEARTBEAT, unnamed_event
@@ -19,6 +18,9 @@ from gadfly.server.stream import DONE, HEARTBEAT, unnamed_event
 __all__ = ["routes"]
 
 routes = APIRouter(tags=["OpenAI"])
+
+_CHAT = Dialect(unnamed_event, "chatcmpl-", DONE, HEARTBEAT)
+_COMPLETION = Dialect(unnamed_event, "cmpl-", DONE, HEARTBEAT)
 
 
 @routes.get("/v1/models")
@@ -39,18 +41,15 @@ async def model(request: Request, name: str) -> Response:
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation."""
     call = read_chat(await body_of(request))
-
-    def stream(start: Start) -> Encoder:
-        return _encoder(ChatStream(start.stamp, call.request.n, call.include_usage))
-
     return await reply(
         request,
         Exchange(
+            _CHAT,
             call.model,
             (call.request,),
-            stream if call.stream else None,
-            lambda answers, start: chat_completion(answers, start.stamp),
-            id="chatcmpl-",
+            call.stream,
+            stream=lambda start: ChatStream(start.stamp, call.request.n, call.include_usage, call.old_functions),
+            body=lambda answers, start: chat_completion(answers, start.stamp, call.old_functions),
         ),
     )
 
@@ -60,18 +59,15 @@ async def completions(request: Request) -> Response:
     """Continue texts."""
     call = read_completion(await body_of(request))
     n = call.requests[0].n
-
-    def stream(start: Start) -> Encoder:
-        return _encoder(CompletionStream(start.stamp, len(call.requests), n, call.include_usage))
-
     return await reply(
         request,
         Exchange(
+            _COMPLETION,
             call.model,
             call.requests,
-            stream if call.stream else None,
-            lambda answers, start: completion(answers, n, start.stamp),
-            id="cmpl-",
+            call.stream,
+            stream=lambda start: CompletionStream(start.stamp, len(call.requests), n, call.include_usage),
+            body=lambda answers, start: completion(answers, n, start.stamp),
         ),
     )
 
@@ -82,12 +78,3 @@ async def vectors(request: Request) -> Response:
     call = read_embeddings(await body_of(request))
     name, made = await service_of(request).embed(call.model, call.request, Record.of(request.scope))
     return json_response(embeddings(made.vectors, made.tokens, name, call))
-
-
-def _encoder(stream: ChatStream | CompletionStream) -> Encoder:
-    return Encoder(
-        event=lambda event, choice: b"".join(map(unnamed_event, stream.events(event, choice))),
-        failed=lambda failure: unnamed_event(openai_error(failure)),
-        end=DONE,
-        heartbeat=HEARTBEAT,
-    )

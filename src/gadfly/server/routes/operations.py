@@ -4,9 +4,9 @@ import asyncio
 
 from fastapi import APIRouter, Request, Response
 
-from gadfly.api.tokenize import detokenized, read_detokenize, read_tokenize, tokenized
+from gadfly.api.tokenize import detokenized, read_detokenize, read_tokenize, tokenized, tokenizer_info
 from gadfly.errors import RequestError, UnsupportedError
-from gadfly.server.models import Model
+from gadfly.server.model import Model
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
@@ -62,6 +62,17 @@ async def tokenize(request: Request) -> Response:
             ids = await asyncio.to_thread(llm.prompt_ids, source.messages, source.tools)
         pieces = [tokenizer.token_text(token) for token in ids] if call.pieces else None
         return json_response(tokenized(ids, llm.context, pieces))
+
+
+@routes.get("/tokenizer_info")
+async def info(request: Request, model: str | None = None) -> Response:
+    """What a client has to know of a model's tokenizer to use the two beside it."""
+    service = service_of(request)
+    async with service.models.use(service.model_name(model)) as loaded:
+        llm, tokenizer = loaded.llm, _tokenizer(loaded.llm)
+        bos, eos = (None if id_ is None else tokenizer.token_text(id_) for id_ in (tokenizer.bos, tokenizer.eos))
+        template = llm.template.source if llm.template else None
+        return json_response(tokenizer_info(bos, eos, template, llm.context))
 
 
 @routes.post("/detokenize", openapi_extra=body("/detokenize"))

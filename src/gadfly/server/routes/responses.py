@@ -3,13 +3,12 @@
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.answer import Answer
-from gadfly.api.errors import Failure
 from gadfly.api.openai_responses import ResponseStream, response
 from gadfly.api.openai_responses_request import read_response
 from gadfly.errors import NotFoundError
 from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
-from gadfly.server.reply import Encoder, Exchange, Start, reply
+from gadfly.server.reply import Dialect, Exchange, Start, reply
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import HEARTBEAT, named_event
@@ -18,19 +17,18 @@ __all__ = ["routes"]
 
 routes = APIRouter(tags=["OpenAI"])
 
+_RESPONSE = Dialect(named_event, "resp_", heartbeat=HEARTBEAT)
+
 
 @routes.post("/v1/responses", openapi_extra=body("/v1/responses"))
 async def responses(request: Request) -> Response:
     """Answer the next turn of a conversation, whose earlier ones may be here."""
-    read, owner = read_response(await body_of(request)), Record.of(request.scope).client
-    kept = service_of(request).continuations
+    owner, kept = Record.of(request.scope).client, service_of(request).continuations
+    read = read_response(await body_of(request), earlier=lambda response: kept.find(response, owner))
     earlier = kept.find(read.previous, owner) if read.previous else ()
     if earlier is None:
         raise NotFoundError(f"there is no response {read.previous!r:.100} here to go on from; send what came before")
     call = read.after(earlier)
-
-    def stream(start: Start) -> Encoder:
-        return _encoder(ResponseStream(start.stamp, call))
 
     def finished(answers: list[Answer], start: Start) -> None:
         if call.store:
@@ -39,11 +37,12 @@ async def responses(request: Request) -> Response:
     return await reply(
         request,
         Exchange(
+            _RESPONSE,
             call.model,
             (call.request,),
-            stream if call.stream else None,
-            lambda answers, start: response(answers[0], start.stamp, call),
-            id="resp_",
+            call.stream,
+            stream=lambda start: ResponseStream(start.stamp, call),
+            body=lambda answers, start: response(answers[0], start.stamp, call),
             finished=finished,
         ),
     )
@@ -55,12 +54,3 @@ async def forget(request: Request, id: str) -> Response:  # noqa: A002
     if not service_of(request).continuations.forget(id, Record.of(request.scope).client):
         raise NotFoundError(f"there is no response {id!r:.100} here")
     return json_response({"id": id, "object": "response", "deleted": True})
-
-
-def _encoder(stream: ResponseStream) -> Encoder:
-    def failed(failure: Failure) -> bytes:
-        return b"".join(map(named_event, stream.failed(failure)))
-
-    return Encoder(
-        event=lambda event, _: b"".join(map(named_event, stream.events(event))), failed=failed, heartbeat=HEARTBEAT
-    )

@@ -81,6 +81,26 @@ def test_an_empty_list_is_nothing(store: Store):
     assert take(store, "", b" [ ] ") == Report(0, (), None, ())
 
 
+def test_what_stands_around_a_damaged_conversation_is_taken(store: Store):
+    lines = [json.dumps(MESSAGES), '{"messages": [tru]}', "[", json.dumps(SHAREGPT)]
+    report = take(store, "", f"[{lines[0]}, {lines[1]}, {lines[3]}]".encode())
+    assert report.taken == 2
+    assert [one.what for one in report.skipped] == ["conversation 2"]
+
+
+@pytest.mark.parametrize(
+    "data", [b'["' + b'\\"' * 1_000_000, b'"' * 1_000_001, b'[[{"a":"' * 300, b"[" + b'{"' * 500_000]
+)
+def test_quotes_that_do_not_end_are_read_once(store: Store, data: bytes):
+    assert take(store, "", data).skipped
+
+
+def test_a_conversation_of_too_many_values_is_not_even_parsed(store: Store, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(file, "PARTS", 1000)
+    whole = [MESSAGES, {"messages": [{}] * 2000}]
+    assert "larger than 1000 values" in whys(store, json.dumps(whole).encode())[0]
+
+
 def test_a_zip_without_json_is_told(store: Store):
     packed = BytesIO()
     with zipfile.ZipFile(packed, "w") as archive:

@@ -96,7 +96,7 @@ def test_owners_do_not_see_one_another(store: Store):
 def test_what_is_purged_is_nowhere_in_the_files(store: Store, tmp_path: Path):
     """Neither in tables nor index, free pages or the log."""
     secret = "xylophone quarrel zeppelin"
-    chat = store.create("", "Bye")
+    chat = store.create("", f"Bye {secret}")
     other = store.create("", "Stays")
     for one in (chat, other):
         store.say("", one.id, None, Message("user", "said in both"))

@@ -75,13 +75,9 @@ def kill_migrations(folder: Path, rounds: int, messages: int) -> tuple[int, int]
     for _ in range(rounds):
         path = folder / "new.sqlite"
         shutil.copy(folder / "old.sqlite", path)
-        began = time.monotonic()
         told = killed("migrate", path, random.uniform(0, longest))
-        if {"done": True} not in told:
-            longest = min(2.0, max(longest, 1.2 * (time.monotonic() - began)))  # so that both outcomes occur
-        else:
-            longest *= 0.8
         migrated = _version(path) > len(MIGRATIONS)
+        longest *= 0.7 if migrated else 1.4  # so that both outcomes are about as frequent, on any machine
         versions[migrated] += 1
         assert migrated or {"done": True} not in told
         new = Store(path, migrations=[*MIGRATIONS, NEXT_VERSION])
@@ -119,8 +115,7 @@ def test_a_hundred_processes_are_killed_while_they_stream(tmp_path: Path):
 @pytest.mark.timeout(1200)
 def test_a_hundred_processes_are_killed_while_they_migrate(tmp_path: Path):
     before, after = kill_migrations(tmp_path, rounds=100, messages=5_000)
-    assert before > 20
-    assert after > 5
+    assert min(before, after) > 10
 
 
 def test_two_processes_write_at_once(tmp_path: Path):

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gadfly.chat.store import Provenance, Store
+from gadfly.chat.store import Provenance, Store, nodes
 from gadfly.conversation import Message, ToolCall
 from gadfly.errors import NotFoundError, RequestError
 
@@ -42,6 +42,13 @@ def test_an_answer_keeps_its_provenance_and_trace(store: Store, chat: str):
     conversation = store.open("", chat)
     assert conversation.path == [asked, answer]
     assert (conversation.info.leaf, conversation.info.messages) == (answer.id, 2)
+
+
+def test_a_trace_that_is_too_large_is_not_kept(store: Store, chat: str, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(nodes, "_TRACE_LIMIT", 100)
+    writing = store.begin("", chat, None, Provenance())
+    node = writing.finish(Message("assistant", "Because."), trace={"tokens": ["x"] * 100})
+    assert (node.message.content, node.has_trace, store.trace("", chat, node.id)) == ("Because.", False, None)
 
 
 def test_messages_keep_calls_of_tools_and_attachments(store: Store, chat: str):

@@ -1,8 +1,11 @@
 """Full-text search."""
 
+from pathlib import Path
+
 import pytest
 
 from gadfly.chat.store import Store
+from gadfly.chat.store.schema import MIGRATIONS
 from gadfly.conversation import Message
 
 
@@ -50,3 +53,22 @@ def test_a_chat_is_found_once_by_its_newest_message(store: Store):
     assert hit.node == newest.id
     store.delete("", chat.id)
     assert store.search("", "wasp") == []
+
+
+def test_a_new_title_is_found_and_the_old_one_is_not(store: Store):
+    chat = store.create("", "Hornets")
+    store.change("", chat.id, title="Bees")
+    assert found(store, "hornets") == []
+    assert found(store, "bees") == ["Bees"]
+
+
+def test_the_titles_of_an_older_file_are_found(tmp_path: Path):
+    old = Store(tmp_path / "old.sqlite", migrations=MIGRATIONS[:2])
+    with old.writing() as connection:
+        values = ("a" * 16, "Hornets")
+        connection.execute("INSERT INTO chat (id, owner, title, created, updated) VALUES (?, '', ?, 0, 0)", values)
+    old.close()
+    new = Store(tmp_path / "old.sqlite")
+    assert found(new, "hornets") == ["Hornets"]
+    assert new.check() == []
+    new.close()

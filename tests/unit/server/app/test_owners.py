@@ -55,6 +55,8 @@ def test_each_sees_what_is_theirs(people):
 # Every route below a chat, with a body that its owner could send.
 BELOW = [
     ("GET", "", None),
+    ("GET", "/tools", None),
+    ("POST", "/answers/2/consent", {"call": "c0", "allow": "once"}),
     ("PATCH", "", {"title": "Mine"}),
     ("DELETE", "", None),
     ("DELETE", "?forever=true", None),
@@ -168,6 +170,14 @@ def test_a_key_is_shown_once_and_a_cookie_from_then_on(server, home):
     page.delete("/session")
     assert page.client.get("/chats", headers={"cookie": given}).status_code == 401
     page.client.close()
+
+
+def test_what_is_said_stays_in_no_cache_and_on_no_other_page(server):
+    for path in ("/app/api/session", "/app/api/chats", "/app/api/nothing"):
+        headers = server.client.get(path, headers={"origin": server.url, "x-api-key": ANNA_KEY}).headers
+        assert headers["cache-control"] == "no-store"
+        assert headers["x-content-type-options"] == "nosniff"
+        assert "access-control-allow-origin" not in headers
 
 
 def test_the_page_itself_is_no_secret(server):

@@ -76,7 +76,7 @@ def test_what_was_dropped_counts_only_what_was_said(chat):
         {"sampling": []},
         {"adapters": {"a": "b"}},
         {"system": "\ud800"},
-        {"tools": True},
+        {"tools": "all"},
     ],
 )
 def test_what_makes_no_sense_is_refused_by_its_name(terms):

@@ -17,6 +17,7 @@ from gadfly.server.app.routes import (
     personas,
     session,
     settings,
+    tools,
     transfer,
 )
 
@@ -25,5 +26,8 @@ __all__ = ["all_of"]
 
 def all_of(page: Page) -> Sequence[APIRouter]:
     """Every route, and one for each file of the page."""
-    found = (session, chats, answers, hints, attachments, transfer, nodes, opinions, events, models, personas, settings)
+    found = (
+        *(session, chats, answers, hints, attachments, transfer),
+        *(nodes, opinions, events, models, personas, settings, tools),
+    )
     return (*(one.routes for one in found), session.page_routes(page))

@@ -13,7 +13,7 @@ from gadfly.chat.store import Conversation, Node
 from gadfly.chat.title import title_of
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
 from gadfly.server.app.jobs import Job, Order
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked, Terms, read_terms
@@ -50,7 +50,7 @@ async def say(request: Request, id: str) -> Response:  # noqa: A002
     chat = await asyncio.to_thread(app.store.open, owner, id)
     if terms is not None:
         app.jobs.require_room(owner)
-        asked = await asked_for(app, service, chat, terms)
+        asked = await asked_for(app, service, chat, terms, may_use_tools(request))
     said = await asyncio.to_thread(app.store.say, owner, id, parent, Message(role, text), files)
     if not chat.info.title and role == "user":
         await asyncio.to_thread(lambda: app.store.change(owner, id, title=title_of(text)))
@@ -76,7 +76,9 @@ async def answer(request: Request, id: str) -> Response:  # noqa: A002
     if path[-1].message.role == "assistant":
         raise RequestError(f"message {parent} is an answer itself; name the one that it answers", "parent")
     app.jobs.require_room(owner, len(variants))
-    asked = [await asked_for(app, service, chat, each) for each in variants]
+    asked = [await asked_for(app, service, chat, each, may_use_tools(request)) for each in variants]
+    if prefix:
+        await _require_here(service, *(each.model for each in asked))
     jobs = [await _begin(app, service, owner, id, parent, path, each, prefix) for each in asked]
     await app.tell_chat(owner, id)
     return json_response({"nodes": [job.shape() for job in jobs]}, 201)
@@ -90,6 +92,7 @@ async def go_on(request: Request, id: str, node: int) -> Response:  # noqa: A002
     chat = await asyncio.to_thread(app.store.open, owner, id)
     one = chat.tree[node]
     asked = await asyncio.to_thread(Asked.again, one.provenance, service.default_model)
+    await _require_here(service, asked.model)
     messages = await asyncio.to_thread(history, chat.tree.path(one.parent), app.store)
     before = await asyncio.to_thread(app.store.trace, owner, id, node)
     text, reasoning = one.message.content, one.message.reasoning
@@ -116,12 +119,27 @@ def read_said(fields: Fields) -> tuple[str, int | None, list[str]]:
     return fields.text("text", "", _TEXT), fields.whole("parent", 1, 2**62), files
 
 
-async def asked_for(app: ChatApp, service: Service, chat: Conversation, terms: Terms) -> Asked:
+async def asked_for(
+    app: ChatApp, service: Service, chat: Conversation, terms: Terms, may_use_tools: bool = False
+) -> Asked:
     """Raises what makes no sense before anything is kept: a model or persona that is not here, numbers out of range."""
     settings = await asyncio.to_thread(app.settings)
     default = settings.model if settings.model in await service.models.stocked() else service.default_model
     asked = await asyncio.to_thread(terms.over, chat.info, settings, default)
-    return replace(asked, model=await service.models.named(asked.model))
+    tools: tuple[str, ...] = ()
+    if may_use_tools and terms.tools is not False:
+        tools = await asyncio.to_thread(app.tools.file.allowed, asked.persona.name)
+    if terms.tools and not tools:
+        raise RequestError(f"{asked.persona.name} may use no tools here; gadfly tools allow lets it", "tools")
+    return replace(asked, model=await service.models.named(asked.model), tools=tools)
+
+
+async def _require_here(service: Service, *models: str) -> None:
+    """Raises RequestError for a model of an upstream: OpenAI's API has no way to say how an answer begins."""
+    stocked = await service.models.stocked()
+    for name in models:
+        if name in stocked and not stocked[name].size:
+            raise RequestError(f"{name} runs elsewhere, where an answer cannot be made to go on from a text")
 
 
 async def _begin(
@@ -139,5 +157,5 @@ async def _begin(
     provenance = asked.provenance(**known)
     messages = await asyncio.to_thread(history, path, app.store)
     writing = await asyncio.to_thread(app.store.begin, owner, chat, parent, provenance, prefix)
-    order = Order(owner, chat, asked, messages, prefix)
+    order = Order(owner, chat, asked, messages, prefix, kit=app.tools.kit(owner, chat, asked.tools))
     return app.jobs.begin(order, writing, provenance)

@@ -78,5 +78,5 @@ def _opened(trace: Mapping[str, Any]) -> dict[str, Any]:
 
 def _made_by(one: Node) -> dict[str, Any]:
     shape = node_shape(one)
-    keys = ("model", "digest", "licence", "build", "persona", "wit", "system", "sampling", "seed", "finish", "usage")
-    return {key: shape[key] for key in keys}
+    keys = ("model", "digest", "licence", "build", "persona", "wit", "sampling", "seed", "finish", "usage")
+    return {**{key: shape[key] for key in keys}, "system": one.provenance.system}

@@ -69,6 +69,5 @@ async def export(request: Request, licences: str = "free") -> Response:
     headers = {
         "content-disposition": 'attachment; filename="gadfly-preferences.jsonl"',
         "x-left-out": str(left_out.total()),
-        "cache-control": "no-store",
     }
     return Response("".join(lines), 200, headers, "application/jsonl")

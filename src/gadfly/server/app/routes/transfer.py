@@ -59,7 +59,6 @@ def _written(store: Store, owner: str, chats: Iterable[str], form: str, title: s
     headers = {
         "content-disposition": f'attachment; filename="{file_name(title, export.extension)}"',
         "content-security-policy": "sandbox",  # should it be shown all the same
-        "cache-control": "no-store",
     }
     return StreamingResponse(write(form, store, owner, chats), 200, headers, export.type)
 
@@ -88,5 +87,4 @@ async def database(request: Request) -> Response:
         shutil.rmtree(folder)
         raise
     done = BackgroundTask(shutil.rmtree, folder)
-    headers = {"cache-control": "no-store"}
-    return FileResponse(copy, 200, headers, "application/vnd.sqlite3", done, filename="gadfly-chats.sqlite")
+    return FileResponse(copy, 200, None, "application/vnd.sqlite3", done, filename="gadfly-chats.sqlite")

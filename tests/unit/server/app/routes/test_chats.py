@@ -3,6 +3,8 @@
 import pytest
 
 from chat_page import until
+from gadfly.chat.store import Store
+from gadfly.conversation import Message
 from serving import eventually
 
 
@@ -92,6 +94,22 @@ def test_every_page_hears_of_it(page):
         with page.events(f"/chats/{chat}/events") as inner:
             page.patch(f"/chats/{chat}", title="Newer")
             assert until(inner, "chat")[-1][1]["chat"]["title"] == "Newer"
+
+
+def test_pages_hear_of_what_is_said_in_a_terminal(page, home):
+    terminal = Store(home / "chats.sqlite")
+    chat = page.chat()
+    with page.events("/events") as events, page.events(f"/chats/{chat}/events") as inner:
+        next(events)
+        terminal.say("", chat, None, Message("user", "From elsewhere."))
+        assert until(events, "chats")
+        assert until(inner, "chat")[-1][1]["chat"]["messages"] == 1
+    terminal.close()
+
+
+def test_what_is_too_large_is_refused_in_words(page):
+    answer = page.client.post("/chats", content=b'{"title": "' + b"x" * (9 << 20) + b'"}')
+    assert (answer.status_code, answer.json()["error"]["kind"]) == (413, "too_large")
 
 
 @pytest.mark.parametrize(

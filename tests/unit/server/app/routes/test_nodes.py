@@ -4,7 +4,8 @@ import json
 
 import pytest
 
-from serving import eventually
+from gadfly.api.model_card import ModelCard
+from serving import Shelf, eventually
 
 
 @pytest.fixture
@@ -47,6 +48,24 @@ def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
     assert page.client.get("/feedback/export?licences=some").status_code == 400
     for body in ({"winner": 2, "loser": 2}, {"winner": 2}, {"winner": 1, "loser": 2}):
         assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
+
+
+def test_a_model_that_runs_elsewhere_has_no_inside_and_no_way_to_go_on(page, llm, monkeypatch):
+    llm.kernels = ""
+    monkeypatch.setattr(Shelf, "list", lambda _: [ModelCard("scripted", 0.0)])
+    chat = page.chat()
+    page.post(f"/chats/{chat}/messages", text="Hi?")
+    assert eventually(lambda: page.nodes(chat)[1]["state"] == "complete")
+    assert llm.requests[-1].logprobs is None
+    assert not page.nodes(chat)[1]["has_trace"]
+    answer = page.client.get(f"/chats/{chat}/nodes/2/inside")
+    assert answer.status_code == 404 and "nothing was kept" in answer.json()["error"]["message"]
+    before = page.nodes(chat)
+    for path, body in (("/answers", {"parent": 1, "prefix": "He"}), ("/answers/2/continue", {})):
+        refused = page.client.post(f"/chats/{chat}{path}", json=body)
+        assert refused.status_code == 400 and "runs elsewhere" in refused.json()["error"]["message"]
+    assert page.nodes(chat) == before
+    page.post(f"/chats/{chat}/answers", parent=1)
 
 
 def test_inside_are_the_tokens_their_rivals_and_the_prompt(page, chat, llm):

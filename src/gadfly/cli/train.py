@@ -1,0 +1,128 @@
+"""gadfly train: makes an adapter as a recipe says."""
+
+import json
+import signal
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from gadfly.cli.printable import printable
+from gadfly.errors import RequestError
+
+if TYPE_CHECKING:
+    from gadfly.train.chats import Problem
+    from gadfly.train.training import Report, Training
+
+__all__ = ["command"]
+
+MOST_PROBLEMS = 10  # that are shown of a file
+
+
+@click.command("train")
+@click.argument("recipe", type=click.Path(path_type=Path))
+@click.option(
+    "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another value than the recipe's; repeatable."
+)
+@click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
+@click.option("--json", "as_json", is_flag=True, help="A JSON object per step on stdout.")
+def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: bool) -> None:
+    """Teach a model a tone or a character from examples, as RECIPE says.
+
+    What is learnt is an adapter: a small folder beside the model, which stays as it is. Ctrl-C stops after the step
+    under way, and the same command goes on from there, as it does after a crash. gadfly convert --adapter makes a model
+    of both. Needs the extra: pip install 'gadfly[train]'
+
+    \b
+    gadfly train recipe.toml
+    gadfly train recipe.toml --set plan.epochs=1 --set lora.rank=8
+    """
+    if find_spec("torch") is None:
+        raise RequestError("training needs PyTorch, which is not installed: pip install 'gadfly[train]'")
+    from gadfly.train.recipe import read_recipe
+    from gadfly.train.run import open_workshop
+
+    read = read_recipe(recipe, changes)
+    watcher = _Watcher(as_json)
+    with _stopping() as stop:
+        workshop = open_workshop(read, watcher, threads)
+        finished = workshop.work(lambda: bool(stop))
+    if not finished:
+        step, steps = workshop.training.step, workshop.training.steps
+        click.echo(f"\nStopped after step {step} of {steps}; the same command goes on from there.", err=True)
+        sys.exit(130)
+    click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
+    name = read.folder.name
+    click.echo(f"Try it: gadfly convert {read.base} {name}.gguf --as q8_0 --adapter {read.folder}", err=as_json)
+
+
+@contextmanager
+def _stopping() -> Iterator[list[int]]:
+    """A list that the first Ctrl-C puts something into; the second ends the program at once."""
+    pressed: list[int] = []
+
+    def note(number: int, _: object) -> None:
+        pressed.append(number)
+        signal.signal(signal.SIGINT, before)
+
+    before = signal.signal(signal.SIGINT, note)
+    try:
+        yield pressed
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+class _Watcher:
+    """Lines on stdout; on a terminal the line of the current step is written over by the next."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._json = as_json
+        self._problems: dict[Path, int] = {}
+        self._began, self._first = 0.0, 0
+        self._live = sys.stdout.isatty() and not as_json
+
+    def problem(self, file: Path, problem: "Problem") -> None:
+        self._problems[file] = count = self._problems.get(file, 0) + 1
+        if count <= MOST_PROBLEMS:
+            click.echo(f"{file}:{problem.line}: {printable(problem.text)}", err=True)
+        if count == MOST_PROBLEMS:
+            click.echo(f"{file}: more lines like these are left out without a word", err=True)
+
+    def began(self, training: "Training", train: int, valid: int, resumed: bool) -> None:
+        self._began, self._first = time.monotonic(), training.step
+        parameters = sum(one.numel() for one in training.parameters)
+        where = f"going on after step {training.step}" if resumed else "beginning"
+        self._say(
+            f"{train:,} conversations to learn from, {valid:,} to judge by; {parameters:,} numbers to learn in "
+            f"{training.steps} steps; {where}",
+            {"event": "began", "train": train, "valid": valid, "steps": training.steps, "step": training.step},
+        )
+
+    def advanced(self, training: "Training", report: "Report") -> None:
+        each = (time.monotonic() - self._began) / (report.step - self._first)
+        left = each * (training.steps - report.step)
+        text = (
+            f"step {report.step}/{training.steps}  loss {report.loss:.4f}  "
+            f"{report.tokens / report.seconds:.0f} tokens/s  {int(left) // 60}:{int(left) % 60:02} left"
+        )
+        self._say(text, {"event": "step", **vars(report)}, live=True)
+
+    def evaluated(self, step: int, loss: float) -> None:
+        self._say(
+            f"after step {step}: loss {loss:.4f} on what it has not seen",
+            {"event": "judged", "step": step, "loss": loss},
+        )
+
+    def _say(self, text: str, event: dict[str, object], live: bool = False) -> None:
+        if self._json:
+            click.echo(json.dumps(event))
+        elif self._live:
+            click.echo(f"\r\033[K{text}" if live else f"\r\033[K{text}\n", nl=False)
+        else:
+            click.echo(text)
+        sys.stdout.flush()

@@ -1,0 +1,221 @@
+"""The same ops in PyTorch: for graphics cards, and for training, where everything has to be differentiable.
+
+Weights are decoded to floating point when placed, so a model is trained against exactly the numbers that are served.
+With a cache it serves like any backend; with `kv=None` a batch is whole sequences, packed, none of which sees another.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import torch
+import torch.nn.functional as F  # noqa: N812
+from torch import Tensor
+
+from gadfly.batch import Batch, Ints
+from gadfly.ops import Floats, Ops
+from gadfly.ops.reference import Reference, temperatures
+from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
+from gadfly.weight import Weight
+
+__all__ = ["LowRank", "PagedCache", "Torch", "TorchWeight"]
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank:
+    """A matrix (out, in) with an adapter: base + strength · up · down (Hu et al., arXiv 2106.09685).
+
+    `down` is (rank, in), `up` (out, rank).
+    """
+
+    base: Tensor
+    down: Tensor
+    up: Tensor
+    strength: float = 1.0
+
+
+TorchWeight: TypeAlias = Tensor | LowRank
+
+
+class PagedCache:
+    """Keys and values of all layers: (layer, page, slot, kv head · head_dim)."""
+
+    def __init__(self, spec: ModelSpec, pages: int, page_size: int, device: torch.device, dtype: torch.dtype) -> None:
+        widths = [block.mixer.kv_heads * block.mixer.head_dim for block in spec.blocks]
+        self.keys, self.values = (
+            [torch.zeros(pages, page_size, width, device=device, dtype=dtype) for width in widths] for _ in range(2)
+        )
+        self.page_size = page_size
+
+    def swap(self, layer: int, pages: Ints, positions: Ints, k: Tensor, v: Tensor) -> tuple[Tensor, Tensor]:
+        """Keep what is new; all keys and all values up to the last position, each (length, width)."""
+        page, slot = torch.from_numpy(pages[positions // self.page_size]), torch.from_numpy(positions % self.page_size)
+        self.keys[layer][page, slot], self.values[layer][page, slot] = k, v
+        length, table = int(positions[-1]) + 1, torch.from_numpy(pages)
+        return self.keys[layer][table].flatten(0, 1)[:length], self.values[layer][table].flatten(0, 1)[:length]
+
+
+class Torch:
+    """Backend and ops in one, on `device` and in `dtype`; norms, rope and the router are computed in float32."""
+
+    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+        self.device = torch.device(device)
+        self.dtype = dtype
+        self._decoder = Reference()
+
+    def place(self, weight: Weight) -> Tensor:
+        return torch.from_numpy(self._decoder.place(weight)).to(self.device, self.dtype)
+
+    def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
+        return PagedCache(spec, pages, page_size, self.device, self.dtype)
+
+    def compile(self, forward: Callable[[Ops[Tensor, TorchWeight, PagedCache], Batch], Tensor]) -> "Counting":
+        return Counting(forward, self)
+
+    def embed(self, table: TorchWeight, batch: Batch) -> Tensor:
+        assert isinstance(table, Tensor)
+        return F.embedding(self._ids(batch.tokens), table)
+
+    def rms_norm(self, x: Tensor, weight: TorchWeight, eps: float) -> Tensor:
+        assert isinstance(weight, Tensor)
+        heads = x.reshape(len(x), -1, len(weight)).float()
+        return F.rms_norm(heads, weight.shape, weight.float(), eps).to(x.dtype).view_as(x)
+
+    def project(self, x: Tensor, weight: TorchWeight) -> Tensor:
+        if isinstance(weight, Tensor):
+            return F.linear(x, weight)
+        return F.linear(x, weight.base) + weight.strength * F.linear(F.linear(x, weight.down), weight.up)
+
+    def rope(self, x: Tensor, rope: Rope, head_dim: int, batch: Batch) -> Tensor:
+        angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
+        cos, sin = (
+            torch.from_numpy((rope.magnitude * f(angles))[:, None].astype(np.float32)).to(self.device)
+            for f in (np.cos, np.sin)
+        )
+        heads, half = x.reshape(len(x), -1, head_dim).float(), rope.dim // 2
+        low, high, rest = heads[..., :half], heads[..., half : rope.dim], heads[..., rope.dim :]
+        turned = torch.cat([low * cos - high * sin, high * cos + low * sin, rest], dim=-1)
+        return turned.to(x.dtype).view_as(x)
+
+    def attention(
+        self, q: Tensor, k: Tensor, v: Tensor, spec: Attention, layer: int, kv: PagedCache | None, batch: Batch
+    ) -> Tensor:
+        mixed = []
+        for s, (first, last) in enumerate(zip(batch.starts[:-1], batch.starts[1:], strict=True)):
+            positions = batch.positions[first:last]
+            keys, values = k[first:last], v[first:last]
+            if kv is not None:
+                pages = batch.page_ids[batch.page_starts[s] : batch.page_starts[s + 1]]
+                keys, values = kv.swap(layer, pages, positions, keys, values)
+            mixed.append(attend(q[first:last], keys, values, positions, spec))
+        return torch.cat(mixed)
+
+    def gated(self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor:
+        return ACTIVATIONS[activation](gate) * up
+
+    def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
+        """(tokens, 2, selected), float32: indices and weights."""
+        assert isinstance(router, Tensor)
+        logits = F.linear(x.float(), router.float())
+        if spec.router_softcap is not None:
+            logits = self.softcap(logits, spec.router_softcap)
+        chances = logits.softmax(dim=-1)
+        best = chances.argsort(dim=-1, descending=True, stable=True)[:, : spec.selected]  # ties: the lower index first
+        weights = chances.gather(-1, best)
+        if spec.renormalised:
+            weights = weights / weights.sum(dim=-1, keepdim=True)
+        return torch.stack([best.float(), weights], dim=1)
+
+    def experts(
+        self, x: Tensor, routing: Tensor, gate: TorchWeight, up: TorchWeight, down: TorchWeight, spec: MoE
+    ) -> Tensor:
+        """Rows are gathered per expert and come back to their tokens in routing order."""
+        assert isinstance(gate, Tensor) and isinstance(up, Tensor) and isinstance(down, Tensor)
+        chosen, weights = routing[:, 0].long().flatten(), routing[:, 1].to(x.dtype)
+        order = chosen.argsort(stable=True)
+        rows = x[order // spec.selected]
+        counts = chosen.bincount(minlength=spec.experts).tolist()
+        parts = [
+            F.linear(self.gated(F.linear(part, gate[e]), F.linear(part, up[e]), spec.activation), down[e])
+            for e, part in enumerate(torch.split(rows, counts))
+        ]
+        answers = torch.cat(parts)[order.argsort()].reshape(len(x), spec.selected, -1)
+        return torch.sum(weights[..., None] * answers, dim=1)
+
+    def shift(self, x: Tensor, bias: TorchWeight) -> Tensor:
+        assert isinstance(bias, Tensor)
+        return x + bias
+
+    def softcap(self, x: Tensor, cap: float) -> Tensor:
+        return cap * torch.tanh(x / cap)
+
+    def scale(self, x: Tensor, factor: float) -> Tensor:
+        return x * factor
+
+    def add(self, x: Tensor, y: Tensor) -> Tensor:
+        return x + y
+
+    def select(self, x: Tensor, batch: Batch) -> Tensor:
+        return x if len(batch.rows) == len(x) else x[self._ids(batch.rows)]
+
+    def _ids(self, values: Ints) -> Tensor:
+        return torch.from_numpy(values).to(self.device)
+
+
+class Counting(Torch):
+    """A forward pass without gradients that counts which experts tokens go to."""
+
+    def __init__(
+        self, forward: Callable[[Ops[Tensor, TorchWeight, PagedCache], Batch], Tensor], backend: Torch
+    ) -> None:
+        super().__init__(str(backend.device), backend.dtype)
+        self._forward = forward
+        self._used: list[Tensor] = []  # of each mixture
+        self._mixture = 0  # the next one
+
+    def __call__(self, batch: Batch) -> Floats:
+        self._mixture = 0
+        with torch.inference_mode():
+            logits: Floats = self._forward(self, batch).float().cpu().numpy()
+        return logits
+
+    def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
+        routing = super().route(x, router, spec)
+        if self._mixture == len(self._used):
+            self._used.append(torch.zeros(spec.experts, dtype=torch.long, device=self.device))
+        self._used[self._mixture] += routing[:, 0].long().flatten().bincount(minlength=spec.experts)
+        self._mixture += 1
+        return routing
+
+    def expert_use(self) -> list[list[int]]:
+        return [used.tolist() for used in self._used]
+
+
+def attend(q: Tensor, keys: Tensor, values: Tensor, positions: Ints, spec: Attention) -> Tensor:
+    """Queries (tokens, heads · head_dim) at `positions` over keys and values of positions 0, 1, 2 …"""
+    q, keys, values = (x.reshape(len(x), -1, spec.head_dim).transpose(0, 1) for x in (q, keys, values))
+    grouped = spec.heads != spec.kv_heads
+    if spec.softcap is None and spec.temperature is None and spec.window is None and q.shape[1] == keys.shape[1]:
+        mixed = F.scaled_dot_product_attention(q, keys, values, is_causal=True, scale=spec.scale, enable_gqa=grouped)
+        return mixed.transpose(0, 1).flatten(1)
+    if grouped:
+        keys, values = (x.repeat_interleave(spec.heads // spec.kv_heads, dim=0) for x in (keys, values))
+    scores = (q @ keys.transpose(1, 2)).float() * spec.scale
+    if spec.softcap is not None:
+        scores = spec.softcap * torch.tanh(scores / spec.softcap)
+    if spec.temperature is not None:
+        scores = scores * torch.from_numpy(temperatures(positions, spec.temperature)).to(q.device)[:, None]
+    seen, own = torch.arange(keys.shape[1], device=q.device), torch.from_numpy(positions).to(q.device)[:, None]
+    hidden = seen > own
+    if spec.window is not None:
+        hidden = hidden | (seen <= own - spec.window)
+    chances = scores.masked_fill(hidden, -torch.inf).softmax(dim=-1).to(values.dtype)
+    return (chances @ values).transpose(0, 1).flatten(1)
+
+
+def _gelu(x: Tensor) -> Tensor:
+    return F.gelu(x, approximate="tanh")
+
+
+ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"silu": F.silu, "gelu": _gelu, "gelu_erf": F.gelu}

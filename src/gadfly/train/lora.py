@@ -1,0 +1,80 @@
+"""Low-rank adapters (Hu et al., arXiv 2106.09685): small matrices that are learnt beside large ones that are not.
+
+An adapter belongs to a path of the weight tree; nothing here knows an architecture. The matrices of experts have none
+yet: a mixture is adapted in its attention, and its router stays as it is.
+"""
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from gadfly.errors import RequestError
+from gadfly.ops.torch import LowRank, TorchWeight
+from gadfly.spec import Dense, ModelSpec
+from gadfly.weight import Weights
+
+__all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "fresh_factors"]
+
+ATTENTION = ("mixer.query", "mixer.key", "mixer.value", "mixer.output")
+FEED_FORWARD = ("ffn.gate", "ffn.up", "ffn.down")
+
+
+@dataclass(frozen=True)
+class LoraConfig:
+    """`top_layers` None: all of them. The product of the factors counts `alpha` / `rank` times."""
+
+    rank: int = 16
+    alpha: float = 32.0
+    top_layers: int | None = None
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.rank <= 1024:
+            raise RequestError(f"the rank is {self.rank}; choose from 1 to 1024")
+        if not 0 < self.alpha <= 1e4:
+            raise RequestError(f"alpha is {self.alpha}; choose a number above 0 and up to 10000")
+        if self.top_layers is not None and self.top_layers < 1:
+            raise RequestError(f"top_layers is {self.top_layers}; at least one layer has to be adapted")
+
+    @property
+    def scale(self) -> float:
+        return self.alpha / self.rank
+
+
+@dataclass(frozen=True, eq=False)
+class Factors:
+    """`down` is (rank, in), `up` (out, rank)."""
+
+    down: Tensor
+    up: Tensor
+
+
+def adapted_paths(spec: ModelSpec, config: LoraConfig) -> Iterator[str]:
+    """Every matrix that gets an adapter, from the first adapted layer up."""
+    layers = len(spec.blocks)
+    for layer in range(layers - min(layers, config.top_layers or layers), layers):
+        dense = isinstance(spec.blocks[layer].ffn, Dense)
+        for name in (*ATTENTION, *(FEED_FORWARD if dense else ())):
+            yield f"blocks.{layer}.{name}"
+
+
+def fresh_factors(spec: ModelSpec, config: LoraConfig, seed: int) -> dict[str, Factors]:
+    """As PEFT begins: `down` uniform within ±1/√in, `up` zero, so that nothing changes at first. Float32."""
+    shapes = dict(spec.shapes())
+    generator = torch.Generator().manual_seed(seed)
+    made = {}
+    for path in adapted_paths(spec, config):
+        rows, columns = shapes[path]
+        down = (2 * torch.rand(config.rank, columns, generator=generator) - 1) / math.sqrt(columns)
+        made[path] = Factors(down.requires_grad_(), torch.zeros(rows, config.rank, requires_grad=True))
+    return made
+
+
+def adapted(weights: Weights[Tensor], factors: Mapping[str, Factors], scale: float) -> Weights[TorchWeight]:
+    """The same tree, where adapted matrices are sums."""
+    by_path: dict[str, TorchWeight] = {path: weights[path] for path in weights}
+    for path, one in factors.items():
+        by_path[path] = LowRank(weights[path], one.down, one.up, scale)
+    return Weights(by_path)

@@ -1,0 +1,66 @@
+"""A lesson as the model sees it: token ids, and which of them it is to learn to say.
+
+The ids are those of serving, from the same template. What is learnt of an answer goes from its first token to the token
+that ends its turn, which a model that never learnt it would never say.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from gadfly.answer import Prompts
+from gadfly.batch import Ints
+from gadfly.errors import RequestError, UnsupportedError
+from gadfly.train.chats import Lesson
+
+__all__ = ["Sample", "sample"]
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """`learnt[i]` says whether token i is to be predicted from those before it; both arrays are (tokens,)."""
+
+    ids: Ints
+    learnt: NDArray[np.bool_]
+    weight: float = 1.0
+    dial: float | None = None
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+
+def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
+    """Raises RequestError if nothing of it would be learnt, or its template is not one that only ever appends."""
+    tokenizer = prompts.tokenizer
+    if tokenizer is None or prompts.template is None:
+        raise UnsupportedError(f"{prompts.name} has no chat template; conversations cannot be learnt with it")
+    messages = lesson.messages
+    ids = prompts.answered_ids(messages)
+    learnt = np.zeros(len(ids), np.bool_)
+    for number, wanted in enumerate(lesson.learnt):
+        if not wanted:
+            continue
+        begin = _common("begins", prompts.ids(messages[:number]), ids, number)
+        end = _common("ends", prompts.answered_ids(messages[: number + 1]), ids, number)
+        learnt[begin : _turn_end(ids, begin, end, tokenizer.stop_ids)] = True
+    ids, learnt = ids[:longest], learnt[:longest]
+    learnt[:1] = False  # nothing comes before it
+    if not learnt.any():
+        raise RequestError(f"nothing of it is left to learn within {longest} tokens")
+    return Sample(np.array(ids, np.int32), learnt, lesson.weight, lesson.dial)
+
+
+def _common(what: str, part: Sequence[int], ids: Sequence[int], number: int) -> int:
+    if list(ids[: len(part)]) != list(part):
+        raise RequestError(
+            f"where message {number + 1} {what} cannot be told: the model's template writes it differently in the "
+            "whole conversation than at its end"
+        )
+    return len(part)
+
+
+def _turn_end(ids: Sequence[int], begin: int, end: int, stops: Collection[int]) -> int:
+    """Just behind the first token that ends a turn; whatever the template writes after it nobody has to say."""
+    return next((i + 1 for i in range(begin, end) if ids[i] in stops), end)
