@@ -19,6 +19,6 @@ export const changeChat = (id: string, changes: Changes) => chatOf("PATCH", `cha
 export const deleteChat = (id: string, forever = false) => call<void>("DELETE", `chats/${id}${forever ? "?forever=true" : ""}`);
 export const restoreChat = (id: string) => chatOf("POST", `chats/${id}/restore`, {});
 export const forkChat = (id: string, node: number) => chatOf("POST", `chats/${id}/fork`, { node });
-/** By the model, or by the first words if it has no better idea. */
+/** The model names a chat, or, where nothing comes to its mind, the first words do. */
 export const nameChat = (id: string) => call<{ title: string; by: "model" | "words" }>("POST", `chats/${id}/title`, {});
 export const exportPath = (id: string, format: string) => `/app/api/chats/${id}/export?format=${format}`;

@@ -152,12 +152,16 @@ export interface Opened {
   nodes: ChatNode[];
 }
 
-/** What fits: `room` is what is left of `context` after `tokens`; `dropped` messages would fall off. */
+/** Of the `context`, `room` tokens are for the prompt, which would take `tokens`; null: nobody knows yet.
+ *
+ * `dropped` messages would fall off; without `fits` not even the last one has room.
+ */
 export interface Measure {
-  tokens: number;
+  tokens: number | null;
   context: number;
   room: number;
   dropped: number;
+  fits: boolean;
 }
 
 export interface Alternative {

@@ -1,9 +1,12 @@
 /** The tree of a chat: pure functions over nodes that know their parent. Ids grow with time. */
 
+/** What a tree knows of a node: nothing that changes while it is being written. */
 export interface Twig {
   readonly id: number;
   readonly parent: number | null;
   readonly pruned: boolean;
+  readonly role: string;
+  readonly dropped: number | null;
 }
 
 export class Tree {
@@ -11,16 +14,16 @@ export class Tree {
   private readonly below = new Map<number | null, number[]>();
 
   constructor(nodes: Iterable<Twig>) {
-    for (const { id, parent, pruned } of [...nodes].sort((a, b) => a.id - b.id)) {
-      this.twigs.set(id, { id, parent, pruned });
+    for (const { id, parent, pruned, role, dropped } of [...nodes].sort((a, b) => a.id - b.id)) {
+      this.twigs.set(id, { id, parent, pruned, role, dropped });
       const siblings = this.below.get(parent);
       if (siblings) siblings.push(id);
       else this.below.set(parent, [id]);
     }
   }
 
-  has(id: number): boolean {
-    return this.twigs.has(id);
+  get(id: number): Twig | undefined {
+    return this.twigs.get(id);
   }
 
   parent(id: number): number | null {

@@ -76,6 +76,12 @@ export async function typeset(root: HTMLElement): Promise<void> {
     if (formula.dataset.set) continue;
     formula.dataset.set = "yes";
     const displayMode = formula.classList.contains("display");
-    katex.render(formula.textContent, formula, { displayMode, throwOnError: false, trust: false, maxExpand: 500, maxSize: 20 });
+    const tex = formula.textContent;
+    try {
+      katex.render(tex, formula, { displayMode, trust: false, maxExpand: 500, maxSize: 20 });
+    } catch (error) {
+      formula.textContent = tex; // as it was written, with what is wrong with it
+      formula.title = error instanceof Error ? error.message : String(error);
+    }
   }
 }

@@ -43,6 +43,7 @@ const allowed = {
   ).split(" "),
   ALLOWED_ATTR: ["href", "class", "type", "tabindex", "role", "aria-label", "start", "rel", "target", "align"],
   ALLOWED_URI_REGEXP: /^(?:https?|mailto):/i,
+  ADD_URI_SAFE_ATTR: ["align", "start", "tabindex", "type"], // these hold no address
 };
 
 DOMPurify.addHook("afterSanitizeAttributes", (node) => {

@@ -36,12 +36,13 @@ export class Conversation {
   comparison = $state.raw<Comparison | null>(null);
 
   path = $derived(this.tree.path(this.info?.leaf ?? null));
-  writing = $derived([...this.nodes.values()].filter((node) => node.state === "writing").map((node) => node.id));
+  /** Answers that are being written. */
+  writing = $state.raw<number[]>([]);
 
   /** The first message that the last answer was still written from; those above it no longer fitted. */
   dropped = $derived.by(() => {
-    const answer = this.path.findLast((id) => this.nodes.get(id)?.dropped != null);
-    const count = answer === undefined ? 0 : this.nodes.get(answer)!.dropped!;
+    const answer = this.path.findLast((id) => this.tree.get(id)!.dropped !== null);
+    const count = answer === undefined ? 0 : this.tree.get(answer)!.dropped!;
     return count ? (this.path[count] ?? null) : null;
   });
 
@@ -112,7 +113,7 @@ export class Conversation {
   /** The message of the reader's that `node` answers. */
   question(node: number): number | null {
     let id = this.tree.parent(node);
-    while (id !== null && this.node(id).role !== "user") id = this.tree.parent(id);
+    while (id !== null && this.tree.get(id)!.role !== "user") id = this.tree.parent(id);
     return id;
   }
 
@@ -214,9 +215,15 @@ export class Conversation {
   }
 
   private take(nodes: ChatNode[]): void {
-    const grown = nodes.some((node) => !this.tree.has(node.id) || this.node(node.id).pruned !== node.pruned);
+    const grown = nodes.some(({ id, pruned, dropped }) => {
+      const known = this.tree.get(id);
+      return known?.pruned !== pruned || known.dropped !== dropped;
+    });
     for (const node of nodes) this.nodes.set(node.id, node);
     if (grown) this.tree = new Tree(this.nodes.values());
+    const ids = new Set(nodes.map(({ id }) => id));
+    const begun = nodes.filter(({ state }) => state === "writing").map(({ id }) => id);
+    this.writing = [...this.writing.filter((id) => !ids.has(id)), ...begun];
   }
 
   private delta(delta: Delta): void {

@@ -62,7 +62,7 @@ export async function launch(): Promise<Browser> {
 
 export async function visit(browser: Browser, url: string, path = "/", options: BrowserContextOptions = {}): Promise<Visit> {
   const context = await browser.newContext({ locale: "en-GB", permissions: ["clipboard-read", "clipboard-write"], ...options });
-  context.setDefaultTimeout(20_000);
+  context.setDefaultTimeout(60_000);
   const here = new Visit(await context.newPage(), url);
   await here.page.goto(url + path);
   return here;

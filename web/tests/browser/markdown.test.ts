@@ -13,7 +13,7 @@ async function show(markdown: string): Promise<string> {
 test("code is coloured once its language is here, and copied as it was written", async () => {
   await show("```py\ndef f(x):\n    return '<b>'\n```");
   await on.here.page.locator(".hljs-keyword", { hasText: "def" }).waitFor();
-  await on.here.page.getByRole("button", { name: "Copy" }).first().click();
+  await on.here.page.locator(".code .copy").click();
   await on.here.page.getByText("Copied").waitFor();
   expect(await on.here.page.evaluate(() => navigator.clipboard.readText())).toBe("def f(x):\n    return '<b>'\n");
 });
@@ -82,7 +82,7 @@ test("nothing that is written executes or is fetched, as answer, question, title
   const failed = chats.add(id, { parent: chats.infos.get(id)!.leaf, role: "assistant", state: "failed", error: hostile.join(" ") });
   await on.here.page.reload();
   await on.here.page.locator(`article[data-node="${failed.id}"]`).waitFor();
-  await on.here.page.locator(".katex, .katex-error").first().waitFor();
+  await on.here.page.locator(".katex, .math[title]").first().waitFor();
   await on.here.page.locator(".box").evaluate((box) => (box.scrollTop = 0));
   await on.here.page.keyboard.press("Alt+t");
   await on.here.page.getByRole("dialog").waitFor();

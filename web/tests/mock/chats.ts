@@ -81,7 +81,7 @@ export class Chats {
     if (part === "votes") return {};
     if (part === "title") return { title: this.change(info, { title: "A title" }).title, by: "model" };
     if (part === "suggestions") return { suggestions: ["Why?", "How do you know?", "What if not?"] };
-    if (part === "measure") return { tokens: body.text.length, context: 8192, room: 8192 - body.text.length, dropped: body.text.length > 100 ? 2 : 0 };
+    if (part === "measure") return { tokens: body.text.length, context: 8192, room: 6144, fits: true, dropped: body.text.length > 100 ? 2 : 0 };
     if (part === "fork") return { chat: this.create({ title: "Fork" }) };
     const found = this.nodes.get(chat)!.find(({ id }) => id === Number(node));
     if (!found) return null;
