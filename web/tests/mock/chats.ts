@@ -65,6 +65,7 @@ export class Chats {
     }
     if (what === "models") return { models: [model("smollm2", "SmolLM2 360M"), model("tiny", "Tiny")] };
     if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
+    if (what === "settings") return { settings: [] };
     if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
     if (what !== "chats") return null;
     if (!chat) return method === "POST" ? { chat: this.create(body) } : this.list(query);
