@@ -194,10 +194,30 @@ export interface Model {
   here: boolean;
   loaded: boolean;
   loading: { done: number; text: string } | null;
-  fit: { verdict: string; text: string } | null;
+  /** Null where there is nothing to judge: with an engine elsewhere, or a file of the reader's own. */
+  fit: { verdict: "comfortable" | "tight" | "no" | "planned"; text: string } | null;
   context: number;
   default: boolean;
-  pull?: { done: number; total: number; text: string } | null;
+  pull?: Pull | null;
+  /** Whether its licence is one of free software. */
+  free?: boolean | null;
+  languages?: string[];
+  parameters?: number;
+  /** It runs in an engine that this server passes questions on to. */
+  elsewhere?: boolean;
+  pullable?: boolean;
+  /** It was named when the server was started, and is not unloaded. */
+  stays?: boolean;
+}
+
+/** A download that is under way, or has failed. */
+export interface Pull {
+  name: string;
+  done: number;
+  total: number | null;
+  text: string;
+  error: string | null;
+  finished?: boolean;
 }
 
 export interface Persona {
@@ -206,4 +226,74 @@ export interface Persona {
   own: boolean;
   voices: { wit: number; greeting: string }[];
   error?: string;
+}
+
+/** How a persona speaks from `wit` upwards. */
+export interface Voice {
+  wit: number;
+  system: string;
+  greeting: string;
+  /** A question and its answer. */
+  examples: [string, string][];
+}
+
+export interface WholePersona {
+  name: string;
+  description: string;
+  own: boolean;
+  stop: string[];
+  sampling: Record<string, number>;
+  voices: Voice[];
+}
+
+export interface Setting {
+  key: string;
+  value: string | number | boolean | null;
+  default: string | number | boolean | null;
+  origin: "default" | "file" | "environment" | "flag";
+  /** The variable or flag that beats the file. */
+  locked_by: string | null;
+  /** It counts from the next start of the server. */
+  restart: boolean;
+}
+
+/** What came of an import. */
+export interface Report {
+  taken: number;
+  chats: string[];
+  format: string | null;
+  skipped: { what: string; why: string }[];
+}
+
+export interface Said {
+  role: string;
+  content: string;
+}
+
+export type Training = "free" | "conditions" | "forbidden" | "unknown";
+
+/** Two answers to one prompt, of which one is better. Where a text has no model, the reader wrote it. */
+export interface Pair {
+  chat: string;
+  prompt: Said[];
+  chosen: Said[];
+  rejected: Said[];
+  because: "corrected" | "vote" | "thumbs";
+  reasons: string[];
+  created: number;
+  training: Training;
+  licences: Record<"chosen" | "rejected", { model?: string; licence?: string; training: Training; why: string }>;
+}
+
+export interface ToolServer {
+  name: string;
+  kind: "command" | "url" | "searxng";
+  place: string;
+}
+
+export interface Tools {
+  servers: ToolServer[];
+  /** What each persona may use: `server`, or `server/tool`. */
+  personas: Record<string, string[]>;
+  may_change: boolean;
 }

@@ -34,3 +34,14 @@ export function when(seconds: number): string {
   const year = date.getFullYear() === now.getFullYear() ? undefined : "numeric";
   return date.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
 }
+
+/** The names of languages, or how many they are if they are many. */
+export function languageNames(tags: string[]): string {
+  const names = new Intl.DisplayNames(locale(), { type: "language" });
+  return tags.map((tag) => names.of(tag) ?? tag).join(", ");
+}
+
+/** `1.7B` of 1 700 000 000, as the language shortens it. */
+export function compact(value: number): string {
+  return value.toLocaleString(locale(), { notation: "compact", maximumSignificantDigits: 2 });
+}

@@ -7,4 +7,10 @@ type Page = () => Promise<{ default: Component<{ route: Route }> | Component }>;
 export const pages: Record<string, Page> = {
   "": () => import("./New.svelte"),
   c: () => import("./Chat.svelte"),
+  feedback: () => import("./Feedback.svelte"),
+  models: () => import("./Models.svelte"),
+  personas: () => import("./Personas.svelte"),
+  search: () => import("./Search.svelte"),
+  settings: () => import("./Settings.svelte"),
+  tools: () => import("./Tools.svelte"),
 };

@@ -8,12 +8,16 @@ import { notices } from "./notices.svelte.ts";
 class Chats {
   list = $state.raw<Info[]>([]);
   next = $state.raw<string | null>(null);
+  folders = $state.raw<string[]>([]);
+  tags = $state.raw<string[]>([]);
+  /** Counts what the server told of changes, for other lists to follow. */
+  news = $state(0);
   connected = $state(true);
 
   async refresh(): Promise<void> {
-    const { chats, next } = await listChats({ state: "active", limit: Math.max(50, this.list.length) });
-    this.list = chats;
-    this.next = next;
+    const { chats, next, folders, tags } = await listChats({ state: "active", limit: Math.max(50, this.list.length) });
+    Object.assign(this, { list: chats, next, folders, tags });
+    this.news++;
   }
 
   async more(): Promise<void> {
@@ -26,7 +30,7 @@ class Chats {
   watch(): Listening {
     const again = () => void this.refresh().catch((error) => notices.fail(error));
     const models = () => void library.loadModels().catch((error) => notices.fail(error));
-    return listen("events", { chats: again, chat: again, models, pull: models }, (yes) => {
+    return listen("events", { chats: again, chat: again, models, pull: (pull) => library.hear(pull) }, (yes) => {
       if (yes && !this.connected) again();
       this.connected = yes;
     });

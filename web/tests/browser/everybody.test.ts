@@ -63,8 +63,10 @@ test("German speaks German, from the browser's languages or by choice", async ()
   const here = await on.open("/", { locale: "de-AT" });
   await here.page.getByText("Was nehmen wir auseinander?").waitFor();
   expect(await here.page.locator("html").getAttribute("lang")).toBe("de");
+  await here.page.getByRole("link", { name: "Einstellungen" }).click();
   await here.page.getByLabel("Sprache").selectOption("en");
-  await here.page.getByText("What shall we take apart?").waitFor();
+  await here.page.getByRole("heading", { name: "Settings" }).waitFor();
+  await here.page.getByRole("link", { name: "New chat" }).click();
   await here.page.reload();
   await here.page.getByText("What shall we take apart?").waitFor();
 });

@@ -1,5 +1,5 @@
 /** What the mock remembers: chats, their trees, and who listens. */
-import type { Attachment, ChatNode, Info, Terms } from "../../src/api/types.ts";
+import type { Attachment, ChatList, ChatNode, Info, Terms } from "../../src/api/types.ts";
 import { Tree } from "../../src/lib/tree.ts";
 
 type Send = (event: string, data: unknown) => void;
@@ -65,23 +65,22 @@ export class Chats {
     }
     if (what === "models") return { models: [model("smollm2", "SmolLM2 360M"), model("tiny", "Tiny")] };
     if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
+    if (what === "settings") return { settings: [] };
     if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
     if (what !== "chats") return null;
-    if (!chat) return method === "POST" ? { chat: this.create(body) } : { chats: [...this.infos.values()].reverse(), next: null, folders: [], tags: [] };
+    if (!chat) return method === "POST" ? { chat: this.create(body) } : this.list(query);
     const info = this.infos.get(chat);
     if (!info) return null;
     if (!part) {
       if (method === "PATCH") this.change(info, body);
+      if (method === "DELETE") this.remove(info, query.has("forever"));
       return { chat: info, ...(method === "GET" && { nodes: this.nodes.get(chat) }) };
     }
+    if (part === "restore") return { chat: this.change(info, { deleted: null }) };
     if (part === "messages") return { nodes: this.say(chat, body) };
     if (part === "answers" && !node) return { nodes: body.variants.map((terms: Terms) => this.write(chat, body.parent, terms, body.prefix)) };
     if (part === "votes") return {};
-    if (part === "title") {
-      Object.assign(info, { title: "A title" });
-      this.tell(chat, "chat", { chat: info });
-      return { title: info.title, by: "model" };
-    }
+    if (part === "title") return { title: this.change(info, { title: "A title" }).title, by: "model" };
     if (part === "suggestions") return { suggestions: ["Why?", "How do you know?", "What if not?"] };
     if (part === "measure") return { tokens: body.text.length, context: 8192, room: 6144, fits: true, dropped: body.text.length > 100 ? 2 : 0 };
     if (part === "fork") return { chat: this.create({ title: "Fork" }) };
@@ -96,9 +95,35 @@ export class Chats {
     return null;
   }
 
-  private change(info: Info, { leaf, ...changes }: Partial<Info>): void {
+  /** With a query, those whose title or messages have it; else those of a place, folder and tag, pinned ones first. */
+  private list(query: URLSearchParams): ChatList {
+    const [wanted, place, folder, tag] = ["query", "state", "folder", "tag"].map((name) => query.get(name) ?? "") as [string, string, string, string];
+    const all = [...this.infos.values()].reverse();
+    const placed = ({ archived, deleted }: Info) => (deleted ? "deleted" : archived ? "archived" : "active");
+    const found = wanted
+      ? all.filter((info) => !info.deleted).flatMap((info) => this.found(info, wanted) ?? [])
+      : all.filter((info) => placed(info) === (place || "active") && (!folder || info.folder === folder) && (!tag || info.tags.includes(tag)));
+    const folders = [...new Set(all.map((info) => info.folder))].filter(Boolean);
+    return { chats: found.sort((a, b) => Number(b.pinned) - Number(a.pinned)), next: null, folders, tags: [...new Set(all.flatMap(({ tags }) => tags))] };
+  }
+
+  private found(info: Info, wanted: string): Info | null {
+    const node = this.nodes.get(info.id)!.find(({ content }) => content.includes(wanted));
+    if (!node) return info.title.includes(wanted) ? { ...info, node: null, snippet: [[info.title, true]] } : null;
+    const [before, after] = node.content.split(wanted);
+    return { ...info, node: node.id, snippet: [[before!, false], [wanted, true], [after!, false]] };
+  }
+
+  private remove(info: Info, forever: boolean): void {
+    if (forever) this.infos.delete(info.id);
+    this.change(info, { deleted: Date.now() / 1000 });
+  }
+
+  private change(info: Info, { leaf, ...changes }: Partial<Info>): Info {
     Object.assign(info, changes);
     if (leaf) info.leaf = new Tree(this.nodes.get(info.id)!).newest(leaf);
+    this.tell(info.id, "chat", { chat: info });
+    return info;
   }
 
   private say(chat: string, body: Body): ChatNode[] {

@@ -171,7 +171,7 @@ describe.each([
     await title.fill("Mine");
     await title.press("Enter");
     await here.page.getByRole("link", { name: "Mine" }).waitFor();
-    await here.page.getByLabel(t("chat.menu")).click();
+    await here.page.locator("main header .menu button").click();
     await here.page.getByRole("menuitem", { name: t("chat.name") }).click();
     await expect.poll(() => title.inputValue(), { timeout: 60_000 }).not.toBe("Mine");
     await button("suggest.ask").click();

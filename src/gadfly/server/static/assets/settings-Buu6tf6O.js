@@ -1,0 +1,1 @@
+import{r as e}from"./http-Dgw7ODQ0.js";var t=async()=>(await e(`GET`,`settings`)).settings,n=async t=>(await e(`PATCH`,`settings`,t)).settings;export{t as n,n as t};
