@@ -155,6 +155,7 @@ def test_a_call_of_a_tool_is_asked_for_and_what_was_typed_before_is_no_consent(t
     terminal.listens()
     assert "Calling" not in terminal.text
     terminal.press("n\r")
+    terminal.expect("Gadfly wants to call rude/poke {}")  # the question before it is drawn once more with its answer
     terminal.expect("(o/c/n):")
     terminal.listens()
     assert "Calling" not in terminal.text

@@ -23,8 +23,7 @@ HEARTBEAT = b": still here\n\n"
 
 def unnamed_event(value: Any) -> bytes:
     """A server-sent event as OpenAI's older APIs have it."""
-    data: bytes = orjson.dumps(value)
-    return b"data: %s\n\n" % data
+    return b"data: %s\n\n" % _in_one_line(value)
 
 
 def named_event(value: Any) -> bytes:
@@ -35,8 +34,15 @@ def named_event(value: Any) -> bytes:
 
 def json_line(value: Any) -> bytes:
     """A line of NDJSON."""
-    line: bytes = orjson.dumps(value)
-    return line + b"\n"
+    return _in_one_line(value) + b"\n"
+
+
+def _in_one_line(value: Any) -> bytes:
+    """JSON that is one line also to those who take Unicode's other ends of lines for such: httpx, str.splitlines."""
+    data: bytes = orjson.dumps(value)
+    for end in "\x85\u2028\u2029":
+        data = data.replace(end.encode(), b"\\u%04x" % ord(end))
+    return data
 
 
 class Streamed(Response):

@@ -167,8 +167,8 @@ class Pool:
                         await answer.aread()
                         raise _refusal(answer)
                     accepted.set_result(None)
-                    async for line in answer.aiter_lines():
-                        if line.startswith("data: {"):
+                    async for line in _lines(answer):
+                        if line.startswith(b"data: {"):
                             yield _chunk(line[6:])
                     return
             except httpx2.TransportError as error:
@@ -204,7 +204,17 @@ def _card(written: Mapping[str, Any]) -> ModelCard:
     return ModelCard(str(written["id"]), float(written.get("created", 0)), owner, context=int(context), licence=licence)
 
 
-def _chunk(text: str) -> Mapping[str, Any]:
+async def _lines(answer: httpx2.Response) -> AsyncIterator[bytes]:
+    """Those that end as lines do in HTTP; for httpx they end at U+2028, too, which may stand in JSON."""
+    rest = b""
+    async for piece in answer.aiter_bytes():
+        *lines, rest = (rest + piece).split(b"\n")
+        for line in lines:
+            yield line
+    yield rest
+
+
+def _chunk(text: bytes) -> Mapping[str, Any]:
     chunk = orjson.loads(text)
     if error := chunk.get("error"):
         raise CapacityError(f"the upstream failed: {error_text(error)}")

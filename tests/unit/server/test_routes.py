@@ -4,12 +4,14 @@ import json
 
 import pytest
 
-from gadfly.conversation import ChatRequest, TextDelta, TextRequest
+from gadfly.completion import Usage
+from gadfly.conversation import ChatRequest, Finished, TextDelta, TextRequest
 from gadfly.errors import BusyError, ContextError, DeadlineError
 from gadfly.testing import ScriptedAnswers
 from serving import eventually, service_for, serving
 
 MESSAGES = [{"role": "user", "content": "Hello?"}]
+FINISHED = Finished("stop", Usage(7, 3, 5, 0.0, 0.0))
 
 CALLS = {
     "/v1/chat/completions": {"messages": MESSAGES},
@@ -73,6 +75,16 @@ def test_an_answer_comes_whole_or_as_a_stream(server, llm, path):
     assert streamed_text(path, events(path, streamed.text)) == "Hello."
     assert llm.requests[0] == llm.requests[1]
     assert isinstance(llm.requests[0], ChatRequest | TextRequest)
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_whatever_an_answer_says_a_piece_of_it_is_one_line(path):
+    text = "a\x85b\u2028c\u2029d\x1ce\x0bf\r\ng"
+    with serving(service_for(ScriptedAnswers((TextDelta(text), FINISHED)))) as server:
+        lines = server.post(path, **CALLS[path], stream=True).text.splitlines()
+    data = [line.removeprefix("data: ") for line in lines if not line.startswith("event: ")]
+    found = [json.loads(line) for line in data if line not in ("", "[DONE]")]
+    assert streamed_text(path, found) == text
 
 
 def test_a_message_says_what_its_prompt_took_before_anything_is_written(server):

@@ -3,6 +3,7 @@
 import json
 from contextlib import ExitStack, contextmanager
 
+import orjson
 import pytest
 
 from gadfly.api.openai_upstream import ChatReader
@@ -72,6 +73,15 @@ def test_an_answer_is_the_same_in_front_as_behind():
         message = front.post("/v1/messages", messages=MESSAGES, max_tokens=9).json()
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
         assert front.post("/v1/completions", prompt="Once", max_tokens=4).json()["choices"][0]["text"] == "Hello."
+
+
+def test_what_an_engine_sends_within_a_line_ends_no_line(monkeypatch):
+    monkeypatch.setattr("gadfly.server.stream._in_one_line", orjson.dumps)  # as other engines do it
+    text = "a\x85b\u2028c"
+    llm = ScriptedAnswers((TextDelta(text), Finished("stop", Usage(7, 3, 5, 0.0, 0.0))))
+    with upstreams(llm) as (behind,), in_front_of(behind) as front:
+        assert text in behind.post(CHAT, model="scripted", messages=MESSAGES, stream=True).text
+        assert front.post(CHAT, messages=MESSAGES).json()["choices"][0]["message"]["content"] == text
 
 
 def test_a_persona_is_put_in_front_on_this_side():
