@@ -63,8 +63,9 @@ void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, 
         default:
             return with_tile(w.layout(), [&]<class Tile, class FileBlock>() {
 #ifdef GADFLY_VECTORS
-                if constexpr (kUnpacked<typename Tile::Codes>) {
-                    if (end - begin > kColumns) {
+                using Codes = typename Tile::Codes;
+                if constexpr (unpacked_from<Codes>(1) != kNever) {
+                    if (end - begin >= unpacked_from<Codes>(rest.data == nullptr ? 1 : 2)) {
                         return panel_linear<Tile>(w, x, rest, begin, end, first, last, out);
                     }
                 }

@@ -10,22 +10,30 @@
 namespace gadfly {
 namespace {
 
+constexpr size_t kNever = SIZE_MAX;
+
 #ifdef GADFLY_VNNI
 constexpr size_t kColumns = 8;  // rows of activations that share one pass over a strip
-template <class Codes>
-constexpr bool kUnpacked = true;  // if there are more of them
-#else
-#ifdef GADFLY_NEON
+#elif defined(GADFLY_NEON)
 constexpr size_t kColumns = 4;  // sums take two registers
+constexpr size_t kNibbles = kNever;
 #else
 constexpr size_t kColumns = 6;
-#endif
-template <class Codes>  // nibbles and bytes are used as fast as they are read
-constexpr bool kUnpacked =
-    !std::is_same_v<Codes, FourBits> && !std::is_same_v<Codes, EightBits> && !std::is_same_v<Codes, Levels>;
+constexpr size_t kNibbles = 24;  // tokens from which on unpacking nibbles pays
 #endif
 
 #ifdef GADFLY_VECTORS
+
+// From how many tokens on, of so many int8 rows each, unpacking pays. Without VNNI, bytes are used as fast as they are
+// read, and nibbles nearly so.
+template <class Codes>
+constexpr size_t unpacked_from([[maybe_unused]] size_t rows) {
+#ifndef GADFLY_VNNI
+    if (Codes::range == Range::kInt8) return kNever;
+    if (std::is_same_v<Codes, FourBits>) return rows == 1 ? kNibbles : kNever;
+#endif
+    return kColumns + 1;
+}
 
 // Up to 256 columns of some strips with a byte for each code and a float for each factor.
 template <class V, class Tile>

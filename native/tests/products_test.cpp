@@ -37,9 +37,9 @@ void compare_product(Comparison& compare, Random& random, Layout layout, size_t 
 void compare_products(Comparison& compare, Random& random) {
     for (int number = 0; number <= static_cast<int>(Layout::kIQ4_XS); number++) {
         const auto layout = static_cast<Layout>(number);
-        for (const size_t tokens : {1, 2, 3, 4, 5, 6, 7, 11, 16}) compare_product(compare, random, layout, 512, tokens);
+        for (const size_t tokens : {1, 2, 3, 4, 5, 6, 7, 11, 24}) compare_product(compare, random, layout, 512, tokens);
         const size_t odd = columns_unit(layout) == 1 ? 75 : 288;  // not all of a panel
-        if (odd % columns_unit(layout) == 0) compare_product(compare, random, layout, odd, 9);
+        if (odd % columns_unit(layout) == 0) compare_product(compare, random, layout, odd, 25);
     }
     compare_product(compare, random, Layout::kQ4_1, 64, 300);
     compare_product(compare, random, Layout::kF16, 40, 300);
