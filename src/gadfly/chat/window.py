@@ -5,9 +5,12 @@ if one turn were dropped for each that comes, every prompt would be read from it
 """
 
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
-__all__ = ["first_in_sight"]
+from gadfly.chat.values import Message, Turn, said_with
+from gadfly.errors import ContextError
+
+__all__ = ["first_in_sight", "fit", "notice"]
 
 
 def first_in_sight(count: int, first: int, length: Callable[[int], int], room: int) -> int | None:
@@ -24,3 +27,42 @@ def first_in_sight(count: int, first: int, length: Callable[[int], int], room: i
     goal = least + (room - least) // 2
     starts = range(first + 1, count + 1)
     return starts[bisect_left(starts, True, key=lambda i: length(i) <= goal)]
+
+
+def fit(
+    turns: Sequence[Turn],
+    question: Turn,
+    prompt: Callable[[Sequence[Turn], Message], list[int]],
+    context: int,
+    max_tokens: int,
+) -> tuple[int, list[int]]:
+    """The first turn to show and the prompt, in `context` tokens less the room for an answer of `max_tokens`.
+
+    Raises ContextError if the question has no room by itself.
+    """
+    room = context - min(max_tokens, context // 4)
+    asked = said_with(question.user, question.attachments)
+    before = turns[-1].first if turns else 0
+    first = first_in_sight(len(turns), before, lambda i: len(prompt(turns[i:], asked)), room)
+    if first is None:
+        least = len(prompt((), asked))
+        raise ContextError(
+            f"the text and the persona take {least} tokens, and of the {context} this model can see, {room} are for "
+            f"them; shorten the text by about {least - room} tokens, or load the model with a larger context"
+        )
+    return first, prompt(turns[first:], asked)
+
+
+def notice(turns: Sequence[Turn], context: int) -> str | None:
+    """What the last question pushed out of sight, in a sentence."""
+    if not turns:
+        return None
+    first, before = turns[-1].first, turns[-2].first if len(turns) > 1 else 0
+    fell = sum(bool(turn.messages) for turn in turns[before:first])
+    if not fell:
+        return None
+    exchanges = "exchange" if first == 1 else f"{first} exchanges"
+    return (
+        f"The conversation outgrew the {context} tokens this model can see: the first {exchanges} of it stay on "
+        "record, but the model no longer knows them."
+    )
