@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from gadfly.chat.values import Message, Turn, said_with
 from gadfly.errors import ContextError
 
-__all__ = ["first_in_sight", "fit", "notice"]
+__all__ = ["first_in_sight", "first_in_steps", "fit", "notice"]
 
 
 def first_in_sight(count: int, first: int, length: Callable[[int], int], room: int) -> int | None:
@@ -27,6 +27,21 @@ def first_in_sight(count: int, first: int, length: Callable[[int], int], room: i
     goal = least + (room - least) // 2
     starts = range(first + 1, count + 1)
     return starts[bisect_left(starts, True, key=lambda i: length(i) <= goal)]
+
+
+def first_in_steps(last: int, length: Callable[[int], int], room: int, step: int) -> int:
+    """The number of the first exchange to show, at most the `last`, for those who do not remember what was shown.
+
+    It depends on the conversation alone: only exchanges that reach over a multiple of `step` tokens, counted from the
+    beginning, may be the first, which they stay when others come. `length` is as above; all are shown from 0 on.
+    """
+    whole = length(0)
+    if whole <= room:
+        return 0
+    starts = range(last + 1)
+    first = min(bisect_left(starts, True, key=lambda i: length(i) <= room), last)
+    goal = ((whole - length(first)) // step + 1) * step
+    return bisect_left(starts, True, lo=first + 1, key=lambda i: whole - length(i) >= goal) - 1
 
 
 def fit(
