@@ -5,11 +5,11 @@ outgrows the context loses its oldest exchanges, whole ones, if the request allo
 prompt is not known here: see `gadfly.answer.answerer`.
 """
 
-from bisect import bisect_left
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Self
 
 from gadfly.chat.persona import Persona
+from gadfly.chat.window import first_in_steps
 from gadfly.conversation import Message, Tool
 from gadfly.errors import ContextError, RequestError, UnsupportedError
 from gadfly.text import (
@@ -115,7 +115,8 @@ def fitting(
 
     A prompt has to leave one of the `context` tokens to the answer. If it does not, and `truncate` allows it, the
     oldest exchanges go, from a message of the user up to the next, so that it has at most `room` tokens; system
-    messages in front stay, as does the last exchange. Raises ContextError if that does not help, or is not allowed.
+    messages in front stay, as does the last exchange. They go in steps of half the room that is left to them, so that
+    most prompts of a chat begin as the one before. Raises ContextError if that does not help, or is not allowed.
     """
     ids = write(messages)
     if len(ids) < context and (not truncate or len(ids) <= room):
@@ -123,12 +124,14 @@ def fitting(
     head = next((i for i, message in enumerate(messages) if message.role != "system"), len(messages))
     starts = [i for i, message in enumerate(messages) if message.role == "user" and i > head]
     if truncate and starts:
+        starts = [head, *starts]
 
-        def without(start: int) -> list[int]:
-            return write([*messages[:head], *messages[start:]])
+        def shown(first: int) -> list[int]:
+            return write([*messages[:head], *messages[starts[first] :]])
 
-        start = starts[min(bisect_left(starts, True, key=lambda i: len(without(i)) <= room), len(starts) - 1)]
-        ids = without(start)
+        step = max(1, (room - len(write([*messages[:head], Message("user", "?")]))) // 2)
+        first = first_in_steps(len(starts) - 1, lambda i: len(shown(i)), min(room, context - 1), step)
+        start, ids = starts[first], shown(first)
         if len(ids) < context:
             return ids, start - head
     what = "the last exchange alone takes" if truncate else "the conversation takes"

@@ -4,7 +4,7 @@ Both the terminal and Python keep conversations so; the app's server, in which m
 store itself. A chat is made at its first question: nobody wants a list of empty ones.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -14,7 +14,7 @@ from gadfly.chat.title import title_of
 from gadfly.chat.values import Message, Provenance, Turn
 from gadfly.completion import Completion, Sampling
 
-__all__ = ["Kept", "asked_with"]
+__all__ = ["Kept", "asked_with", "end_of"]
 
 
 class Kept:
@@ -101,3 +101,11 @@ def asked_with(speaker: Provenance, persona: str, wit: float, system: str | None
     """What an answer of this speaker is asked with."""
     drawn = {name: value for name, value in asdict(sampling).items() if name != "seed" and value != {}}
     return replace(speaker, persona=persona, wit=wit, system=system, sampling=drawn, seed=sampling.seed)
+
+
+def end_of(turns: Sequence[Turn]) -> int | None:
+    """The number in the store of the last message of these turns."""
+    if not turns:
+        return None
+    reply = turns[-1].reply
+    return turns[-1].node if reply is None or reply.node is None else reply.node

@@ -13,7 +13,8 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
-from gadfly.chat.kept import Kept, asked_with
+from gadfly.chat.coming import Coming
+from gadfly.chat.kept import Kept, asked_with, end_of
 from gadfly.chat.persona import Persona, checked_wit, load_persona
 from gadfly.chat.record import Record, read_record, write_record
 from gadfly.chat.tools import (
@@ -30,10 +31,10 @@ from gadfly.chat.tools import (
 )
 from gadfly.chat.tools.calling import Calling, EventGeneration
 from gadfly.chat.values import Generation, Message, Provenance, Reply, Speaker, Turn, said_with
-from gadfly.chat.window import first_in_sight
+from gadfly.chat.window import fit, notice
 from gadfly.completion import Sampling
 from gadfly.conversation import ChatRequest
-from gadfly.errors import ContextError, NotFoundError, RequestError
+from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["ANSWER_TOKENS", "Chat"]
 
@@ -230,17 +231,7 @@ class Chat:
     @property
     def notice(self) -> str | None:
         """What the last question pushed out of the model's sight, in a sentence."""
-        if not self.turns:
-            return None
-        first, before = self.turns[-1].first, self.turns[-2].first if len(self.turns) > 1 else 0
-        fell = sum(bool(turn.messages) for turn in self.turns[before:first])
-        if not fell:
-            return None
-        exchanges = "exchange" if first == 1 else f"{first} exchanges"
-        return (
-            f"The conversation outgrew the {self.speaker.context} tokens this model can see: the first {exchanges} "
-            "of it stay on record, but the model no longer knows them."
-        )
+        return notice(self.turns, self.speaker.context)
 
     def save(self, path: Path | str) -> None:
         """Write the conversation as JSON (see `record`), whole or not at all."""
@@ -263,7 +254,7 @@ class Chat:
         return self.turns[-1]
 
     def _ask(self, before: tuple[Turn, ...], turn: Turn) -> Generator[str, None, None]:
-        first, prompt = self._fit(before, turn)
+        first, prompt = fit(before, turn, self._prompt, self.speaker.context, self.max_tokens)
         turn = replace(turn, first=first, between=())
         sampling = replace(self.persona.sampling, **self._sampling)
         if sampling.seed is not None:
@@ -273,7 +264,7 @@ class Chat:
             if sampling.seed is None:  # so that the answer can be had again
                 sampling = replace(sampling, seed=secrets.randbelow(2**31))
             if turn.node is None:
-                turn = replace(turn, node=self.kept.ask(_end(before), turn, self._terms()))
+                turn = replace(turn, node=self.kept.ask(end_of(before), turn, self._terms()))
             origin = asked_with(self.speaker.provenance, self.persona.name, self.wit, self.system, sampling)
             origin = replace(origin, dropped=sum(len(turn.messages) for turn in before[:first]))
         self.turns, self._origin = (*before, turn), origin
@@ -294,39 +285,25 @@ class Chat:
     def _write(
         self, turn: Turn, generation: Generation, persona: str, wit: float, origin: Provenance | None
     ) -> Generator[str, None, None]:
-        kept, failure, calling = self.kept, None, self._calling
-        parent = calling.last if calling is not None else turn.node
-        writing = None if kept is None or origin is None else kept.begin(parent, origin)
+        calling = self._calling
+        coming = Coming(generation, self.kept, calling.last if calling is not None else turn.node, origin)
         try:
-            for piece in generation:
-                if writing is not None:
-                    writing.write(piece)
-                yield piece
-        except Exception as error:
-            failure = error
-            raise
-        finally:  # also when the caller stops listening or presses Ctrl-C
-            generation.cancel()
-            completion = generation.completion
-            node = None
-            said = generation.message if isinstance(generation, EventGeneration) else None
+            yield from coming.pieces()
+        finally:  # also when the caller stops listening or presses Ctrl-C, or when the disk is full
+            completion, said, failed = generation.completion, coming.said, coming.failure is not None
             wishes = said is not None and said.tool_calls and completion.finish_reason != "cancelled"
-            try:
-                if kept is not None and writing is not None and origin is not None:
-                    node = kept.end(writing, origin, completion, failure, said).id
-            finally:  # a disk that is full takes nothing from who talks now
-                if calling is not None and said is not None and wishes and failure is None:
-                    calling.answered(said, node)
-                    self._put_calls()
-                elif failure is None and (completion.text or completion.finish_reason != "cancelled"):
-                    reply = Reply(completion.text, completion, persona, wit, self.notice, node)
-                    self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
-                elif self.turns and self.turns[-1] is turn:
-                    self._end_at(self.turns)
-                if self._generation is generation:
-                    self._generation = None
-                    if not wishes or failure is not None:
-                        self._calling = None
+            if calling is not None and said is not None and wishes and not failed:
+                calling.answered(said, coming.node)
+                self._put_calls()
+            elif not failed and (completion.text or completion.finish_reason != "cancelled"):
+                reply = Reply(completion.text, completion, persona, wit, self.notice, coming.node)
+                self.turns = tuple(replace(turn, reply=reply) if one is turn else one for one in self.turns)
+            elif self.turns and self.turns[-1] is turn:
+                self._end_at(self.turns)
+            if self._generation is generation:
+                self._generation = None
+                if not wishes or failed:
+                    self._calling = None
 
     def _need_calling(self) -> Calling:
         if self._calling is None:
@@ -355,7 +332,7 @@ class Chat:
     def _end_at(self, turns: Sequence[Turn]) -> None:
         """Have the path in the store end where these turns do."""
         if self.kept is not None:
-            self.kept.end_at(_end(turns))
+            self.kept.end_at(end_of(turns))
 
     def _settle(self) -> None:
         """End an answer that is still being written: its reader has moved on."""
@@ -370,35 +347,12 @@ class Chat:
             self._generation = None
         self.stop_calls()
 
-    def _fit(self, turns: tuple[Turn, ...], question: Turn) -> tuple[int, list[int]]:
-        """The first turn to show and the prompt, within the context less the room for an answer."""
-        context = self.speaker.context
-        room = context - min(self.max_tokens, context // 4)
-        asked = said_with(question.user, question.attachments)
-        before = turns[-1].first if turns else 0
-        first = first_in_sight(len(turns), before, lambda i: len(self._prompt(turns[i:], asked)), room)
-        if first is None:
-            least = len(self._prompt((), asked))
-            raise ContextError(
-                f"the text and the persona take {least} tokens, and of the {context} this model can see, {room} are "
-                f"for them; shorten the text by about {least - room} tokens, or load the model with a larger context"
-            )
-        return first, self._prompt(turns[first:], asked)
-
     def _prompt(self, turns: Sequence[Turn], asked: Message) -> list[int]:
         return self.speaker.prompt_ids(self._messages(turns, asked), self.offer.shown)
 
     def _messages(self, turns: Sequence[Turn], asked: Message) -> list[Message]:
         told = self.persona.messages(self.wit) if self.system is None else [Message("system", self.system)]
         return [*told, *(message for turn in turns for message in turn.messages), asked]
-
-
-def _end(turns: Sequence[Turn]) -> int | None:
-    """The number in the store of the last message of these turns."""
-    if not turns:
-        return None
-    reply = turns[-1].reply
-    return turns[-1].node if reply is None or reply.node is None else reply.node
 
 
 def _checked(text: str) -> str:

@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import pytest
 
 from gadfly.answer.prompt import Prompts, fitting
@@ -44,6 +46,42 @@ def test_the_oldest_exchanges_go_whole(roles, room, kept, dropped):
 def test_more_room_than_there_is_is_only_wished_for():
     ids, dropped = fitting(talk("user", "assistant", "user", "assistant"), write, 45, 15, True)
     assert "".join(map(chr, ids[::10])) == "cd" and dropped == 2
+
+
+def test_most_prompts_of_an_overfull_chat_begin_as_the_one_before():
+    template = ChatTemplate("{% for m in messages %}<{{ m.role }}>{{ m.content }}{% endfor %}<assistant>")
+    prompts = Prompts("m", TOKENIZER, template)
+    messages, written = [Message("system", "Be brief.")], []
+    for turn in range(60):
+        messages.append(Message("user", f"This is question {turn}."))
+        ids, _ = fitting(messages, prompts.ids, 1000, 800, True)
+        assert len(ids) <= 800
+        written.append(ids)
+        messages.append(Message("assistant", f"This is the answer to question {turn}."))
+    shared = [new[: len(old)] == old for old, new in pairwise(written)]
+    overfull = shared[shared.index(False) :]
+    assert len(overfull) > 40
+    assert overfull.count(False) <= len(overfull) / 4
+    assert all(len(ids) > 300 for ids in written[shared.index(False) :])
+
+
+def test_a_long_question_stays_as_long_as_it_has_room():
+    def write(messages):
+        return [ord(message.content[0]) for message in messages for _ in range(len(message.content))]
+
+    messages = [
+        Message(role, letter * length)
+        for letter, role, length in (
+            ("a", "user", 350),
+            ("b", "assistant", 350),
+            ("c", "user", 650),
+            ("d", "assistant", 50),
+            ("e", "user", 50),
+        )
+    ]
+    for end in (3, 5):
+        ids, dropped = fitting(messages[:end], write, 1200, 1000, True)
+        assert dropped == 2 and ids[0] == ord("c")
 
 
 @pytest.mark.parametrize("truncate", [False, True])

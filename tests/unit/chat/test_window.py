@@ -5,7 +5,7 @@ from itertools import accumulate
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gadfly.chat.window import first_in_sight
+from gadfly.chat.window import first_in_sight, first_in_steps
 
 
 def test_everything_is_shown_while_it_fits():
@@ -38,3 +38,16 @@ def test_what_is_shown_fits_and_half_the_room_is_used_where_turns_are_small(
         assert total[first] + 5 <= room
         if first > before:
             assert total[first - 1] + 5 > 5 + (room - 5) // 2
+
+
+@given(st.lists(st.integers(1, 60), min_size=1, max_size=40), st.integers(1, 100))
+def test_who_does_not_remember_what_was_shown_shows_the_same_for_long(lengths: list[int], step: int):
+    room, firsts = 2 * step + 60, []
+    for count in range(1, len(lengths) + 1):
+        total = [0, *accumulate(lengths[:count][::-1])][::-1]
+        first = first_in_steps(count - 1, lambda i, total=total: total[i], room, step)
+        assert 0 <= first < count
+        assert total[first] <= room
+        firsts.append(first)
+    assert firsts == sorted(firsts)
+    assert len(set(firsts)) <= 1 + sum(lengths) / step
