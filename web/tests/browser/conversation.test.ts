@@ -107,18 +107,17 @@ test("of a thousand messages those at hand are there, and earlier ones come when
 
 test("a screen reader hears sentences, once each", async () => {
   on.server.chats.script = () => "One is *one*. Two is two. And three";
-  const heard = on.here.page.locator('[role="log"] p');
+  await on.here.page.goto(`${on.server.url}/#/c/${on.chat(["Hello", "Good day"])}`);
+  await on.here.answers.waitFor();
   const said: string[] = [];
   await on.here.page.exposeFunction("hear", (text: string) => said.push(text));
-  await on.here.say("Count");
-  await heard.first().waitFor({ state: "attached" });
   await on.here.page.evaluate(() => {
     const log = document.querySelector('[role="log"]')!;
     const seen = new Set<Node>();
     const look = () => log.querySelectorAll("p").forEach((p) => !seen.has(p) && (seen.add(p), (window as any).hear(p.textContent)));
-    look();
     new MutationObserver(look).observe(log, { childList: true });
   });
+  await on.here.say("Count");
   await expect.poll(() => said).toContain("The answer is complete.");
   // Those that end between two frames are one piece.
   expect(said.join(" ")).toBe("An answer is being written. One is one. Two is two. And three The answer is complete.");
