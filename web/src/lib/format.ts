@@ -43,5 +43,5 @@ export function languageNames(tags: string[]): string {
 
 /** `1.7B` of 1 700 000 000, as the language shortens it. */
 export function compact(value: number): string {
-  return value.toLocaleString(locale(), { notation: "compact", maximumSignificantDigits: 2 });
+  return value.toLocaleString(locale(), { notation: "compact", maximumSignificantDigits: 3 });
 }
