@@ -73,6 +73,13 @@ test("a persona of one's own answers", async () => {
   await here.page.getByLabel("Name").fill("cicada");
   await here.page.getByLabel("Description").fill("Sings one word.");
   await here.page.getByLabel("What the model is told").fill("Answer in one word.");
+  for (const number of [1, 2, 3]) {
+    await button("Add an example").click();
+    await here.page.getByLabel(`Question ${number}`).fill("What do you think?");
+    await here.page.getByLabel(`Answer ${number}`).fill("Chirp.");
+  }
+  await here.page.locator("summary", { hasText: "Sampling" }).click();
+  await here.page.getByLabel("temperature").fill("0.72");
   expect(await here.violations()).toEqual([]);
   await button("Save").click();
   await heading("cicada").waitFor();
