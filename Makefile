@@ -29,8 +29,12 @@ chat: $(VENV)/gadfly
 model: $(VENV)/gadfly
 	@$(BIN)/gadfly pull smollm2
 
-test: check $(VENV)/dev model test-web
-	$(BIN)/python -m pytest -m "not slow"
+# The page's tests mostly wait for a browser, so they run beside the others; their report comes last.
+test: check $(VENV)/dev model
+	@mkdir -p build; \
+	$(MAKE) --no-print-directory test-web > build/test-web.log 2>&1 & page=$$!; \
+	$(BIN)/python -m pytest -m "not slow"; failed=$$?; \
+	wait $$page || failed=1; cat build/test-web.log; exit $$failed
 
 test-slow: $(VENV)/dev model
 	$(BIN)/python -m pytest -m slow

@@ -22,8 +22,8 @@ def served(monkeypatch):
     """What would have been served."""
     found = {}
 
-    def run(service, house, listening):
-        found.update(service=service, house=house, url=listening.getsockname())
+    def run(service, house, listening, app):
+        found.update(service=service, house=house, url=listening.getsockname(), app=app)
 
     monkeypatch.setattr("gadfly.server.run.run_server", run)
     return found
