@@ -108,6 +108,7 @@ test("of a thousand messages those at hand are there, and earlier ones come when
 test("a screen reader hears sentences, once each", async () => {
   on.server.chats.script = () => "One is *one*. Two is two. And three";
   await on.here.page.goto(`${on.server.url}/#/c/${on.chat(["Hello", "Good day"])}`);
+  await on.here.page.reload(); // what was there before is not news
   await on.here.answers.waitFor();
   const said: string[] = [];
   await on.here.page.exposeFunction("hear", (text: string) => said.push(text));
@@ -121,4 +122,13 @@ test("a screen reader hears sentences, once each", async () => {
   await expect.poll(() => said).toContain("The answer is complete.");
   // Those that end between two frames are one piece.
   expect(said.join(" ")).toBe("An answer is being written. One is one. Two is two. And three The answer is complete.");
+});
+
+test("an answer that is whole before its chat is shown is heard, too; one from before is not", async () => {
+  on.server.chats.script = () => "Soon done.";
+  await on.here.say("Count");
+  await on.here.page.locator('[role="log"] p', { hasText: "The answer is complete." }).waitFor({ state: "attached" });
+  await on.here.page.reload();
+  await on.here.page.getByText("Soon done.").first().waitFor();
+  expect(await on.here.page.locator('[role="log"] p').count()).toBe(0);
 });
