@@ -12,7 +12,7 @@ from dataclasses import fields, replace
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,6 @@ from gadfly.batch import Batch, Span
 from gadfly.chat.kept import Kept
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
-from gadfly.chat.store import Store
 from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, Sampling
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
@@ -40,6 +39,9 @@ from gadfly.weight import Weight, Weights
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
 from gadfly.weights.placement import Placement, Resident, choose_placement
+
+if TYPE_CHECKING:  # a database is loaded by those who keep something
+    from gadfly.chat.store import Store
 
 __all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "load"]
 
@@ -224,7 +226,7 @@ class LLM:
         drawn = replace(sampling or Sampling(), **values)
         return self._generation(self._prompts.text_ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
 
-    def chat(self, persona: str = "gadfly", wit: float = 0.5, store: Store | None = None, **options: Any) -> Chat:
+    def chat(self, persona: str = "gadfly", wit: float = 0.5, store: "Store | None" = None, **options: Any) -> Chat:
         """A conversation, in memory unless a store is given; `options` as for `gadfly.chat.session.Chat`."""
         return Chat(self, load_persona(persona), wit, kept=Kept(store) if store else None, **options)
 

@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from gadfly.chat.tools import ToolFile, ToolServer
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.server import ToolServer
 
 PROGRAM = """
 import os, sys

@@ -8,17 +8,10 @@ import pytest
 
 import gadfly
 from gadfly.api.answer import Answer
-from gadfly.chat.tools import (
-    AskModel,
-    AskUser,
-    CallTool,
-    Exchange,
-    Grants,
-    Patience,
-    Toolbox,
-    ToolFile,
-    ToolServer,
-)
+from gadfly.chat.tools import AskModel, AskUser, CallTool, Exchange, Grants, Patience
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.server import ToolServer
+from gadfly.chat.tools.toolbox import Toolbox
 from gadfly.completion import Sampling
 from gadfly.conversation import ChatRequest, Message, Tool, ToolCall, ToolChoice
 from gadfly.llm import LLM

@@ -6,16 +6,19 @@ of tools have results, one each.
 """
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from gadfly.chat.settled import settled
-from gadfly.chat.store import Conversation, Node, Store
 from gadfly.chat.values import Message, Provenance, Reply, Turn, said_with
 from gadfly.completion import Completion, FinishReason, Usage
+
+if TYPE_CHECKING:  # a database is loaded by those who keep something
+    from gadfly.chat.store import Conversation, Node, Store
 
 __all__ = ["history", "turns_of"]
 
 
-def history(path: Iterable[Node], store: Store) -> list[Message]:
+def history(path: Iterable["Node"], store: "Store") -> list[Message]:
     """What a model is shown of a path. Reads the files that belong to it: not for the thread of an event loop."""
     told: list[Message] = []
     for node in path:
@@ -32,7 +35,7 @@ def history(path: Iterable[Node], store: Store) -> list[Message]:
     return settled(told)
 
 
-def turns_of(conversation: Conversation, store: Store) -> tuple[Turn, ...]:
+def turns_of(conversation: "Conversation", store: "Store") -> tuple[Turn, ...]:
     """The path that is shown, as turns: each begins with a question and ends before the next."""
     begun: list[list[Node]] = []
     for node in conversation.path:
@@ -42,7 +45,7 @@ def turns_of(conversation: Conversation, store: Store) -> tuple[Turn, ...]:
     return tuple(_turn(conversation, nodes, store) for nodes in begun)
 
 
-def _turn(conversation: Conversation, nodes: Sequence[Node], store: Store) -> Turn:
+def _turn(conversation: "Conversation", nodes: Sequence["Node"], store: "Store") -> Turn:
     asked = nodes[0] if nodes[0].message.role == "user" else None
     answers = nodes[1:] if asked else nodes
     last = answers[-1] if answers and answers[-1].message.role == "assistant" else None
@@ -57,7 +60,7 @@ def _turn(conversation: Conversation, nodes: Sequence[Node], store: Store) -> Tu
     )
 
 
-def _reply(node: Node) -> Reply:
+def _reply(node: "Node") -> Reply:
     origin = node.provenance
     completion = Completion(node.message.content, (), _finish(node), _usage(origin))
     return Reply(
@@ -65,7 +68,7 @@ def _reply(node: Node) -> Reply:
     )
 
 
-def _finish(node: Node) -> FinishReason:
+def _finish(node: "Node") -> FinishReason:
     """As close as a completion can say it."""
     if node.state in ("stopped", "interrupted"):
         return "cancelled"

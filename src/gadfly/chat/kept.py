@@ -6,13 +6,15 @@ store itself. A chat is made at its first question: nobody wants a list of empty
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from gadfly.chat.history import turns_of
-from gadfly.chat.store import Conversation, Node, Store, Writing
 from gadfly.chat.title import title_of
 from gadfly.chat.values import Message, Provenance, Turn
 from gadfly.completion import Completion, Sampling
+
+if TYPE_CHECKING:  # a database is loaded by those who keep something
+    from gadfly.chat.store import Conversation, Node, Store, Writing
 
 __all__ = ["Kept", "asked_with", "end_of"]
 
@@ -20,7 +22,7 @@ __all__ = ["Kept", "asked_with", "end_of"]
 class Kept:
     """`chat` is the id of the chat that is spoken in; None until something has been said."""
 
-    def __init__(self, store: Store, owner: str = "") -> None:
+    def __init__(self, store: "Store", owner: str = "") -> None:
         self.store = store
         self.owner = owner
         self.chat: str | None = None
@@ -30,7 +32,7 @@ class Kept:
         """What is said next is another chat."""
         self.chat, self._terms = None, {}
 
-    def open(self, chat: str) -> Conversation:
+    def open(self, chat: str) -> "Conversation":
         """Go on in a chat of the store. Raises NotFoundError."""
         conversation = self.store.open(self.owner, chat)
         self.chat, self._terms = chat, {}
@@ -55,7 +57,7 @@ class Kept:
             files = [one.hash for one in turn.attachments]
             return self.store.say(self.owner, self.chat, parent, Message("user", turn.user), files).id
 
-    def begin(self, question: int | None, provenance: Provenance, text: str = "") -> Writing:
+    def begin(self, question: int | None, provenance: Provenance, text: str = "") -> "Writing":
         """An answer that is about to be written, beginning with `text`."""
         return self.store.begin(self.owner, str(self.chat), question, provenance, text)
 
@@ -65,12 +67,12 @@ class Kept:
 
     def end(
         self,
-        writing: Writing,
+        writing: "Writing",
         provenance: Provenance,
         completion: Completion,
         error: Exception | None,
         said: Message | None = None,
-    ) -> Node:
+    ) -> "Node":
         """What has come of it; `said` has calls of tools, too."""
         came = replace(provenance, finish=completion.finish_reason, usage=asdict(completion.usage))
         if error is not None:

@@ -13,7 +13,8 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.persona import Persona, load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.store import Store
-from gadfly.chat.tools import Toolbox, ToolFile
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.toolbox import Toolbox
 from gadfly.cli.answer import PlainScreen, RichScreen, Screen
 from gadfly.cli.find_chat import find_chat
 from gadfly.cli.first_model import choose_model

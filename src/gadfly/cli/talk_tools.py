@@ -8,19 +8,9 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
-from gadfly.chat.tools import (
-    AskModel,
-    AskUser,
-    CallTool,
-    Consent,
-    Offer,
-    Patience,
-    PlannedCall,
-    Step,
-    Toolbox,
-    ToolFile,
-    ToolStopped,
-)
+from gadfly.chat.tools import AskModel, AskUser, CallTool, Consent, Offer, Patience, PlannedCall, Step, ToolStopped
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.toolbox import Toolbox
 from gadfly.errors import RequestError
 
 if TYPE_CHECKING:

@@ -10,8 +10,10 @@ from typing import Any
 import click
 
 from gadfly.chat.persona import load_persona
-from gadfly.chat.tools import Patience, ToolFile, ToolServer, ToolSettings, open_source, read_server
-from gadfly.chat.tools.server import SECONDS
+from gadfly.chat.tools import Patience
+from gadfly.chat.tools.file import ToolFile, ToolSettings
+from gadfly.chat.tools.server import SECONDS, ToolServer, read_server
+from gadfly.chat.tools.toolbox import open_source
 from gadfly.cli.printable import printable
 from gadfly.errors import RequestError
 from gadfly.settings import home, load_settings

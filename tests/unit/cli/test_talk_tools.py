@@ -14,7 +14,9 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.session import Chat
 from gadfly.chat.settled import STOPPED
 from gadfly.chat.store import Store
-from gadfly.chat.tools import Toolbox, ToolFile, ToolServer
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.server import ToolServer
+from gadfly.chat.tools.toolbox import Toolbox
 from gadfly.cli.slash import suggestions
 from gadfly.cli.talk import Talk
 from gadfly.cli.talk_tools import TalkTools

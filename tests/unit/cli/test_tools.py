@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gadfly.chat.tools import ToolFile
+from gadfly.chat.tools.file import ToolFile
 from gadfly.cli.tools import command
 from gadfly.errors import GadflyError, NotFoundError, RequestError, SettingsError, ToolError
 

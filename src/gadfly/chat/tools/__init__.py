@@ -4,6 +4,7 @@
                  │   └─► searxng                                a web search
                  └─► exchange                                   rounds of calls, each with consent; no I/O
 
+What a conversation needs is named here; files and servers have modules of their own, for those who open some.
 Nothing is on by itself. All that comes from a server is untrusted: bounded in size and time, and made `harmless`.
 """
 
@@ -18,11 +19,9 @@ from gadfly.chat.tools.exchange import (
     PlannedCall,
     Step,
 )
-from gadfly.chat.tools.file import ToolFile, ToolSettings
+from gadfly.chat.tools.offer import Offer, OfferedTool
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import RESULT_LIMIT, ToolResult
-from gadfly.chat.tools.server import ToolServer, read_server
-from gadfly.chat.tools.toolbox import Offer, OfferedTool, Toolbox, open_source
 
 __all__ = [
     "CONSENTS",
@@ -38,12 +37,6 @@ __all__ = [
     "Patience",
     "PlannedCall",
     "Step",
-    "ToolFile",
     "ToolResult",
-    "ToolServer",
-    "ToolSettings",
     "ToolStopped",
-    "Toolbox",
-    "open_source",
-    "read_server",
 ]

@@ -15,9 +15,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, TypeVar, get_args
 
 from gadfly.chat.settled import STOPPED, told
+from gadfly.chat.tools.offer import Offer, OfferedTool
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import RESULT_LIMIT, ToolResult
-from gadfly.chat.tools.toolbox import Offer, OfferedTool
 from gadfly.chat.tools.untrusted import cut, visible, with_texts
 from gadfly.conversation import Message, Tool, ToolCall
 from gadfly.errors import RequestError, ToolError

@@ -8,15 +8,14 @@ import hashlib
 import json
 import re
 import threading
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any
+from collections.abc import Sequence
+from dataclasses import replace
 from urllib.parse import urlsplit
 
 from gadfly.chat.tools.file import ToolFile
 from gadfly.chat.tools.mcp import McpSource
+from gadfly.chat.tools.offer import Offer, OfferedTool
 from gadfly.chat.tools.patience import Patience, ToolStopped
-from gadfly.chat.tools.result import ToolResult
 from gadfly.chat.tools.searxng import SearxngSource
 from gadfly.chat.tools.server import ToolServer
 from gadfly.chat.tools.source import ServerTool, Source
@@ -24,42 +23,10 @@ from gadfly.chat.tools.streamable_http import is_near
 from gadfly.conversation import Tool
 from gadfly.errors import ToolError
 
-__all__ = ["Offer", "OfferedTool", "Toolbox", "open_source"]
+__all__ = ["Toolbox", "open_source"]
 
 _MOST = 128  # tools that a model is offered
 _LONGEST = 64  # characters of a name that a model sees
-
-
-@dataclass(frozen=True)
-class OfferedTool:
-    """A tool of a server, as a model sees it (`tool`) and as its server knows it."""
-
-    server: str
-    tool: ServerTool
-    shown: Tool
-    source: Source
-    seconds: float
-
-    def call(self, arguments: Mapping[str, Any], patience: Patience) -> ToolResult:
-        """What came of it. Raises ToolStopped if it was cancelled, ToolError if it went wrong."""
-        limited = Patience(min(self.seconds, patience.left), patience.cancelled)
-        return self.source.call(self.tool.name, arguments, limited)
-
-
-@dataclass(frozen=True)
-class Offer:
-    """What a model may call, and in a sentence each, what it cannot and why."""
-
-    tools: tuple[OfferedTool, ...] = ()
-    problems: tuple[str, ...] = ()
-
-    @property
-    def shown(self) -> tuple[Tool, ...]:
-        return tuple(one.shown for one in self.tools)
-
-    def find(self, name: str) -> OfferedTool | None:
-        """The tool that a model calls by this name."""
-        return next((one for one in self.tools if one.shown.name == name), None)
 
 
 class Toolbox:

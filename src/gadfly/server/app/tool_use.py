@@ -26,10 +26,10 @@ from gadfly.chat.tools import (
     Offer,
     Patience,
     PlannedCall,
-    Toolbox,
-    ToolFile,
     ToolStopped,
 )
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.toolbox import Toolbox
 from gadfly.conversation import ChatRequest, Message
 from gadfly.errors import NotFoundError
 from gadfly.server.app.feeds import Feeds

@@ -17,10 +17,10 @@ from gadfly.chat.tools.exchange import (
     Exchange,
     Grants,
 )
+from gadfly.chat.tools.offer import Offer, OfferedTool
 from gadfly.chat.tools.patience import Patience, ToolStopped
 from gadfly.chat.tools.result import ToolResult
 from gadfly.chat.tools.source import ServerTool
-from gadfly.chat.tools.toolbox import Offer, OfferedTool
 from gadfly.conversation import Message, Tool, ToolCall
 from gadfly.errors import RequestError, ToolError
 

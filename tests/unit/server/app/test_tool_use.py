@@ -10,7 +10,8 @@ import pytest
 
 from chat_page import ChatPage, until
 from gadfly.chat.store import Store
-from gadfly.chat.tools import ToolFile, ToolServer
+from gadfly.chat.tools.file import ToolFile
+from gadfly.chat.tools.server import ToolServer
 from gadfly.conversation import ChatRequest, Finished, Message, TextDelta, ToolCallDelta, ToolCallStart
 from gadfly.server.gate import House
 from gadfly.server.keys import new_key

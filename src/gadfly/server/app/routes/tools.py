@@ -12,7 +12,8 @@ from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields, check_text
 from gadfly.chat.persona import load_persona
-from gadfly.chat.tools import CONSENTS, Patience, ToolServer, read_server
+from gadfly.chat.tools import CONSENTS, Patience
+from gadfly.chat.tools.server import ToolServer, read_server
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
 from gadfly.server.record import Record
