@@ -40,9 +40,7 @@ def command(model: str, texts: Sequence[Path], out: Path, context: int, tokens: 
     """
     if out.exists():
         raise RequestError(f"{out} exists; remove it or choose another name")
-    path = Library(home()).resolve(model)
-    if path is None:
-        raise NotFoundError(f"there is no model {model!r} here; see `gadfly list`, or give the path of one")
+    path = Library(home()).require(model)
     opened = open_model(path)
     if opened.tokenizer is None:
         raise RequestError(f"{path} has no tokenizer, so it cannot read text; measure on a file that has one")

@@ -124,6 +124,13 @@ class Library:
         except (OSError, ValueError, RuntimeError):  # a name no file system accepts, no home for ~
             return None
 
+    def require(self, name_or_path: str) -> Path:
+        """Like `resolve`. Raises NotFoundError where that finds nothing."""
+        path = self.resolve(name_or_path)
+        if path is None:
+            raise NotFoundError(f"there is no model {name_or_path!r} here; see `gadfly list`, or give the path of one")
+        return path
+
     def place(self, name: str, part: int = 1, parts: int = 1) -> Path:
         """Where a file of a model belongs, in the way split GGUF files are numbered."""
         return self._folder(name) / (f"{name}.gguf" if parts == 1 else f"{name}-{part:05}-of-{parts:05}.gguf")

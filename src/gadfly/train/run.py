@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from gadfly.answer import Prompts
-from gadfly.errors import NotFoundError, RequestError
+from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
@@ -114,9 +114,7 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     """
     if recipe.folder.exists():
         raise RequestError(f"{recipe.folder} exists; remove it, or choose another `out`")
-    path = Library(home()).resolve(recipe.base)
-    if path is None:
-        raise NotFoundError(f"there is no model {recipe.base!r} here; see `gadfly list`, or give the path of one")
+    path = Library(home()).require(recipe.base)
     if threads is not None:
         torch.set_num_threads(threads)
     file = open_model(path)

@@ -12,19 +12,8 @@ from gadfly.server.limits import Limits
 from gadfly.server.models import Models
 from gadfly.server.service import Service
 from gadfly.server.shelf import LibraryShelf
-from hub_server import gguf, serve
 from serving import eventually, serving
-
-BODY = gguf(100_000)
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    with serve() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        server.add_repository("owner/model", {"model-Q4_0.gguf": BODY})
-        yield server
+from unit.server.conftest import BODY
 
 
 @pytest.fixture

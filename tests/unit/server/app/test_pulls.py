@@ -8,20 +8,9 @@ from gadfly.server.models import Models
 from gadfly.server.service import Service
 from gadfly.server.shelf import LibraryShelf
 from gadfly.testing import ScriptedAnswers
-from hub_server import gguf, serve
 from serving import chat_app_for, eventually, serving
 from unit.server.app.conftest import HELLO
-
-BODY = gguf(100_000)
-
-
-@pytest.fixture
-def hub(monkeypatch):
-    monkeypatch.delenv("HF_TOKEN", raising=False)
-    with serve() as server:
-        monkeypatch.setenv("HF_ENDPOINT", server.address)
-        server.add_repository("owner/model", {"model-Q4_0.gguf": BODY})
-        yield server
+from unit.server.conftest import BODY
 
 
 @pytest.fixture
