@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from gadfly import lines
 from gadfly.errors import NotFoundError
-from gadfly.train import chats
 from gadfly.train.chats import Lesson, Problem, read_lessons
 
 HELLO = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Oh, it's you."}]
@@ -57,7 +57,7 @@ def test_what_is_wrong_is_said_with_its_line(tmp_path: Path, line: str | bytes, 
 
 
 def test_an_endless_line_is_skipped_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(chats, "LONGEST_LINE", 100)
+    monkeypatch.setattr(lines, "LONGEST_LINE", 100)
     problem, lesson = lessons(tmp_path, "x" * 1000, json.dumps({"messages": HELLO[1:]}))
     assert isinstance(problem, Problem) and "longer than 100" in problem.text
     assert isinstance(lesson, Lesson) and lesson.line == 2
