@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from gadfly.errors import NotFoundError, RequestError
 
-__all__ = ["Problem", "Row", "kind_of", "read_lines", "read_rows", "read_text"]
+__all__ = ["Problem", "Row", "kind_of", "line_of", "read_lines", "read_rows", "read_text"]
 
 LONGEST_LINE = 4_000_000  # bytes
 LARGEST_ARRAY = 1_000_000_000  # bytes
@@ -76,6 +76,14 @@ def read_text(path: Path, most: int = LARGEST_ARRAY) -> str:
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
         raise RequestError(f"{path}:{line}: {_not_utf_8(data, error)}") from None
+
+
+def line_of(table: Mapping[str, Any]) -> bytes:
+    """An object as a line."""
+    try:
+        return (json.dumps(table, ensure_ascii=False) + "\n").encode()
+    except UnicodeEncodeError:  # half a character, which JSON can only spell out
+        return (json.dumps(table) + "\n").encode()
 
 
 def kind_of(value: Any) -> str:

@@ -41,6 +41,9 @@ COMMANDS = {
     ),
     "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
     "train": Entry("Make your own", "gadfly.cli.train", "Teach a model a tone or a character from examples."),
+    "data": Entry(
+        "Make your own", "gadfly.cli.data", "Check, show, take in, divide and gather examples to learn from."
+    ),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

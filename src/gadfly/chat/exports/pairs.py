@@ -8,7 +8,7 @@ By default only pairs whose licences leave training free are written, and it is 
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, Literal, get_args
 
 from gadfly.chat.exports.lines import message_table
@@ -17,10 +17,10 @@ from gadfly.chat.store import Pair
 from gadfly.chat.values import Provenance
 from gadfly.errors import RequestError
 
-__all__ = ["Licences", "pair_lines"]
+__all__ = ["ALLOWED", "Licences", "pair_lines", "verdict"]
 
 Licences = Literal["free", "conditions", "all"]
-_ALLOWED = {
+ALLOWED: Mapping[Licences, tuple[str, ...]] = {
     "free": ("free",),
     "conditions": ("free", "conditions"),
     "all": ("free", "conditions", "unknown", "forbidden"),
@@ -36,7 +36,7 @@ def pair_lines(
         raise RequestError(f"licences is {licences!r:.40}; choose from {', '.join(get_args(Licences))}", "licences")
     for pair in pairs:
         training = verdict(pair)
-        if training in _ALLOWED[licences]:
+        if training in ALLOWED[licences]:
             yield json.dumps(_table(pair), ensure_ascii=False) + "\n"
         elif left_out is not None:
             left_out[training] += 1

@@ -74,12 +74,16 @@ class Opinions(Search):
             rows = connection.execute(query, (number,)).fetchall()
         return [Vote(row["winner"], row["loser"], bool(row["blind"]), row["created"]) for row in rows]
 
-    def pairs(self, owner: str) -> Iterator[Pair]:
-        """Of all chats that are not deleted, the latest first."""
+    def judged(self, owner: str) -> tuple[str, ...]:
+        """Chats that are not deleted and have answers of which something is thought, the latest first."""
         query = """SELECT DISTINCT chat.id FROM chat JOIN node ON node.chat = number
             LEFT JOIN feedback ON feedback.node = node.id LEFT JOIN vote ON vote.winner = node.id
             WHERE owner = ? AND deleted IS NULL AND (feedback.node NOTNULL OR vote.id NOTNULL) ORDER BY updated DESC"""
-        for chat in self._column(query, owner):
+        return self._column(query, owner)
+
+    def pairs(self, owner: str) -> Iterator[Pair]:
+        """Of all chats that are not deleted, the latest first."""
+        for chat in self.judged(owner):
             yield from _pairs(self.open(owner, chat), self.votes(owner, chat))
 
 

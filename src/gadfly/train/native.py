@@ -1,0 +1,97 @@
+"""The four forms that a line of data may have, told apart by their keys:
+
+{"messages": …}                          a conversation to learn from         Lesson
+{"prompt": …, "chosen": …, "rejected": …}  what is preferred to what          Preference
+{"prompt": …, "reply": …, "label": …}    what is thought of an answer         Thumb
+{"text": …}                              a text to learn to continue          Passage
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from gadfly.conversation import Message
+from gadfly.lines import Problem, Row, kind_of, read_lines
+from gadfly.train.chats import Lesson, lesson_of, meta_of, number_of
+from gadfly.train.preferences import Preference, Thumb, preference_of, thumb_of
+
+__all__ = ["Native", "Passage", "answers_of", "messages_of", "native_of", "read_native"]
+
+
+@dataclass(frozen=True)
+class Passage:
+    """A text that is learnt whole. `line` is where it stands."""
+
+    text: str
+    weight: float = 1.0
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    line: int = 0
+
+
+Native = Lesson | Preference | Thumb | Passage
+
+
+def read_native(path: Path) -> Iterator[tuple[Row, Native] | Problem]:
+    """Lines as they are, and what they say. Raises NotFoundError or RequestError if the file cannot be read at all."""
+    for row in read_lines(path):
+        if isinstance(row, Row):
+            found = native_of(row)
+            yield found if isinstance(found, Problem) else (row, found)
+        else:
+            yield row
+
+
+def native_of(row: Row) -> Native | Problem:
+    """What a line says, or what is wrong with it."""
+    table = row.table
+    if "messages" in table:
+        return lesson_of(row)
+    if "chosen" in table or "rejected" in table:
+        return preference_of(row)
+    if "reply" in table or "label" in table:
+        return thumb_of(row)
+    if "text" in table:
+        return _passage(row)
+    return Problem(row.line, "has no messages, nothing chosen, no reply and no text; see `gadfly data import`")
+
+
+def messages_of(native: Native) -> tuple[Message, ...]:
+    """All that is said in it; of two answers the better first."""
+    match native:
+        case Lesson():
+            return native.messages
+        case Preference():
+            return (*native.prompt, native.chosen, native.rejected)
+        case Thumb():
+            return (*native.prompt, native.reply)
+        case Passage():
+            return (Message("assistant", native.text),)
+
+
+def answers_of(native: Lesson | Preference | Thumb) -> list[Lesson]:
+    """What a model is shown of it: the conversation, or one for each answer, which alone is learnt."""
+    match native:
+        case Lesson():
+            return [native]
+        case Preference():
+            answers = [native.chosen, native.rejected]
+        case Thumb():
+            answers = [native.reply]
+    learnt = (*(False for _ in native.prompt), True)
+    return [
+        Lesson((*native.prompt, answer), learnt, None, native.weight, native.meta, native.line) for answer in answers
+    ]
+
+
+def _passage(row: Row) -> Passage | Problem:
+    table = row.table
+    try:
+        text = table["text"]
+        if not isinstance(text, str) or not text.strip():
+            raise ValueError(f"text is {'empty' if isinstance(text, str) else kind_of(text)}; expected some")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("text has half a character in it")
+        return Passage(text, number_of("weight", table.get("weight", 1.0), 0, 1000), meta_of(table), row.line)
+    except ValueError as error:
+        return Problem(row.line, str(error))
