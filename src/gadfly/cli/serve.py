@@ -108,6 +108,7 @@ def command(
     files = _fetched(wanted, library, settings)
     from gadfly.chat.store import Store
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
+    from gadfly.server.allocator import share_arenas
     from gadfly.server.app.chat_app import ChatApp
     from gadfly.server.app.sessions import Sessions
     from gadfly.server.gate import House, is_loopback
@@ -119,6 +120,8 @@ def command(
     from gadfly.server.service import Service
     from gadfly.server.shelf import LibraryShelf
     from gadfly.server.upstream import Pool
+
+    share_arenas()
 
     def load_file(path: Path, progress: Progress) -> "LLM":
         cache = None if settings.origins["cache"] == "default" else settings.cache

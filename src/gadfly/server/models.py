@@ -17,6 +17,7 @@ from threading import Thread
 
 from gadfly.api.model_card import ModelCard
 from gadfly.errors import BusyError, NotFoundError
+from gadfly.server.allocator import give_back
 from gadfly.server.model import Model, Shelf
 
 __all__ = ["Loaded", "Loading", "Models"]
@@ -236,3 +237,4 @@ class Models:
         await asyncio.to_thread(found.thread.join)
         del llm
         await asyncio.to_thread(gc.collect)  # an engine and its listeners know each other
+        await asyncio.to_thread(give_back)
