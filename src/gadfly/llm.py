@@ -28,7 +28,7 @@ from gadfly.engine import Counts, Embedder, Engine, Executor, Request, declared_
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.hub.library import Library
 from gadfly.hub.memory import memory_available
-from gadfly.model.cost import Cost
+from gadfly.model.cost import Cost, matrices
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
@@ -124,7 +124,7 @@ class LLM:
         self.spec = spec = spec.within(self.context)
         self._backend = backend
         self._placement = placement or Resident(backend)
-        self._bytes_per_token = sum(file.weights[path].size for path in file.weights if path != "embedding")
+        self._bytes_per_token = sum(file.weights[one.path].size * one.selected // one.experts for one in matrices(spec))
         try:
             self._weights = place(file, self._placement)
             pages = cache_pages(spec, self.context, contexts, memory_available() // 8)

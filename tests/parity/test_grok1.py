@@ -12,6 +12,7 @@ import pytest
 
 import gadfly
 from gadfly.arch.grok1_release import Hyperparameters, release_layout
+from gadfly.model.cost import Cost
 from gadfly.weights.release_writer import write_release
 
 DATA = Path(__file__).parent.parent / "data"
@@ -103,6 +104,13 @@ def test_without_a_tokenizer_text_is_refused_and_ids_are_not() -> None:
     assert len(llm.generate([5, 6, 7], max_tokens=3).ids) == 3
     with pytest.raises(gadfly.GadflyError, match="no tokenizer"):
         llm.generate("Hello")
+
+
+def test_a_token_reads_its_own_experts_and_no_others() -> None:
+    llm = gadfly.load(DATA / "tiny-grok-1")  # int8, with a scale for each row
+    cost = Cost.of(llm.spec, tied=True)
+    assert cost.matrix_parameters < llm.bytes_per_token < 1.5 * cost.matrix_parameters
+    assert cost.matrix_parameters < cost.parameters / 2
 
 
 @pytest.mark.parametrize("backend", ["native", "reference"])
