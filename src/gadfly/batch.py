@@ -6,6 +6,8 @@ page_ids[page_starts[s]:page_starts[s+1]]; position p of it lives in slot p % pa
 
     rows     0 1 2 3 4 | 5 | 6 | 7 8 9        starts  = [0, 5, 6, 7, 10]
     position 0 1 2 3 4 |31 | 9 |16 17 18
+
+Adapters of the engine are numbered; a token is computed with each at the strength that its sequence gives it.
 """
 
 from collections.abc import Sequence
@@ -19,21 +21,26 @@ from numpy.typing import NDArray
 __all__ = ["Batch", "Ints", "Span"]
 
 Ints = NDArray[np.int32]
+Floats = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
 class Span:
-    """New tokens of one sequence: `tokens` go to positions start, start + 1, …; `pages` cover all positions so far."""
+    """New tokens of one sequence: `tokens` go to positions start, start + 1, …; `pages` cover all positions so far.
+
+    `strengths` are those of adapters 0, 1, …; of further ones they are 0.
+    """
 
     tokens: Sequence[int]
     start: int
     pages: Sequence[int]
     wanted: Sequence[int]  # which of the new tokens (0 = first) need logits
+    strengths: Sequence[float] = ()
 
 
 @dataclass(frozen=True)
 class Batch:
-    """All arrays are int32. `rows` lists the rows whose logits are wanted, in ascending order."""
+    """`rows` lists the rows whose logits are wanted, in ascending order. Strengths are float32, the others int32."""
 
     tokens: Ints  # (tokens,)
     positions: Ints  # (tokens,)
@@ -41,11 +48,15 @@ class Batch:
     page_ids: Ints  # (pages of all sequences,)
     page_starts: Ints  # (sequences + 1,)
     rows: Ints  # (wanted,)
+    strengths: Floats  # (adapters that any sequence has a strength for, tokens)
 
     @classmethod
     def of(cls, spans: Sequence[Span]) -> Self:
         """Lay `spans` end to end."""
         starts = list(accumulate((len(span.tokens) for span in spans), initial=0))
+        strengths = np.zeros((max((len(span.strengths) for span in spans), default=0), starts[-1]), np.float32)
+        for first, span in zip(starts, spans, strict=False):
+            strengths[: len(span.strengths), first : first + len(span.tokens)] = np.array(span.strengths)[:, None]
         return cls(
             tokens=_ints([token for span in spans for token in span.tokens]),
             positions=_ints([span.start + i for span in spans for i in range(len(span.tokens))]),
@@ -53,7 +64,16 @@ class Batch:
             page_ids=_ints([page for span in spans for page in span.pages]),
             page_starts=_ints(list(accumulate((len(span.pages) for span in spans), initial=0))),
             rows=_ints([first + row for first, span in zip(starts, spans, strict=False) for row in span.wanted]),
+            strengths=strengths,
         )
+
+    def strengths_of(self, adapter: int, rows: int) -> Floats | None:
+        """Of an adapter, (rows,), for a tensor with a row per token or per wanted token; None if it is off in all."""
+        if adapter >= len(self.strengths):
+            return None
+        strengths = self.strengths[adapter]
+        strengths = strengths if rows == len(strengths) else strengths[self.rows]
+        return strengths if strengths.any() else None
 
 
 def _ints(values: list[int]) -> Ints:

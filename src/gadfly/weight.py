@@ -3,6 +3,7 @@
 Precision belongs to the weight: only what multiplies with one (`Ops.project`, `embed`, `logits`) looks inside. The data
 may be a view of a memory-mapped file. `Plain`, `Quantised` and `Int8` are numbers as files hold them; `Stack`, `Joined`
 and `Reordered` are made of those and copy nothing until they are asked for `rows`; `Deferred` is yet to be fetched.
+`LowRank` is a matrix that a backend has placed, and what adapters add to it.
 """
 
 import math
@@ -16,8 +17,10 @@ from numpy.typing import NDArray
 
 __all__ = [
     "Deferred",
+    "Delta",
     "Int8",
     "Joined",
+    "LowRank",
     "Matrix",
     "Plain",
     "Quantised",
@@ -246,6 +249,27 @@ def _joined(parts: list[Plain | Quantised], axis: int) -> Plain | Quantised:
 
 W = TypeVar("W")
 V = TypeVar("V")
+
+
+@dataclass(frozen=True, eq=False)
+class Delta(Generic[W]):
+    """What adapter number `adapter` adds to a matrix (out, in): its strength · scale · up · down.
+
+    `down` is (rank, in), `up` (out, rank) (Hu et al., arXiv 2106.09685).
+    """
+
+    adapter: int
+    down: W
+    up: W
+    scale: float
+
+
+@dataclass(frozen=True, eq=False)
+class LowRank(Generic[W]):
+    """A placed matrix with adapters, each of which a step uses at a strength of its own for every token."""
+
+    base: W
+    deltas: tuple[Delta[W], ...]
 
 
 class Weights(Generic[W]):

@@ -114,7 +114,7 @@ def test_project(native: Native, reference: Reference, name: str, rows: int) -> 
 
     def project(backend):
         placed = backend.place(weight)
-        return apply(backend, lambda ops, _, x: ops.project(x, placed), [x], sequences(tokens))
+        return apply(backend, lambda ops, batch, x: ops.project(x, placed, batch), [x], sequences(tokens))
 
     exact, found = project(reference), project(native)
     exactly = name in ("F32", "F16", "BF16")
@@ -230,7 +230,7 @@ def test_instruction_sets_agree_to_the_bit(name: str, narrow: bool) -> None:
         placed, norm = backend.place(weight), backend.place(Plain(normal(rows, seed=2)))
 
         def chain(ops, batch, x, placed=placed, norm=norm):
-            y = ops.rms_norm(ops.project(x, placed), norm, 1e-5)
+            y = ops.rms_norm(ops.project(x, placed, batch), norm, 1e-5)
             y = ops.add(ops.gated(y, y, "gelu"), ops.add(ops.gated(y, y, "gelu_erf"), ops.gated(y, y, "silu")))
             return ops.softcap(ops.rope(y, Rope(20, 100.0), rows, batch), 2.0)
 
@@ -253,7 +253,7 @@ def test_many_tokens_meet_what_each_would_alone(name: str, rows: int) -> None:
         placed = backend.place(weight)
 
         def product(x, backend=backend, placed=placed):
-            return apply(backend, lambda ops, _, x: ops.project(x, placed), [x], sequences(len(x)))
+            return apply(backend, lambda ops, batch, x: ops.project(x, placed, batch), [x], sequences(len(x)))
 
         results.append(product(x))
         for few in (slice(0, 1), slice(50, 51), slice(94, 97), slice(93, 101)):

@@ -10,7 +10,7 @@ from gadfly.batch import Batch, Span
 from gadfly.engine.executor import Executor
 from gadfly.model.transformer import forward
 from gadfly.ops.reference import Reference
-from gadfly.ops.torch import LowRank, Torch
+from gadfly.ops.torch import Torch
 from gadfly.testing import random_weights, tiny_spec, tiny_specs
 from gadfly.weight import Weights
 
@@ -65,14 +65,6 @@ def test_experts_are_counted_alike(kind: str) -> None:
         model.step(Batch.of([Span(IDS, 0, range(PAGES), [0])]))
         counts.append(model.expert_use())
     assert counts[0] == counts[1]
-
-
-def test_an_adapter_is_the_sum_of_both_matrices() -> None:
-    backend, generator = Torch(), torch.Generator().manual_seed(1)
-    x, base, down, up = (torch.randn(*shape, generator=generator) for shape in ((5, 64), (32, 64), (4, 64), (32, 4)))
-    merged = backend.project(x, base + 0.5 * up @ down)
-    torch.testing.assert_close(backend.project(x, LowRank(base, down, up, 0.5)), merged, atol=1e-5, rtol=1e-5)
-    assert torch.equal(backend.project(x, LowRank(base, down, up, 0.0)), backend.project(x, base))
 
 
 def test_every_weight_has_a_gradient() -> None:

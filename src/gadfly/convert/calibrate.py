@@ -147,7 +147,7 @@ class _Observing:
     def shift(self, x: Floats, bias: _Named) -> Floats:
         return self.exact.shift(x, self.exact.place(bias.weight))
 
-    def project(self, x: Floats, weight: _Named) -> Floats:
+    def project(self, x: Floats, weight: _Named, batch: Batch) -> Floats:  # noqa: ARG002
         self.measured.add(weight.path, 0, 1, x)
         if weight.path == "output":
             return x[:, :0]  # nobody asks for logits

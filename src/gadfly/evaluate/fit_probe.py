@@ -167,8 +167,8 @@ def chain(native: Native, links: list[Any]) -> Step:
     def forward(ops: Any, batch: Batch) -> Any:
         x = ops.embed(ends, batch)
         for link in links:
-            x = ops.project(x, link)
-        return ops.project(ops.select(x, batch), ends)
+            x = ops.project(x, link, batch)
+        return ops.project(ops.select(x, batch), ends, batch)
 
     return native.compile(forward)
 

@@ -20,7 +20,8 @@ KV = TypeVar("KV")
 
 def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
     """Logits (wanted rows, vocab) of a ragged batch; keys and values of its tokens are left in `kv`."""
-    logits = scaled(ops.project(hidden_states(spec, weights, batch, ops, kv), weights["output"]), spec.logit_scale, ops)
+    logits = ops.project(hidden_states(spec, weights, batch, ops, kv), weights["output"], batch)
+    logits = scaled(logits, spec.logit_scale, ops)
     return logits if spec.logit_softcap is None else ops.softcap(logits, spec.logit_softcap)
 
 
@@ -31,7 +32,7 @@ def hidden_states(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T
         w = weights.at(f"blocks.{layer}")
         mixed = attend(block.mixer, w.at("mixer"), normed(x, "mixer_norm", w, block, ops), layer, batch, ops, kv)
         x = ops.add(x, leaving(mixed, "mixer_post_norm", w, block, ops))
-        fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), ops)
+        fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), batch, ops)
         x = ops.add(x, leaving(fed, "ffn_post_norm", w, block, ops))
     return ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
 
@@ -49,14 +50,14 @@ def scaled(x: T, factor: float, ops: Ops[T, W, KV]) -> T:
 
 
 def attend(spec: Attention, w: Weights[W], x: T, layer: int, batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
-    q, k, v = (headed(spec, w, x, name, ops) for name in ("query", "key", "value"))
+    q, k, v = (headed(spec, w, x, name, batch, ops) for name in ("query", "key", "value"))
     q, k = (ops.rope(heads, spec.rope, spec.head_dim, batch) for heads in (q, k))
-    return ops.project(ops.attention(q, k, v, spec, layer, kv, batch), w["output"])
+    return ops.project(ops.attention(q, k, v, spec, layer, kv, batch), w["output"], batch)
 
 
-def headed(spec: Attention, w: Weights[W], x: T, name: str, ops: Ops[T, W, KV]) -> T:
+def headed(spec: Attention, w: Weights[W], x: T, name: str, batch: Batch, ops: Ops[T, W, KV]) -> T:
     """Queries, keys or values, side by side, before they are turned."""
-    heads = ops.project(x, w[name])
+    heads = ops.project(x, w[name], batch)
     if spec.bias:
         heads = ops.shift(heads, w[f"{name}_bias"])
     if spec.head_norm is not None and name != "value":
@@ -64,12 +65,13 @@ def headed(spec: Attention, w: Weights[W], x: T, name: str, ops: Ops[T, W, KV]) 
     return heads
 
 
-def feed(spec: FeedForward, w: Weights[W], x: T, ops: Ops[T, W, KV]) -> T:
+def feed(spec: FeedForward, w: Weights[W], x: T, batch: Batch, ops: Ops[T, W, KV]) -> T:
     match spec:
         case Dense():
-            hidden = ops.gated(ops.project(x, w["gate"]), ops.project(x, w["up"]), spec.activation)
-            return ops.project(hidden, w["down"])
+            hidden = ops.gated(ops.project(x, w["gate"], batch), ops.project(x, w["up"], batch), spec.activation)
+            return ops.project(hidden, w["down"], batch)
         case MoE():
             return ops.experts(x, ops.route(x, w["router"], spec), w["gate"], w["up"], w["down"], spec)
         case Parallel(dense, moe, scale):
-            return ops.scale(ops.add(feed(dense, w.at("dense"), x, ops), feed(moe, w.at("moe"), x, ops)), scale)
+            both = feed(dense, w.at("dense"), x, batch, ops), feed(moe, w.at("moe"), x, batch, ops)
+            return ops.scale(ops.add(*both), scale)

@@ -8,7 +8,7 @@ Shapes: activations are (tokens, width); heads lie side by side in the width. La
 are its own business: T is its tensor, W a weight it has placed, KV its paged cache.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Protocol, TypeVar
 
 import numpy as np
@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from gadfly.batch import Batch
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Weight
+from gadfly.weight import Delta, Weight
 
 __all__ = ["Backend", "Compiled", "Floats", "Ops"]
 
@@ -36,8 +36,12 @@ class Ops(Protocol[T, W_contra, KV_contra]):
     def rms_norm(self, x: T, weight: W_contra, eps: float) -> T:
         """weight · x / sqrt(mean(x²) + eps), per token, or per head where the weight is as wide as one."""
 
-    def project(self, x: T, weight: W_contra) -> T:
-        """x Wᵀ for a weight (out, in): (tokens, out)."""
+    def project(self, x: T, weight: W_contra, batch: Batch) -> T:
+        """x Wᵀ for a weight (out, in): (tokens, out).
+
+        Adapters of the weight add to it, per token: strength · scale · (x downᵀ) upᵀ. Where a strength is 0, the result
+        is that of the weight alone, bit for bit.
+        """
 
     def rope(self, x: T, rope: Rope, head_dim: int, batch: Batch) -> T:
         """Rotate every head of x by its token's position."""
@@ -83,6 +87,9 @@ class Compiled(Protocol):
 class Backend(Protocol[T, W, KV]):
     def place(self, weight: Weight) -> W:
         """Bring a weight into the form its ops compute with. It may copy, repack or keep a view of the data."""
+
+    def adapt(self, weight: W, deltas: Sequence[Delta[Floats]]) -> W:
+        """A placed matrix with adapters, for `project` alone."""
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> KV:
         """An empty key/value cache of `pages` pages of `page_size` positions, all layers."""

@@ -24,7 +24,7 @@ from gadfly.batch import Batch
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
+from gadfly.weight import Deferred, Delta, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
@@ -79,6 +79,9 @@ class Native:
             self._lossless &= stored.format in FLOATS
         rows, columns = weight.shape
         return PackedMatrix.over(layout_of(weight), rows, columns, packed)
+
+    def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:  # noqa: ARG002
+        raise UnsupportedError("adapters are not computed by the native backend yet; use backend='reference'")
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -210,7 +213,10 @@ class Recording:
     def rms_norm(self, x: Buffer, weight: Placed, eps: float) -> Buffer:
         return self._call("rms_norm", x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
 
-    def project(self, x: Buffer, weight: Placed) -> Buffer:
+    def project(self, x: Buffer, weight: Placed, batch: Batch) -> Buffer:  # noqa: ARG002
+        return self._linear(x, weight)
+
+    def _linear(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
         return self._call("linear", *self._factors(x, weight), weight, out=Buffer(4 * weight.rows, x.wanted))
 
@@ -241,7 +247,7 @@ class Recording:
 
     def route(self, x: Buffer, router: Placed, spec: MoE) -> Buffer:
         deal = Deal(spec.experts, spec.selected)
-        logits = self.project(x, router)
+        logits = self._linear(x, router)
         if spec.router_softcap is not None:
             logits = self.softcap(logits, spec.router_softcap)
         self.calls.append(Call("route", (logits, spec.renormalised, deal), None))

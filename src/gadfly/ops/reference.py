@@ -5,7 +5,8 @@ backend to read first. Its only liberty is the order in which numpy sums.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.quant import decode
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Delta, Int8, Joined, LowRank, Plain, Quantised, Reordered, Stack, Weight
 
 __all__ = ["PagedCache", "Reference", "temperatures"]
+
+Placed: TypeAlias = Floats | LowRank[Floats]
 
 
 class PagedCache:
@@ -60,19 +63,33 @@ class Reference:
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         return PagedCache(spec, pages, page_size)
 
-    def compile(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> "Counting":
+    def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> LowRank[Floats]:
+        assert isinstance(weight, np.ndarray)
+        return LowRank(weight, tuple(deltas))
+
+    def compile(self, forward: Callable[[Ops[Floats, Placed, PagedCache], Batch], Floats]) -> "Counting":
         return Counting(forward)
 
-    def embed(self, table: Floats, batch: Batch) -> Floats:
+    def embed(self, table: Placed, batch: Batch) -> Floats:
+        assert isinstance(table, np.ndarray)
         return table[batch.tokens]
 
-    def rms_norm(self, x: Floats, weight: Floats, eps: float) -> Floats:
+    def rms_norm(self, x: Floats, weight: Placed, eps: float) -> Floats:
+        assert isinstance(weight, np.ndarray)
         heads = x.reshape(len(x), x.shape[1] // len(weight), len(weight))  # of no tokens, too
         mean_square = np.mean(np.square(heads), axis=-1, keepdims=True, dtype=np.float32)
         return np.asarray(weight * (heads / np.sqrt(mean_square + np.float32(eps))), np.float32).reshape(x.shape)
 
-    def project(self, x: Floats, weight: Floats) -> Floats:
-        return x @ weight.T
+    def project(self, x: Floats, weight: Placed, batch: Batch) -> Floats:
+        if isinstance(weight, np.ndarray):
+            return x @ weight.T
+        y = x @ weight.base.T
+        for delta in weight.deltas:
+            strengths = batch.strengths_of(delta.adapter, len(x))
+            if strengths is not None:
+                rows = np.flatnonzero(strengths)  # the others stay as they are
+                y[rows] += strengths[rows, None] * (np.float32(delta.scale) * (x[rows] @ delta.down.T @ delta.up.T))
+        return y
 
     def rope(self, x: Floats, rope: Rope, head_dim: int, batch: Batch) -> Floats:
         angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
@@ -97,8 +114,9 @@ class Reference:
     def gated(self, gate: Floats, up: Floats, activation: Activation) -> Floats:
         return ACTIVATIONS[activation](gate) * up
 
-    def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
+    def route(self, x: Floats, router: Placed, spec: MoE) -> Floats:
         """(tokens, 2, selected): indices, exact in float32 as they are small, and weights."""
+        assert isinstance(router, np.ndarray)
         logits = x @ router.T
         if spec.router_softcap is not None:
             logits = self.softcap(logits, spec.router_softcap)
@@ -109,7 +127,8 @@ class Reference:
             weights = weights / weights.sum(axis=-1, keepdims=True)
         return np.stack([best.astype(np.float32), weights], axis=1)
 
-    def experts(self, x: Floats, routing: Floats, gate: Floats, up: Floats, down: Floats, spec: MoE) -> Floats:
+    def experts(self, x: Floats, routing: Floats, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Floats:
+        assert isinstance(gate, np.ndarray) and isinstance(up, np.ndarray) and isinstance(down, np.ndarray)
         out = np.zeros_like(x)
         for rank in range(spec.selected):
             chosen, weights = routing[:, 0, rank].astype(int), routing[:, 1, rank, None]
@@ -119,7 +138,8 @@ class Reference:
                 out[rows] += weights[rows] * (hidden @ down[expert].T)
         return out
 
-    def shift(self, x: Floats, bias: Floats) -> Floats:
+    def shift(self, x: Floats, bias: Placed) -> Floats:
+        assert isinstance(bias, np.ndarray)
         return x + bias
 
     def softcap(self, x: Floats, cap: float) -> Floats:
@@ -138,7 +158,7 @@ class Reference:
 class Counting(Reference):
     """A forward pass that counts which experts tokens go to."""
 
-    def __init__(self, forward: Callable[[Ops[Floats, Floats, PagedCache], Batch], Floats]) -> None:
+    def __init__(self, forward: Callable[[Ops[Floats, Placed, PagedCache], Batch], Floats]) -> None:
         self._forward = forward
         self._used: list[NDArray[np.intp]] = []  # of each mixture
         self._mixture = 0  # the next one
@@ -147,7 +167,7 @@ class Counting(Reference):
         self._mixture = 0
         return self._forward(self, batch)
 
-    def route(self, x: Floats, router: Floats, spec: MoE) -> Floats:
+    def route(self, x: Floats, router: Placed, spec: MoE) -> Floats:
         routing = super().route(x, router, spec)
         if self._mixture == len(self._used):
             self._used.append(np.zeros(spec.experts, np.intp))

@@ -4,8 +4,7 @@ Weights are decoded to floating point when placed, so a model is trained against
 With a cache it serves like any backend; with `kv=None` a batch is whole sequences, packed, none of which sees another.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from typing import TypeAlias
 
 import numpy as np
@@ -17,25 +16,11 @@ from gadfly.batch import Batch, Ints
 from gadfly.ops import Floats, Ops
 from gadfly.ops.reference import Reference, temperatures
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Weight
+from gadfly.weight import Delta, LowRank, Weight
 
-__all__ = ["LowRank", "PagedCache", "Torch", "TorchWeight"]
+__all__ = ["PagedCache", "Torch", "TorchWeight"]
 
-
-@dataclass(frozen=True, eq=False)
-class LowRank:
-    """A matrix (out, in) with an adapter: base + strength · up · down (Hu et al., arXiv 2106.09685).
-
-    `down` is (rank, in), `up` (out, rank).
-    """
-
-    base: Tensor
-    down: Tensor
-    up: Tensor
-    strength: float = 1.0
-
-
-TorchWeight: TypeAlias = Tensor | LowRank
+TorchWeight: TypeAlias = Tensor | LowRank[Tensor]
 
 
 class PagedCache:
@@ -65,7 +50,13 @@ class Torch:
         self._decoder = Reference()
 
     def place(self, weight: Weight) -> Tensor:
-        return torch.from_numpy(self._decoder.place(weight)).to(self.device, self.dtype)
+        return self._floats(self._decoder.place(weight))
+
+    def adapt(self, weight: TorchWeight, deltas: Sequence[Delta[Floats]]) -> LowRank[Tensor]:
+        assert isinstance(weight, Tensor)
+        return LowRank(
+            weight, tuple(Delta(one.adapter, self._floats(one.down), self._floats(one.up), one.scale) for one in deltas)
+        )
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         return PagedCache(spec, pages, page_size, self.device, self.dtype)
@@ -82,10 +73,25 @@ class Torch:
         heads = x.reshape(len(x), -1, len(weight)).float()
         return F.rms_norm(heads, weight.shape, weight.float(), eps).to(x.dtype).view_as(x)
 
-    def project(self, x: Tensor, weight: TorchWeight) -> Tensor:
+    def project(self, x: Tensor, weight: TorchWeight, batch: Batch) -> Tensor:
         if isinstance(weight, Tensor):
             return F.linear(x, weight)
-        return F.linear(x, weight.base) + weight.strength * F.linear(F.linear(x, weight.down), weight.up)
+        y = F.linear(x, weight.base)
+        for delta in weight.deltas:
+            strengths = batch.strengths_of(delta.adapter, len(x))
+            if strengths is None:
+                continue
+            if strengths.all():
+                y = y + self._added(x, delta, strengths)
+            else:  # rows without it stay as they are
+                rows = np.flatnonzero(strengths)
+                which = torch.from_numpy(rows).to(self.device)
+                y = y.index_add(0, which, self._added(x[which], delta, strengths[rows]))
+        return y
+
+    def _added(self, x: Tensor, delta: Delta[Tensor], strengths: Floats) -> Tensor:
+        factors = self._floats(np.float32(delta.scale) * strengths)[:, None]
+        return F.linear(factors * F.linear(x, delta.down), delta.up)
 
     def rope(self, x: Tensor, rope: Rope, head_dim: int, batch: Batch) -> Tensor:
         angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
@@ -158,6 +164,9 @@ class Torch:
 
     def select(self, x: Tensor, batch: Batch) -> Tensor:
         return x if len(batch.rows) == len(x) else x[self._ids(batch.rows)]
+
+    def _floats(self, values: Floats) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values)).to(self.device, self.dtype)
 
     def _ids(self, values: Ints) -> Tensor:
         return torch.from_numpy(values).to(self.device)

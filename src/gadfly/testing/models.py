@@ -17,11 +17,14 @@ from gadfly.spec import Attention, Block, Dense, LongRope, ModelSpec, MoE, Paral
 from gadfly.text.tokenizer import Tokenizer
 from gadfly.text.utf8 import decode_utf8
 from gadfly.weight import Int8, Plain, Quantised, Weight, Weights
+from gadfly.weights.adapted import is_adaptable
+from gadfly.weights.adapter import Adapter, Pair
 
 __all__ = [
     "ByteTokenizer",
     "ScriptedModel",
     "noise",
+    "random_adapter",
     "random_weights",
     "reciting",
     "scripted_engine",
@@ -192,6 +195,18 @@ def random_weights(spec: ModelSpec, seed: int = 0, format: str = "F32") -> Weigh
         matrix = values / np.float32(shape[-1] ** 0.5)
         weights[path] = _in_format("F32" if path.endswith("router") else format, matrix)
     return Weights(weights)
+
+
+def random_adapter(spec: ModelSpec, seed: int, rank: int = 4) -> Adapter:
+    """Of every matrix that can have one; what it adds is about a tenth as large as `random_weights` are."""
+    random = np.random.default_rng(seed)
+    pairs = {}
+    for path, shape in spec.shapes():
+        if is_adaptable(spec, path):
+            rows, columns = shape
+            down, up = random.normal(size=(rank, columns)), random.normal(size=(rows, rank))
+            pairs[path] = Pair((down / columns**0.5).astype(np.float32), up.astype(np.float32))
+    return Adapter(pairs, 0.1 / rank**0.5)
 
 
 def _in_format(name: str, matrix: Floats) -> Weight:

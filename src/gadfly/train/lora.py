@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from gadfly.errors import RequestError
-from gadfly.ops.torch import LowRank, TorchWeight
+from gadfly.ops.torch import TorchWeight
 from gadfly.spec import Dense, ModelSpec
-from gadfly.weight import Weights
+from gadfly.weight import Delta, LowRank, Weights
 
 __all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "fresh_factors"]
 
@@ -73,8 +73,8 @@ def fresh_factors(spec: ModelSpec, config: LoraConfig, seed: int) -> dict[str, F
 
 
 def adapted(weights: Weights[Tensor], factors: Mapping[str, Factors], scale: float) -> Weights[TorchWeight]:
-    """The same tree, where adapted matrices are sums."""
+    """The same tree, where adapted matrices are sums; the adapter is the only one, so its number is 0."""
     by_path: dict[str, TorchWeight] = {path: weights[path] for path in weights}
     for path, one in factors.items():
-        by_path[path] = LowRank(weights[path], one.down, one.up, scale)
+        by_path[path] = LowRank(weights[path], (Delta(0, one.down, one.up, scale),))
     return Weights(by_path)

@@ -33,7 +33,9 @@ class Pack:
 def pack(samples: Sequence[Sample]) -> Pack:
     """Of whole sequences; the last token of each is only ever a target."""
     spans = [
-        Span(one.ids[:-1].tolist(), 0, (), np.flatnonzero(one.learnt[1:]).tolist()) for one in samples if len(one) > 1
+        Span(one.ids[:-1].tolist(), 0, (), np.flatnonzero(one.learnt[1:]).tolist(), (one.strength,))
+        for one in samples
+        if len(one) > 1
     ]
     learnt = [one.learnt[1:] for one in samples]
     return Pack(

@@ -12,6 +12,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -139,6 +140,7 @@ def _samples(path: Path, prompts: Prompts, longest: int, watcher: Watcher) -> tu
             if isinstance(found, Lesson):
                 samples.append(sample(found, prompts, longest))
                 digest.update(samples[-1].ids.tobytes() + samples[-1].learnt.tobytes())
+                digest.update(np.array([samples[-1].weight, samples[-1].strength]).tobytes())
             else:
                 watcher.problem(path, found)
         except RequestError as error:

@@ -20,20 +20,26 @@ __all__ = ["Sample", "sample"]
 
 @dataclass(frozen=True, eq=False)
 class Sample:
-    """`learnt[i]` says whether token i is to be predicted from those before it; both arrays are (tokens,)."""
+    """`learnt[i]` says whether token i is to be predicted from those before it; both arrays are (tokens,).
+
+    `strength` is that of the adapter meanwhile: it is learnt at the strengths at which it will be used.
+    """
 
     ids: Ints
     learnt: NDArray[np.bool_]
     weight: float = 1.0
-    dial: float | None = None
+    strength: float = 1.0
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
 def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
-    """Raises RequestError if nothing of it would be learnt, or its template is not one that only ever appends."""
+    """Raises RequestError if nothing of it could be learnt, or its template is not one that only ever appends."""
     tokenizer = prompts.tokenizer
+    strength = 1.0 if lesson.dial is None else lesson.dial
+    if not strength:
+        raise RequestError("dial is 0, where the adapter is off, so nothing can be learnt; leave it out, or say 1")
     if tokenizer is None or prompts.template is None:
         raise UnsupportedError(f"{prompts.name} has no chat template; conversations cannot be learnt with it")
     messages = lesson.messages
@@ -49,7 +55,7 @@ def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
     learnt[:1] = False  # nothing comes before it
     if not learnt.any():
         raise RequestError(f"nothing of it is left to learn within {longest} tokens")
-    return Sample(np.array(ids, np.int32), learnt, lesson.weight, lesson.dial)
+    return Sample(np.array(ids, np.int32), learnt, lesson.weight, strength)
 
 
 def _common(what: str, part: Sequence[int], ids: Sequence[int], number: int) -> int:

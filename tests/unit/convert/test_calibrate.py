@@ -35,9 +35,9 @@ class Observer(Reference):
     def note(self, weight, expert, rows):
         self.met.setdefault((self.paths[id(weight)], expert), []).extend(np.atleast_2d(rows).astype(np.float64))
 
-    def project(self, x, weight):
+    def project(self, x, weight, batch):
         self.note(weight, 0, x)
-        return super().project(x, weight)
+        return super().project(x, weight, batch)
 
     def route(self, x, router, spec):
         self.note(router, 0, x)

@@ -1,5 +1,7 @@
 """What of a conversation is learnt: the ids of serving, from the first word of an answer to the end of its turn."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -54,6 +56,13 @@ def test_what_is_too_long_is_cut_and_refused_if_nothing_is_left() -> None:
     assert texts(sample(lesson(("a", "One."), ("b", "Two.")), prompts(), 24)) == ["One."]
     with pytest.raises(RequestError, match="left to learn within 5 tokens"):
         sample(lesson(("a", "One.")), prompts(), 5)
+
+
+def test_the_dial_is_the_strength_at_which_it_is_learnt() -> None:
+    said = lesson(("a", "One."))
+    assert [sample(replace(said, dial=dial), prompts(), 1000).strength for dial in (None, 0.3)] == [1.0, 0.3]
+    with pytest.raises(RequestError, match="dial is 0, where the adapter is off"):
+        sample(replace(said, dial=0.0), prompts(), 1000)
 
 
 def test_a_template_that_rewrites_what_was_said_is_refused() -> None:
