@@ -1,4 +1,4 @@
-"""gadfly train: makes an adapter as a recipe says."""
+"""gadfly train: makes an adapter or a model as a recipe says."""
 
 import json
 import signal
@@ -16,8 +16,8 @@ from gadfly.cli.printable import printable
 from gadfly.errors import RequestError
 
 if TYPE_CHECKING:
-    from gadfly.train.chats import Problem
-    from gadfly.train.training import Report, Training
+    from gadfly.lines import Problem
+    from gadfly.train.training import Judgement, Report, Training
 
 __all__ = ["command"]
 
@@ -56,6 +56,10 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
         step, steps = workshop.training.step, workshop.training.steps
         click.echo(f"\nStopped after step {step} of {steps}; the same command goes on from there.", err=True)
         sys.exit(130)
+    if read.makes_model:
+        click.echo(f"{read.folder}: a model.", err=as_json)
+        click.echo(f"Try it: gadfly chat --model {read.folder}", err=as_json)
+        return
     click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
     name = read.folder.name
     click.echo(f"Try it: gadfly convert {read.base} {name}.gguf --as q8_0 --adapter {read.folder}", err=as_json)
@@ -95,10 +99,10 @@ class _Watcher:
 
     def began(self, training: "Training", train: int, valid: int, resumed: bool) -> None:
         self._began, self._first = time.monotonic(), training.step
-        parameters = sum(one.numel() for one in training.parameters)
+        parameters = sum(one.numel() for one in training.trainable.parameters.values())
         where = f"going on after step {training.step}" if resumed else "beginning"
         self._say(
-            f"{train:,} conversations to learn from, {valid:,} to judge by; {parameters:,} numbers to learn in "
+            f"{train:,} samples to learn from, {valid:,} to judge by; {parameters:,} numbers to learn in "
             f"{training.steps} steps; {where}",
             {"event": "began", "train": train, "valid": valid, "steps": training.steps, "step": training.step},
         )
@@ -107,16 +111,20 @@ class _Watcher:
         each = (time.monotonic() - self._began) / (report.step - self._first)
         left = each * (training.steps - report.step)
         text = (
-            f"step {report.step}/{training.steps}  loss {report.loss:.4f}  "
+            f"step {report.step}/{training.steps}  {_shown(report.judged)}  "
             f"{report.tokens / report.seconds:.0f} tokens/s  {int(left) // 60}:{int(left) % 60:02} left"
         )
-        self._say(text, {"event": "step", **vars(report)}, live=True)
+        said = {name: value for name, value in vars(report).items() if name != "judged"}
+        self._say(text, {"event": "step", **said, **_told(report.judged)}, live=True)
 
-    def evaluated(self, step: int, loss: float) -> None:
+    def evaluated(self, step: int, judged: "Judgement") -> None:
         self._say(
-            f"after step {step}: loss {loss:.4f} on what it has not seen",
-            {"event": "judged", "step": step, "loss": loss},
+            f"after step {step}: {_shown(judged)} on what it has not seen",
+            {"event": "judged", "step": step, **_told(judged)},
         )
+
+    def note(self, text: str) -> None:
+        self._say(text, {"event": "note", "text": text})
 
     def _say(self, text: str, event: dict[str, object], live: bool = False) -> None:
         if self._json:
@@ -126,3 +134,12 @@ class _Watcher:
         else:
             click.echo(text)
         sys.stdout.flush()
+
+
+def _shown(judged: "Judgement") -> str:
+    figures = "".join(f"  {name} {value:.3f}" for name, value in judged.figures.items())
+    return f"loss {judged.loss:.4f}{figures}"
+
+
+def _told(judged: "Judgement") -> dict[str, float]:
+    return {"loss": judged.loss, **judged.figures}

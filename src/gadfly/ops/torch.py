@@ -18,7 +18,7 @@ from gadfly.ops.reference import Reference, temperatures
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Delta, LowRank, Weight
 
-__all__ = ["PagedCache", "Torch", "TorchWeight"]
+__all__ = ["PagedCache", "Torch", "TorchWeight", "routed"]
 
 TorchWeight: TypeAlias = Tensor | LowRank[Tensor]
 
@@ -122,16 +122,14 @@ class Torch:
 
     def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
         """(tokens, 2, selected), float32: indices and weights."""
+        chances = self.router_logits(x, router, spec).softmax(dim=-1)
+        return routed(chances, chances, spec)
+
+    def router_logits(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
+        """(tokens, experts), float32."""
         assert isinstance(router, Tensor)
         logits = F.linear(x.float(), router.float())
-        if spec.router_softcap is not None:
-            logits = self.softcap(logits, spec.router_softcap)
-        chances = logits.softmax(dim=-1)
-        best = chances.argsort(dim=-1, descending=True, stable=True)[:, : spec.selected]  # ties: the lower index first
-        weights = chances.gather(-1, best)
-        if spec.renormalised:
-            weights = weights / weights.sum(dim=-1, keepdim=True)
-        return torch.stack([best.float(), weights], dim=1)
+        return logits if spec.router_softcap is None else self.softcap(logits, spec.router_softcap)
 
     def experts(
         self, x: Tensor, routing: Tensor, gate: TorchWeight, up: TorchWeight, down: TorchWeight, spec: MoE
@@ -190,15 +188,24 @@ class Counting(Torch):
         return logits
 
     def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
-        routing = super().route(x, router, spec)
+        chosen = super().route(x, router, spec)
         if self._mixture == len(self._used):
             self._used.append(torch.zeros(spec.experts, dtype=torch.long, device=self.device))
-        self._used[self._mixture] += routing[:, 0].long().flatten().bincount(minlength=spec.experts)
+        self._used[self._mixture] += chosen[:, 0].long().flatten().bincount(minlength=spec.experts)
         self._mixture += 1
-        return routing
+        return chosen
 
     def expert_use(self) -> list[list[int]]:
         return [used.tolist() for used in self._used]
+
+
+def routed(chances: Tensor, scores: Tensor, spec: MoE) -> Tensor:
+    """What `route` returns: the experts of the highest scores, and the weights that their chances give them."""
+    best = scores.argsort(dim=-1, descending=True, stable=True)[:, : spec.selected]  # ties: the lower index first
+    weights = chances.gather(-1, best)
+    if spec.renormalised:
+        weights = weights / weights.sum(dim=-1, keepdim=True)
+    return torch.stack([best.float(), weights], dim=1)
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, positions: Ints, spec: Attention) -> Tensor:

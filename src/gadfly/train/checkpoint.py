@@ -1,4 +1,4 @@
-"""A run on disk: what is learnt so far, the optimiser's memory, and which run it is of.
+"""A run on disk: what is learnt so far, what optimiser and objective remember, and which run it is of.
 
 One file, whose metadata says the rest. It is replaced whole or not at all, so that a full disk or a power cut leaves
 the one before.
@@ -50,13 +50,9 @@ def resume(folder: Path, training: Training, run: str) -> bool:
                 f"{path} belongs to a run with another recipe, data or model; choose another folder, or delete it to "
                 "begin anew"
             )
-        expected = {f"{p}.{n}{s}" for p in training.factors for n in ("down", "up") for s in ("", *_STATE)}
+        step = int(file.metadata["step"])
+        expected = training.names(step)
         if set(file.tensors) != expected:
             raise ModelFileError(f"{path} does not hold what this run needs; delete it to begin anew")
-        tensors = {name: torch.from_numpy(np.array(file.array(name))) for name in expected}
-        step = int(file.metadata["step"])
-    training.restore(step, tensors)
+        training.restore(step, {name: torch.from_numpy(np.array(file.array(name))) for name in expected})
     return True
-
-
-_STATE = (".step", ".exp_avg", ".exp_avg_sq")

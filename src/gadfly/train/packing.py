@@ -1,6 +1,7 @@
 """Samples laid end to end, without padding, as many as fit: one pass of the model over each pack.
 
-The model computes logits only where the next token is learnt, which is what `Batch.rows` is for.
+A sample is one or more sequences, which stay together. The model computes logits only where the next token is learnt,
+which is what `Batch.rows` is for.
 """
 
 from collections.abc import Iterator, Sequence
@@ -13,55 +14,60 @@ from gadfly.batch import Batch, Ints, Span
 from gadfly.ops import Floats
 from gadfly.train.sample import Sample
 
-__all__ = ["Pack", "epoch_order", "pack", "packs"]
+__all__ = ["Pack", "Sequences", "epoch_order", "pack", "packs"]
+
+Sequences = tuple[Sample, ...]  # of one sample
 
 
 @dataclass(frozen=True, eq=False)
 class Pack:
-    """`targets[i]` is the token that follows row `batch.rows[i]`, and counts with `weights[i]`."""
+    """`targets[i]` is the token that follows row `batch.rows[i]`, and counts with `weights[i]`.
+
+    The rows of a sequence follow one another: `learnt` says how many each has. `samples` are the numbers of those whose
+    sequences these are, in their order.
+    """
 
     batch: Batch
     targets: Ints
     weights: Floats
-
-    @property
-    def weight(self) -> float:
-        """What a sum of losses over many packs is divided by, together: never one pack by its own."""
-        return float(self.weights.sum(dtype=np.float64))
+    learnt: tuple[int, ...]
+    samples: NDArray[np.intp]
 
 
-def pack(samples: Sequence[Sample]) -> Pack:
-    """Of whole sequences; the last token of each is only ever a target."""
-    spans = [
-        Span(one.ids[:-1].tolist(), 0, (), np.flatnonzero(one.learnt[1:]).tolist(), (one.strength,))
-        for one in samples
-        if len(one) > 1
-    ]
-    learnt = [one.learnt[1:] for one in samples]
+def pack(samples: Sequence[Sequences], numbers: Sequence[int]) -> Pack:
+    """Of the samples of these numbers; the last token of each sequence is only ever a target."""
+    sequences = [one for number in numbers for one in samples[number]]
+    wanted = [np.flatnonzero(one.learnt[1:]) for one in sequences]
     return Pack(
-        Batch.of(spans),
-        np.concatenate([one.ids[1:][which] for one, which in zip(samples, learnt, strict=True)]),
-        np.concatenate(
-            [np.full(int(which.sum()), one.weight, np.float32) for one, which in zip(samples, learnt, strict=True)]
+        Batch.of(
+            [Span(one.ids[:-1].tolist(), 0, (), rows.tolist(), (one.strength,)) for one, rows in _zip(sequences, wanted)]
         ),
+        np.concatenate([one.ids[1:][rows] for one, rows in _zip(sequences, wanted)]),
+        np.concatenate([np.full(len(rows), one.weight, np.float32) for one, rows in _zip(sequences, wanted)]),
+        tuple(map(len, wanted)),
+        np.array(numbers, np.intp),
     )
 
 
-def packs(samples: Sequence[Sample], order: NDArray[np.intp], tokens: int) -> Iterator[Pack]:
+def packs(samples: Sequence[Sequences], order: Sequence[int] | NDArray[np.intp], tokens: int) -> Iterator[Pack]:
     """In that order, each pack of up to `tokens` tokens; a longer sample has one of its own."""
-    waiting: list[Sample] = []
+    waiting: list[int] = []
     size = 0
-    for index in order:
-        one = samples[index]
-        if waiting and size + len(one) > tokens:
-            yield pack(waiting)
+    for number in order:
+        length = sum(map(len, samples[number]))
+        if waiting and size + length > tokens:
+            yield pack(samples, waiting)
             waiting, size = [], 0
-        waiting.append(one)
-        size += len(one)
+        waiting.append(int(number))
+        size += length
     if waiting:
-        yield pack(waiting)
+        yield pack(samples, waiting)
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.intp]:
     """The order of an epoch, which depends on nothing but these numbers: a resumed run finds its place."""
     return np.random.default_rng([seed, epoch]).permutation(count)
+
+
+def _zip(sequences: Sequence[Sample], wanted: Sequence[NDArray[np.intp]]) -> Iterator[tuple[Sample, NDArray[np.intp]]]:
+    return zip(sequences, wanted, strict=True)

@@ -1,15 +1,23 @@
 """A recipe: what to make of which model, from what. A TOML file whose every key is also `--set key=value`.
 
-base = "smollm2"                     a model that is here, or a path
+base = "smollm2"                     a model that is here, or a path; "new" is one from scratch
+method = "sft"                       learn conversations; or "text", "dpo", "kto": see `material`
 data = "chats.jsonl"                 or a folder with train.jsonl and valid.jsonl; beside the recipe
-out = "my-gadfly"                    the folder that the adapter is written to
-longest = 1024                       tokens of a conversation; what is longer is cut
+out = "my-gadfly"                    the folder that the adapter, or the model, is written to
+longest = 1024                       tokens that are read at once; what is longer is cut
+full = false                         learn all weights instead of an adapter
 
 [lora]                               see LoraConfig
 rank = 16
 
-[plan]                               see Plan
+[plan]                               see Plan; what is left out depends on the method
 epochs = 3
+
+[preference]                         see PreferenceConfig: for dpo and kto
+beta = 0.1
+
+[new]                                see NewConfig: for a model from scratch
+budget = "20 min"
 """
 
 import tomllib
@@ -21,11 +29,17 @@ from typing import Any
 
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.train.lora import LoraConfig
+from gadfly.train.material import METHODS
+from gadfly.train.new import NewConfig
+from gadfly.train.preferred import PreferenceConfig
+from gadfly.train.texts import text_files
 from gadfly.train.training import Plan
 
-__all__ = ["Recipe", "read_recipe"]
+__all__ = ["NEW", "Recipe", "read_recipe"]
 
 LARGEST = 1_000_000  # bytes
+NEW = "new"
+TRAIN, VALID = "train.jsonl", "valid.jsonl"
 
 
 @dataclass(frozen=True)
@@ -33,26 +47,59 @@ class Recipe:
     """See the module. `place` is the folder that paths are relative to."""
 
     base: str = "smollm2"
+    method: str = "sft"
     data: str = "train.jsonl"
     out: str = "adapter"
     longest: int = 1024
+    full: bool = False
     lora: LoraConfig = field(default_factory=LoraConfig)
     plan: Plan = field(default_factory=Plan)
+    preference: PreferenceConfig = field(default_factory=PreferenceConfig)
+    new: NewConfig = field(default_factory=NewConfig)
     place: Path = field(default_factory=Path.cwd)
+
+    def __post_init__(self) -> None:
+        if self.method not in METHODS:
+            raise RequestError(f"method is {self.method!r:.40}; there are {', '.join(METHODS)}")
+        if self.longest < 8:
+            raise RequestError(f"longest is {self.longest}; at least 8 tokens have to be read at once")
+        if self.makes_model and self.method in ("dpo", "kto"):
+            raise RequestError(
+                f"{self.method} holds a model against what it was, so it learns an adapter; leave out full, and take a "
+                "base that has learnt to answer"
+            )
+
+    @property
+    def makes_model(self) -> bool:
+        """Not an adapter."""
+        return self.full or self.base == NEW
 
     @property
     def folder(self) -> Path:
         return self.place / self.out
 
     @property
-    def train_file(self) -> Path:
+    def train_files(self) -> list[Path]:
         path = self.place / self.data
-        return path / "train.jsonl" if path.is_dir() else path
+        if not path.is_dir() or (path / TRAIN).exists():
+            return [path / TRAIN if path.is_dir() else path]
+        return text_files(path) if self.method == "text" else [path / TRAIN]
 
     @property
-    def valid_file(self) -> Path | None:
-        path = self.place / self.data / "valid.jsonl"
-        return path if path.exists() else None
+    def valid_files(self) -> list[Path]:
+        path = self.place / self.data
+        if (path / TRAIN).exists() or self.method != "text":
+            return [path / VALID] if (path / VALID).exists() else []
+        return text_files(path, judged=True)
+
+
+def _usual(recipe: Recipe) -> Plan:
+    """Plans that suit most: a tenth and less of the rate where all weights are learnt, little more than a nudge where
+    a finished model is to prefer one thing to another."""
+    if recipe.base == NEW:
+        return Plan(learning_rate=3e-3, weight_decay=0.1)
+    rate = {"sft": 1e-3, "text": 5e-4, "dpo": 2e-4, "kto": 2e-4}[recipe.method]
+    return Plan(learning_rate=rate / 20 if recipe.full else rate)
 
 
 def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
@@ -67,12 +114,19 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         raise SettingsError(f"{path} cannot be read: {error.strerror}") from error
     except (ValueError, RecursionError) as error:
         raise SettingsError(f"{path} cannot be read as TOML: {error}; correct it") from error
-    recipe: Recipe = _filled(Recipe(place=path.absolute().parent), table, str(path))
+    tables = [(str(path), table)]
     for change in changes:
         key, equals, value = change.partition("=")
         if not equals:
             raise SettingsError(f"--set {change!r} has no value; write it as --set plan.epochs=2")
-        recipe = _filled(recipe, _nested(key.strip().split("."), _value(value.strip())), f"--set {key}")
+        tables.append((f"--set {key}", _nested(key.strip().split("."), _value(value.strip()))))
+    empty = Recipe(place=path.absolute().parent)
+    return _written(replace(empty, plan=_usual(_written(empty, tables))), tables)
+
+
+def _written(recipe: Recipe, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> Recipe:
+    for place, table in tables:
+        recipe = _filled(recipe, table, place)
     return recipe
 
 
@@ -102,6 +156,10 @@ def _checked(present: Any, value: Any, place: str) -> Any:
     if isinstance(present, str):
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise SettingsError(f"{place} is {value!r:.60}; expected a text")
+        return value
+    if isinstance(present, bool):
+        if not isinstance(value, bool):
+            raise SettingsError(f"{place} is {value!r:.60}; expected true or false")
         return value
     whole = isinstance(present, int) or present is None
     if isinstance(value, bool) or not isinstance(value, int if whole else int | float):

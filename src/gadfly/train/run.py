@@ -1,4 +1,4 @@
-"""From a recipe to an adapter: reads the base and the data, trains with checkpoints, writes what came of it.
+"""From a recipe to an adapter or a model: reads base and data, trains with checkpoints, writes what came of it.
 
 Everything that a run depends on is in the identity of its checkpoint, so that `train` goes on after an interruption and
 refuses to after a change of the recipe. What is shown meanwhile is the affair of whoever calls.
@@ -12,25 +12,26 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
 
-import numpy as np
 import torch
-from torch import Tensor
 
 from gadfly.answer import Prompts
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
+from gadfly.lines import Problem
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
-from gadfly.train.chats import Lesson, Problem, read_lessons
 from gadfly.train.checkpoint import identity, resume, save
-from gadfly.train.recipe import Recipe
-from gadfly.train.sample import Sample, sample
-from gadfly.train.training import Report, Training
-from gadfly.weight import Weights
+from gadfly.train.material import read_material
+from gadfly.train.model import write_model
+from gadfly.train.new import for_budget, make_new, planned_tokens
+from gadfly.train.objective import Objective
+from gadfly.train.recipe import NEW, Recipe
+from gadfly.train.trainable import all_of, with_adapter
+from gadfly.train.training import Judgement, Report, Training
 from gadfly.weights.adapter import Adapter, Pair, write_adapter
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["Watcher", "Workshop", "open_workshop"]
+__all__ = ["Watcher", "Workshop", "checkpoints", "open_workshop"]
 
 SAVE_EVERY = 60.0  # seconds
 EVALUATIONS = 10  # in a run
@@ -40,9 +41,10 @@ class Watcher(Protocol):
     """Hears what happens in a run."""
 
     def problem(self, file: Path, problem: Problem) -> None: ...
+    def note(self, text: str) -> None: ...
     def began(self, training: Training, train: int, valid: int, resumed: bool) -> None: ...
     def advanced(self, training: Training, report: Report) -> None: ...
-    def evaluated(self, step: int, loss: float) -> None: ...
+    def evaluated(self, step: int, judged: Judgement) -> None: ...
 
 
 @dataclass(eq=False)
@@ -52,21 +54,20 @@ class Workshop:
     recipe: Recipe
     file: ModelFile
     training: Training
-    valid: list[Sample]
+    valid: Objective
     run: str
     watcher: Watcher
 
     @property
     def checkpoints(self) -> Path:
-        """Beside the adapter, which is there when it is finished and not before."""
-        return self.recipe.folder.with_name(f"{self.recipe.folder.name}.run")
+        return checkpoints(self.recipe)
 
     def work(self, stopped: Callable[[], bool] = lambda: False) -> bool:
-        """Train to the end and write the adapter, or until `stopped`: then a checkpoint is kept, and it is False."""
+        """Train to the end and write what came of it; or until `stopped`, which leaves a checkpoint and is False."""
         training, folder = self.training, self.checkpoints
         folder.mkdir(parents=True, exist_ok=True)
         resumed = resume(folder, training, self.run)
-        self.watcher.began(training, len(training.samples), len(self.valid), resumed)
+        self.watcher.began(training, len(training.objective.sequences), len(self.valid.sequences), resumed)
         saved = time.monotonic()
         if not resumed:
             self._evaluate()
@@ -85,27 +86,37 @@ class Workshop:
         return True
 
     def _evaluate(self) -> None:
-        if self.valid:
+        if self.valid.sequences:
             self.watcher.evaluated(self.training.step, self.training.evaluate(self.valid))
 
     def _write(self) -> None:
         recipe, training = self.recipe, self.training
-        pairs = {
-            path: Pair(one.down.detach().cpu().numpy(), one.up.detach().cpu().numpy())
-            for path, one in training.factors.items()
-        }
         facts = {
-            "format": "gadfly-adapter",
+            "format": "gadfly-model" if recipe.makes_model else "gadfly-adapter",
             "version": 1,
             "base": recipe.base,
+            "method": recipe.method,
             "template": _digest(str(self.file.metadata.get("tokenizer.chat_template", ""))),
-            "lora": asdict(recipe.lora),
-            "plan": asdict(recipe.plan),
-            "samples": len(training.samples),
+            "plan": asdict(training.plan),
+            "samples": len(training.objective.sequences),
             "steps": training.steps,
             "run": self.run,
         }
+        if recipe.method in ("dpo", "kto"):
+            facts["preference"] = asdict(recipe.preference)
+        if recipe.makes_model:
+            write_model(recipe.folder, self.file, training.trainable, facts)
+            return
+        learnt = {name: tensor.detach().cpu().numpy() for name, tensor in training.trainable.parameters.items()}
+        paths = [name.removesuffix(".down") for name in learnt if name.endswith(".down")]
+        pairs = {path: Pair(learnt[f"{path}.down"], learnt[f"{path}.up"]) for path in paths}
+        facts["lora"] = asdict(recipe.lora)
         write_adapter(recipe.folder, Adapter(pairs, recipe.lora.scale, facts), self.file.page, recipe.base)
+
+
+def checkpoints(recipe: Recipe) -> Path:
+    """Beside what a run makes, which is there when it is finished and not before."""
+    return recipe.folder.with_name(f"{recipe.folder.name}.run")
 
 
 def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) -> Workshop:
@@ -115,43 +126,38 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     """
     if recipe.folder.exists():
         raise RequestError(f"{recipe.folder} exists; remove it, or choose another `out`")
-    path = Library(home()).require(recipe.base)
     if threads is not None:
         torch.set_num_threads(threads)
+    path = _base(recipe, watcher)
     file = open_model(path)
-    prompts = Prompts.of(file)
     longest = min(recipe.longest, file.spec.context)
-    train, digest = _samples(recipe.train_file, prompts, longest, watcher)
-    valid, _ = _samples(recipe.valid_file, prompts, longest, watcher) if recipe.valid_file else ([], "")
-    if not train:
-        raise RequestError(f"{recipe.train_file} has nothing that can be learnt")
-    backend = Torch()
-    spec = file.spec.within(longest)
-    training = Training(spec, _placed(file, backend), train, recipe.lora, recipe.plan, backend)
-    run = identity(path.stat().st_size, digest, longest, json.dumps([asdict(recipe.lora), asdict(recipe.plan)]))
-    return Workshop(recipe, file, training, valid, run, watcher)
-
-
-def _samples(path: Path, prompts: Prompts, longest: int, watcher: Watcher) -> tuple[list[Sample], str]:
-    """Of every line that can be learnt, and a digest of them all."""
-    samples, digest = [], hashlib.sha256()
-    for found in read_lessons(path):
-        try:
-            if isinstance(found, Lesson):
-                samples.append(sample(found, prompts, longest))
-                digest.update(samples[-1].ids.tobytes() + samples[-1].learnt.tobytes())
-                digest.update(np.array([samples[-1].weight, samples[-1].strength]).tobytes())
-            else:
-                watcher.problem(path, found)
-        except RequestError as error:
-            watcher.problem(path, Problem(found.line, str(error)))
-    return samples, digest.hexdigest()
-
-
-def _placed(file: ModelFile, backend: Torch) -> Weights[Tensor]:
+    train, valid = (
+        read_material(recipe.method, files, Prompts.of(file), longest, recipe.preference, watcher.problem)
+        for files in (recipe.train_files, recipe.valid_files)
+    )
+    if not train.objective.sequences:
+        raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
+    plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
+    spec, backend = file.spec.within(longest), Torch()
     placed = file.weights.map(backend.place)
     file.release()
-    return placed
+    if recipe.makes_model:
+        trainable = all_of(spec, placed, backend, new=recipe.base == NEW)
+    else:
+        trainable = with_adapter(spec, placed, recipe.lora, plan.seed, backend)
+    settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
+    run = identity(
+        path.stat().st_size, train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings])
+    )
+    return Workshop(recipe, file, Training(trainable, train.objective, plan), valid.objective, run, watcher)
+
+
+def _base(recipe: Recipe, watcher: Watcher) -> Path:
+    if recipe.base != NEW:
+        return Library(home()).require(recipe.base)
+    folder = checkpoints(recipe) / "begun"
+    make_new(folder, recipe.new, recipe.plan, watcher.note)
+    return folder
 
 
 def _digest(text: str) -> str:

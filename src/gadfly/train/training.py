@@ -1,14 +1,16 @@
-"""A run of supervised fine-tuning: samples, an adapter, an optimiser, and where in the data it is.
+"""A run: a model of which something is learnt, an objective, an optimiser, and where in the data it is.
 
-The loss of a step is the sum over its learnt tokens divided by their number, however they were packed: many small packs
-and one large one give the same gradient. Nothing random is left once a run has begun, so that one which is resumed goes
-on bit for bit.
+The loss of a step is the sum over its samples divided by their weight, however they were packed: many small packs and
+one large one give the same gradient. Nothing random is left once a run has begun, so that one which is resumed goes on
+bit for bit.
 """
 
 import math
 import time
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 import numpy as np
 import torch
@@ -16,15 +18,15 @@ from torch import Tensor
 
 from gadfly.errors import RequestError
 from gadfly.model.transformer import hidden_states
-from gadfly.ops.torch import Torch, TorchWeight
-from gadfly.spec import ModelSpec
-from gadfly.train.lora import Factors, LoraConfig, adapted, fresh_factors
-from gadfly.train.loss import summed_loss
+from gadfly.ops.torch import TorchWeight
+from gadfly.train.loss import token_losses
+from gadfly.train.objective import Numbers, Objective, sequence_sums
 from gadfly.train.packing import Pack, epoch_order, packs
 from gadfly.train.sample import Sample
+from gadfly.train.trainable import Trainable
 from gadfly.weight import Weights
 
-__all__ = ["Plan", "Report", "Training"]
+__all__ = ["Judgement", "Plan", "Report", "Training"]
 
 
 @dataclass(frozen=True)
@@ -73,11 +75,24 @@ _LIMITS = (
 
 
 @dataclass(frozen=True)
+class Judgement:
+    """`loss` is in nats per learnt token, or as the objective defines it; `figures` are what else it tells."""
+
+    loss: float
+    figures: Mapping[str, float]
+
+    @classmethod
+    def of(cls, sums: Mapping[str, float], count: float) -> Self:
+        means = {name: value / count for name, value in sums.items()}
+        return cls(means.pop("loss"), means)
+
+
+@dataclass(frozen=True)
 class Report:
-    """What a step did. `loss` is in nats per learnt token, before the step; of the `tokens`, `learnt` were learnt."""
+    """What a step did. `judged` is from before the step; of the `tokens`, `learnt` were learnt."""
 
     step: int
-    loss: float
+    judged: Judgement
     learning_rate: float
     gradient_norm: float
     tokens: int
@@ -86,103 +101,142 @@ class Report:
 
 
 class Training:
-    """See the module. `step` counts finished steps, of `steps`; `factors` are what is learnt, from `samples`."""
+    """See the module. `step` counts finished steps, of `steps`."""
 
-    def __init__(
-        self,
-        spec: ModelSpec,
-        weights: Weights[Tensor],
-        samples: Sequence[Sample],
-        lora: LoraConfig,
-        plan: Plan,
-        backend: Torch | None = None,
-    ) -> None:
-        if not samples:
+    def __init__(self, trainable: Trainable, objective: Objective, plan: Plan) -> None:
+        if not objective.sequences:
             raise RequestError("there is nothing to learn: no sample is left")
-        self.spec = spec
-        self.lora = lora
+        self.trainable = trainable
+        self.objective = objective
         self.plan = plan
         self.step = 0
-        self.steps = plan.steps(len(samples))
-        self.factors: Mapping[str, Factors] = fresh_factors(spec, lora, plan.seed)
-        self.samples = samples
-        self._backend = backend or Torch()
-        self._output = weights["output"]
-        self._weights: Weights[TorchWeight] = adapted(weights, self.factors, lora.scale)
+        self.steps = plan.steps(len(objective.sequences))
+        parameters = trainable.parameters.values()
+        groups = [
+            {"params": [one for one in parameters if one.ndim > 1], "weight_decay": plan.weight_decay},
+            {"params": [one for one in parameters if one.ndim == 1], "weight_decay": 0.0},
+        ]
         self._optimiser = torch.optim.AdamW(
-            self.parameters, lr=plan.learning_rate, betas=(0.9, 0.99), weight_decay=plan.weight_decay
+            [group for group in groups if group["params"]], lr=plan.learning_rate, betas=(0.9, 0.99)
         )
-
-    @property
-    def parameters(self) -> list[Tensor]:
-        return [tensor for one in self.factors.values() for tensor in (one.down, one.up)]
 
     def advance(self) -> Report:
         """One step."""
         began, plan, rate = time.monotonic(), self.plan, self.plan.rate(self.step, self.steps)
-        step = list(packs(self.samples, self._batch(), plan.pack_tokens))
-        count = sum(one.weight for one in step)
+        objective, balance = self.objective, self.trainable.balance
+        numbers = self._batch()
+        objective.begin(numbers, self.base_likelihoods, self.likelihoods)
+        step = list(packs(objective.sequences, numbers, plan.pack_tokens))
+        count = sum(map(objective.weight, step)) or 1.0  # samples may all count nothing
         self._optimiser.zero_grad()
-        total = 0.0
+        if balance is not None:
+            balance.begin(self.step / self.steps)
+        sums: dict[str, float] = defaultdict(float)
         for one in step:
-            loss = self._loss(one)
+            loss = self._scored(one, objective, sums)
             (loss / count).backward()  # type: ignore[no-untyped-call]
-            total += float(loss.detach())
-        norm = float(torch.nn.utils.clip_grad_norm_(self.parameters, plan.clip))
-        if not math.isfinite(total) or not math.isfinite(norm):
+        norm = float(torch.nn.utils.clip_grad_norm_(self.trainable.parameters.values(), plan.clip))
+        judged = Judgement.of(sums, count)
+        if not math.isfinite(judged.loss) or not math.isfinite(norm):
             raise RequestError(
-                f"the loss of step {self.step + 1} is {total / count}; choose a smaller learning_rate than "
+                f"the loss of step {self.step + 1} is {judged.loss}; choose a smaller learning_rate than "
                 f"{plan.learning_rate:g}"
             )
         for group in self._optimiser.param_groups:
             group["lr"] = rate
         self._optimiser.step()
+        if balance is not None:
+            balance.end()
         self.step += 1
         tokens, learnt = (
             sum(len(part) for part in parts) for parts in ([p.batch.tokens for p in step], [p.targets for p in step])
         )
-        return Report(self.step, total / count, rate, norm, tokens, learnt, time.monotonic() - began)
+        return Report(self.step, judged, rate, norm, tokens, learnt, time.monotonic() - began)
 
-    def evaluate(self, samples: Sequence[Sample]) -> float:
-        """Nats per learnt token of samples that are not learnt from."""
-        total = count = 0.0
+    def evaluate(self, objective: Objective) -> Judgement:
+        """Of an objective whose samples are not learnt from."""
+        numbers = np.arange(len(objective.sequences))
+        objective.begin(numbers, self.base_likelihoods, self.likelihoods)
+        sums: dict[str, float] = defaultdict(float)
+        count = 0.0
         with torch.no_grad():
-            for one in packs(samples, np.arange(len(samples)), self.plan.pack_tokens):
-                total += float(self._loss(one))
-                count += one.weight
-        return total / count
+            for one in packs(objective.sequences, numbers, self.plan.pack_tokens):
+                self._scored(one, objective, sums)
+                count += objective.weight(one)
+        return Judgement.of(sums, count or 1.0)
+
+    def likelihoods(self, sequences: Sequence[Sample]) -> Tensor:
+        """log p of all that is learnt of each: (sequences,), float32."""
+        return self._likelihoods(sequences, self.trainable.weights)
+
+    def base_likelihoods(self, sequences: Sequence[Sample]) -> Tensor:
+        """As they were before anything was learnt."""
+        base = self.trainable.base
+        assert base is not None
+        return self._likelihoods(sequences, base)
 
     def state(self) -> dict[str, Tensor]:
         """Everything that changes, by name: see `restore`."""
-        tensors: dict[str, Tensor] = {}
-        for path, one in self.factors.items():
-            for name, parameter in (("down", one.down), ("up", one.up)):
-                tensors[f"{path}.{name}"] = parameter.detach()
-                for key, value in self._optimiser.state[parameter].items():
-                    tensors[f"{path}.{name}.{key}"] = value
+        tensors = self._memory()
+        for name, parameter in self.trainable.parameters.items():
+            tensors[name] = parameter.detach()
+            for key, value in self._optimiser.state[parameter].items():
+                tensors[f"{name}.{key}"] = value
         return tensors
+
+    def names(self, step: int) -> set[str]:
+        """Of `state` after so many steps."""
+        kept = ("", ".step", ".exp_avg", ".exp_avg_sq") if step else ("",)
+        return {*self._memory(), *(f"{name}{key}" for name in self.trainable.parameters for key in kept)}
 
     def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Go on where `state` was taken, after `step` steps."""
         self.step = step
         with torch.no_grad():
-            for path, one in self.factors.items():
-                for name, parameter in (("down", one.down), ("up", one.up)):
-                    prefix = f"{path}.{name}"
-                    parameter.copy_(tensors[prefix])
-                    self._optimiser.state[parameter] = {
-                        key.removeprefix(f"{prefix}."): value.clone()
-                        for key, value in tensors.items()
-                        if key.startswith(f"{prefix}.")
-                    }
+            for name, memory in self._memory().items():
+                memory.copy_(tensors[name])
+            for name, parameter in self.trainable.parameters.items():
+                parameter.copy_(tensors[name])
+                self._optimiser.state[parameter] = {
+                    key: tensors[f"{name}.{key}"].clone()
+                    for key in ("step", "exp_avg", "exp_avg_sq")
+                    if f"{name}.{key}" in tensors
+                }
 
-    def _batch(self) -> np.ndarray[tuple[int], np.dtype[np.intp]]:
-        per_epoch = math.ceil(len(self.samples) / self.plan.batch)
-        epoch, number = divmod(self.step, per_epoch)
-        order = epoch_order(len(self.samples), self.plan.seed, epoch)
+    def _memory(self) -> dict[str, Tensor]:
+        balance = self.trainable.balance
+        objective = {f"objective.{name}": tensor for name, tensor in self.objective.memory.items()}
+        return objective if balance is None else {**objective, **balance.memory}
+
+    def _batch(self) -> Numbers:
+        count = len(self.objective.sequences)
+        epoch, number = divmod(self.step, math.ceil(count / self.plan.batch))
+        order = epoch_order(count, self.plan.seed, epoch)
         return order[number * self.plan.batch : (number + 1) * self.plan.batch]
 
-    def _loss(self, pack: Pack) -> Tensor:
-        hidden = hidden_states(self.spec, self._weights, pack.batch, self._backend, None)
-        targets, weights = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
-        return summed_loss(hidden, self._output, targets.long(), weights, self.spec)
+    def _likelihoods(self, sequences: Sequence[Sample], weights: Weights[TorchWeight]) -> Tensor:
+        samples = [(one,) for one in sequences]
+        with torch.no_grad():
+            return -torch.cat(
+                [
+                    sequence_sums(one, self._losses(one, weights)).cpu()
+                    for one in packs(samples, range(len(samples)), self.plan.pack_tokens)
+                ]
+            )
+
+    def _scored(self, pack: Pack, objective: Objective, sums: dict[str, float]) -> Tensor:
+        """What to go back from; figures are added to their sums."""
+        loss, figures = objective.loss(pack, self._losses(pack, self.trainable.weights))
+        for name, value in {"loss": float(loss.detach()), **figures}.items():
+            sums[name] += value
+        balance = self.trainable.balance
+        return loss if balance is None or not torch.is_grad_enabled() else loss + balance.penalty()
+
+    def _losses(self, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
+        """−log p of the pack's targets, times their weights: (rows,)."""
+        spec, backend = self.trainable.spec, self.trainable.backend
+        hidden = hidden_states(spec, weights, pack.batch, backend, None)
+        targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
+        output = weights["output"]
+        assert isinstance(output, Tensor)
+        return token_losses(hidden, output, targets.long(), counted, spec)

@@ -1,0 +1,37 @@
+"""A whole model that was trained, as a Hugging Face folder: float32 safetensors, and what its base had beside them."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from gadfly.convert.convert import Wanted, convert_model
+from gadfly.hub.progress import Silent
+from gadfly.ops.torch import TorchWeight
+from gadfly.train.trainable import Trainable
+from gadfly.weight import Plain, Weight
+from gadfly.weights.disk import replacing
+from gadfly.weights.model_file import ModelFile
+
+__all__ = ["write_model"]
+
+FACTS = "gadfly.json"
+
+
+def write_model(folder: Path, base: ModelFile, trained: Trainable, facts: Mapping[str, Any]) -> None:
+    """Write a folder that does not exist yet. `facts` say where the model came from.
+
+    Raises CapacityError if the disk is too small, ModelFileError if the folder cannot be written.
+    """
+    model = replace(base, weights=trained.weights.map(_held), release=lambda: None, files=())
+    convert_model(model, json.dumps(facts), folder, Wanted("f32"), 1, Silent())
+    with replacing(folder / FACTS) as file:
+        file.write((json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def _held(weight: TorchWeight) -> Weight:
+    assert isinstance(weight, Tensor)
+    return Plain(weight.detach().cpu().float().numpy())
