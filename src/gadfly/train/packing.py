@@ -40,7 +40,10 @@ def pack(samples: Sequence[Sequences], numbers: Sequence[int]) -> Pack:
     wanted = [np.flatnonzero(one.learnt[1:]) for one in sequences]
     return Pack(
         Batch.of(
-            [Span(one.ids[:-1].tolist(), 0, (), rows.tolist(), (one.strength,)) for one, rows in _zip(sequences, wanted)]
+            [
+                Span(one.ids[:-1].tolist(), 0, (), rows.tolist(), (one.strength,))
+                for one, rows in _zip(sequences, wanted)
+            ]
         ),
         np.concatenate([one.ids[1:][rows] for one, rows in _zip(sequences, wanted)]),
         np.concatenate([np.full(len(rows), one.weight, np.float32) for one, rows in _zip(sequences, wanted)]),
