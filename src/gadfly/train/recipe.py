@@ -63,11 +63,6 @@ class Recipe:
             raise RequestError(f"method is {self.method!r:.40}; there are {', '.join(METHODS)}")
         if self.longest < 8:
             raise RequestError(f"longest is {self.longest}; at least 8 tokens have to be read at once")
-        if self.makes_model and self.method in ("dpo", "kto"):
-            raise RequestError(
-                f"{self.method} holds a model against what it was, so it learns an adapter; leave out full, and take a "
-                "base that has learnt to answer"
-            )
 
     @property
     def makes_model(self) -> bool:
@@ -121,7 +116,13 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
             raise SettingsError(f"--set {change!r} has no value; write it as --set plan.epochs=2")
         tables.append((f"--set {key}", _nested(key.strip().split("."), _value(value.strip()))))
     empty = Recipe(place=path.absolute().parent)
-    return _written(replace(empty, plan=_usual(_written(empty, tables))), tables)
+    recipe = _written(replace(empty, plan=_usual(_written(empty, tables))), tables)
+    if recipe.makes_model and recipe.method in ("dpo", "kto"):
+        raise SettingsError(
+            f"{path}: {recipe.method} holds a model against what it was, so it learns an adapter; leave out full, and "
+            "take a base that has learnt to answer"
+        )
+    return recipe
 
 
 def _written(recipe: Recipe, tables: Sequence[tuple[str, Mapping[str, Any]]]) -> Recipe:
