@@ -43,7 +43,7 @@ from gadfly.weights.placement import Placement, Resident, choose_placement
 if TYPE_CHECKING:  # a database is loaded by those who keep something
     from gadfly.chat.store import Store
 
-__all__ = ["DEFAULT_CONTEXT", "LLM", "STEP_TOKENS", "load"]
+__all__ = ["DEFAULT_CONTEXT", "LLM", "PAGE_SIZE", "STEP_TOKENS", "load"]
 
 PAGE_SIZE = 16
 STEP_TOKENS = 256  # each takes some tens of kilobytes of activations
@@ -282,6 +282,10 @@ class LLM:
         UnsupportedError if the model has no tokenizer.
         """
         return self._prompts.ids(messages, tools)
+
+    def answered_ids(self, messages: Sequence[Message]) -> list[int]:
+        """The conversation up to the end of its last answer. Raises UnsupportedError without tokenizer or template."""
+        return self._prompts.answered_ids(messages)
 
     def respond(
         self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]

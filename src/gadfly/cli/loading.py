@@ -21,8 +21,10 @@ __all__ = ["load_model"]
 PATIENCE = 1.0  # seconds that nobody asks what is going on
 
 
-def load_model(name: str, settings: Settings, context: int | None = None, experts: str | None = None) -> "LLM":
-    """Fetch what is not here yet, then load it. Raises GadflyError."""
+def load_model(
+    name: str, settings: Settings, context: int | None = None, experts: str | None = None, contexts: int = 1
+) -> "LLM":
+    """Fetch what is not here yet, then load it, with a cache for `contexts` contexts. Raises GadflyError."""
     library = Library(home())
     path = library.resolve(name)
     if path is None:
@@ -35,7 +37,15 @@ def load_model(name: str, settings: Settings, context: int | None = None, expert
         from gadfly.llm import load  # numpy and the native code: not before a download that may fail
 
         packing = Packing(stack)
-        llm = load(path, threads=settings.threads, context=context, experts=experts, cache=cache, packing=packing)
+        llm = load(
+            path,
+            threads=settings.threads,
+            context=context,
+            experts=experts,
+            cache=cache,
+            packing=packing,
+            contexts=contexts,
+        )
     for note in llm.notes:
         click.echo(note, err=True)
     return llm

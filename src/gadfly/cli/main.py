@@ -44,6 +44,7 @@ COMMANDS = {
     "data": Entry(
         "Make your own", "gadfly.cli.data", "Check, show, take in, divide and gather examples to learn from."
     ),
+    "eval": Entry("Make your own", "gadfly.cli.eval", "Judge MODEL by files of questions, or chats by their votes."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

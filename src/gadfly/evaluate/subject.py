@@ -1,0 +1,145 @@
+"""A model under judgement: gets outcomes for questions, of conversations led by a persona or by nobody."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from typing import Any
+
+from gadfly.answer.prompt import spoken
+from gadfly.chat.persona import load_persona
+from gadfly.completion import Sampling
+from gadfly.conversation import ChatRequest, Finished, Message, TextDelta
+from gadfly.errors import ContextError, UnsupportedError
+from gadfly.evaluate.question import Asking, Outcome, Question, Ranking, Reading
+from gadfly.evaluate.scorer import Scorer
+from gadfly.llm import LLM
+
+__all__ = ["Manner", "Subject"]
+
+AT_ONCE = 8  # answers that are written side by side
+PASSAGE = 1024  # tokens that are read at once
+
+
+@dataclass(frozen=True)
+class Manner:
+    """How a model is asked. Without a `persona` its template is all there is, and `system` a prompt of one's own."""
+
+    persona: str | None = None
+    wit: float = 0.5
+    system: str | None = None
+    sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, seed=0))
+    max_tokens: int | None = None
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What outcomes depend on, in values of JSON; of a persona also what it says, as anybody may change that."""
+        led = [] if self.persona is None else load_persona(self.persona).messages(self.wit)
+        prompt = sha256(repr([(one.role, one.content) for one in led]).encode()).hexdigest()[:16] if led else None
+        return {
+            "persona": self.persona,
+            "wit": self.wit if led else None,
+            "prompt": prompt,
+            "system": self.system,
+            "temperature": self.sampling.temperature,
+            "seed": self.sampling.seed if self.sampling.temperature else None,
+            "max_tokens": self.max_tokens,
+        }
+
+
+class Subject:
+    """Outcomes of an `llm`, asked in a `manner`."""
+
+    def __init__(self, llm: LLM, manner: Manner) -> None:
+        if llm.tokenizer is None:
+            raise UnsupportedError(f"{llm.path} has no tokenizer, so it can neither read nor answer")
+        self._llm = llm
+        self._tokenizer = llm.tokenizer
+        self._manner = manner
+        self._scorer = Scorer(llm)
+
+    def outcomes(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
+        """In their order. A question that does not fit has the outcome {"skipped": why}."""
+        under_way: deque[tuple[Asking, Iterator[Outcome]]] = deque()
+        for question in questions:
+            if isinstance(question, Asking):
+                under_way.append((question, self._answer(question)))
+                if len(under_way) >= AT_ONCE:
+                    yield _first(under_way)
+                continue
+            while under_way:
+                yield _first(under_way)
+            try:
+                yield question, self._rank(question) if isinstance(question, Ranking) else self._read(question)
+            except ContextError as error:
+                yield question, {"skipped": str(error)}
+        while under_way:
+            yield _first(under_way)
+
+    def _led(self, messages: Sequence[Message]) -> list[Message]:
+        manner = self._manner
+        if manner.system is not None and (not messages or messages[0].role != "system"):
+            messages = [Message("system", manner.system), *messages]
+        return list(messages) if manner.persona is None else spoken(load_persona(manner.persona), manner.wit, messages)
+
+    def _rank(self, question: Ranking) -> Outcome:
+        messages = self._led(question.messages)
+        prompt = self._llm.prompt_ids(messages)
+        answers = [self._ids(messages, prompt, answer, question.whole) for answer in question.answers]
+        scores = self._scorer.scores(prompt, answers)
+        sizes = [(len(ids), len(text.encode())) for ids, text in zip(answers, question.answers, strict=True)]
+        return {"scores": [[round(score, 4), *size] for score, size in zip(scores, sizes, strict=True)]}
+
+    def _ids(self, messages: Sequence[Message], prompt: Sequence[int], answer: str, whole: bool) -> list[int]:
+        """Of an answer, as it stands behind the prompt; with the token that ends its turn if that is wanted."""
+        if not self._llm.has_template:
+            return self._tokenizer.encode(f" {answer}")
+        if not whole:
+            return self._tokenizer.encode(answer)
+        ids = self._llm.answered_ids([*messages, Message("assistant", answer)])
+        if ids[: len(prompt)] != list(prompt):  # a template that writes past answers differently
+            return self._tokenizer.encode(answer)
+        rest = ids[len(prompt) :]
+        end = next((place for place, token in enumerate(rest) if token in self._tokenizer.stop_ids), len(rest))
+        return rest[: end + 1]
+
+    def _read(self, question: Reading) -> Outcome:
+        ids = self._tokenizer.encode(question.text, bos=self._tokenizer.adds_bos)
+        step = min(PASSAGE, self._llm.context)
+        logprob, tokens = 0.0, 0
+        for first in range(0, len(ids) - 1, step - 1):
+            piece = ids[first : first + step]
+            logprob += self._scorer.scores(piece[:1], [piece[1:]])[0]
+            tokens += len(piece) - 1
+        return {"logprob": round(logprob, 4), "tokens": tokens, "bytes": len(question.text.encode())}
+
+    def _answer(self, question: Asking) -> Iterator[Outcome]:
+        """Begins at once; what comes of it is waited for by whoever asks."""
+        manner = self._manner
+        request = ChatRequest(
+            tuple(self._led(question.messages)),
+            max_tokens=manner.max_tokens or question.tokens,
+            sampling=manner.sampling,
+            stop=() if manner.persona is None else load_persona(manner.persona).stop,
+        )
+        try:
+            answer = self._llm.answer(request)
+        except ContextError as error:
+            return iter([{"skipped": str(error)}])
+
+        def outcome() -> Iterator[Outcome]:
+            said, finish = "", ""
+            for event in answer:
+                match event:
+                    case TextDelta():
+                        said += event.text
+                    case Finished():
+                        finish = event.reason
+            yield {"said": said, "finish": finish}
+
+        return outcome()
+
+
+def _first(under_way: deque[tuple[Asking, Iterator[Outcome]]]) -> tuple[Asking, Outcome]:
+    question, outcome = under_way.popleft()
+    return question, next(outcome)
