@@ -15,7 +15,7 @@ from gadfly.evaluate.question import Asking, Outcome, Question, Ranking, Reading
 from gadfly.evaluate.scorer import Scorer
 from gadfly.llm import LLM
 
-__all__ = ["Manner", "Subject"]
+__all__ = ["AT_ONCE", "Manner", "Subject"]
 
 AT_ONCE = 8  # answers that are written side by side
 PASSAGE = 1024  # tokens that are read at once
