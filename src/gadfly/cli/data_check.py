@@ -48,7 +48,7 @@ def _show(found: "Check") -> None:
     for name, counts in found.files.items():
         has = ", ".join(
             f"{getattr(counts, field):,} {field}"
-            for field in ("lessons", "preferences", "thumbs", "passages", "messages", "characters")
+            for field in ("lessons", "preferences", "thumbs", "texts", "messages", "characters")
             if getattr(counts, field)
         )
         tokens = f"; {counts.tokens:,} tokens, {counts.learnt:,} learnt, {counts.longest:,} at most in a line"

@@ -42,7 +42,7 @@ COMMANDS = {
     "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
     "train": Entry("Make your own", "gadfly.cli.train", "Teach a model a tone or a character from examples."),
     "data": Entry(
-        "Make your own", "gadfly.cli.data", "Check, show, take in, divide and gather examples to learn from."
+        "Make your own", "gadfly.cli.data", "Check, show, take in, divide, make and gather examples to learn from."
     ),
     "eval": Entry("Make your own", "gadfly.cli.eval", "Judge MODEL by files of questions, or chats by their votes."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),

@@ -21,10 +21,11 @@ from gadfly.lines import Problem, Row
 from gadfly.train.chats import Lesson
 from gadfly.train.leaks import Leaks
 from gadfly.train.likeness import exact_digest, loose_digest
-from gadfly.train.native import Native, Passage, answers_of, messages_of, read_native
+from gadfly.train.native import Native, answers_of, messages_of, read_native
 from gadfly.train.preferences import Preference, Thumb
-from gadfly.train.sample import sample
+from gadfly.train.sample import Sample, sample
 from gadfly.train.terms import Terms
+from gadfly.train.texts import Document, pieces
 
 __all__ = ["MOST_KEPT", "PARTS", "Check", "Counts", "Finding", "Kind", "data_files"]
 
@@ -32,7 +33,7 @@ Kind = Literal["damaged", "empty", "duplicate", "truncated", "leak", "licence", 
 HARMLESS: tuple[Kind, ...] = ("alike", "unclear")
 MOST_KEPT = 1000  # findings of a kind; the others are counted
 PARTS = ("train.jsonl", "valid.jsonl", "test.jsonl")
-NAMES = {Lesson: "lessons", Preference: "preferences", Thumb: "thumbs", Passage: "passages"}
+NAMES = {Lesson: "lessons", Preference: "preferences", Thumb: "thumbs", Document: "texts"}
 
 
 @dataclass(frozen=True)
@@ -51,7 +52,7 @@ class Counts:
     lessons: int = 0
     preferences: int = 0
     thumbs: int = 0
-    passages: int = 0
+    texts: int = 0
     messages: int = 0
     characters: int = 0
     tokens: int = 0
@@ -139,37 +140,33 @@ class Check:
                 self._note(path, line, "empty", f"message {blank[0]} is to be learnt and has nothing in it")
         if self.prompts is None:
             return
+        if isinstance(native, Document):
+            for piece in pieces(native, self.prompts, self.longest):
+                self._count(counts, piece)
+            return
         try:
-            spans = [self._span(counts, answer) for answer in _shown(native)]
+            spans = [self._span(counts, answer) for answer in answers_of(native)]
         except RequestError as error:
             self._note(path, line, "empty", str(error))
             return
-        if isinstance(native, Passage):
-            assert self.prompts.tokenizer is not None
-            tokens = len(self.prompts.tokenizer.encode(native.text))
-            counts.tokens += tokens
-            counts.learnt += tokens
-            counts.longest = max(counts.longest, tokens)
-        first, last = max((span[0] for span in spans), default=0), max((span[1] for span in spans), default=0)
+        first, last = max(span[0] for span in spans), max(span[1] for span in spans)
         if first >= self.longest:
             self._note(path, line, "empty", f"nothing of its answer is within the {self.longest} tokens that are read")
         elif last >= self.longest:
-            self._note(
-                path, line, "truncated", f"ends at token {last + 1}; {self.longest} are read, and the rest is cut"
-            )
+            fate = "the rest is cut off" if isinstance(native, Lesson) else "half an answer is not judged"
+            self._note(path, line, "truncated", f"ends at token {last + 1}; {self.longest} are read, and {fate}")
 
     def _span(self, counts: Counts, lesson: Lesson) -> tuple[int, int]:
         """The places of the first and the last token that is learnt."""
         assert self.prompts is not None
         one = sample(lesson, self.prompts, 2**31)
+        self._count(counts, one)
+        return int(one.learnt.argmax()), int(one.learnt.nonzero()[0][-1])
+
+    def _count(self, counts: Counts, one: Sample) -> None:
         counts.tokens += len(one)
         counts.learnt += int(one.learnt.sum())
         counts.longest = max(counts.longest, len(one))
-        return int(one.learnt.argmax()), int(one.learnt.nonzero()[0][-1])
-
-
-def _shown(native: Native) -> list[Lesson]:
-    return [] if isinstance(native, Passage) else answers_of(native)
 
 
 def data_files(paths: Sequence[Path]) -> list[Path]:

@@ -6,7 +6,8 @@ import unicodedata
 from hashlib import blake2b
 
 from gadfly.conversation import Message
-from gadfly.train.native import Native, Passage, messages_of
+from gadfly.train.native import Native, messages_of
+from gadfly.train.texts import Document
 
 __all__ = ["exact_digest", "loose_digest", "prompt_digest", "words_of"]
 
@@ -30,7 +31,7 @@ def loose_digest(native: Native) -> bytes:
 
 def prompt_digest(native: Native) -> bytes:
     """The same for lines that begin with the same question in the same words; of a text, its first fifty words."""
-    if isinstance(native, Passage):
+    if isinstance(native, Document):
         return _digest(words_of(native.text)[:50])
     asked = next((one for one in messages_of(native) if one.role == "user"), messages_of(native)[0])
     return _digest(_loose(asked))

@@ -3,33 +3,22 @@
 {"messages": …}                          a conversation to learn from         Lesson
 {"prompt": …, "chosen": …, "rejected": …}  what is preferred to what          Preference
 {"prompt": …, "reply": …, "label": …}    what is thought of an answer         Thumb
-{"text": …}                              a text to learn to continue          Passage
+{"text": …}                              a text to learn to continue          Document
 """
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from gadfly.conversation import Message
-from gadfly.lines import Problem, Row, kind_of, read_lines
-from gadfly.train.chats import Lesson, lesson_of, meta_of, number_of
+from gadfly.lines import Problem, Row, read_lines
+from gadfly.train.chats import Lesson, lesson_of
 from gadfly.train.preferences import Preference, Thumb, preference_of, thumb_of
+from gadfly.train.texts import Document, document_of
 
-__all__ = ["Native", "Passage", "answers_of", "messages_of", "native_of", "read_native"]
-
-
-@dataclass(frozen=True)
-class Passage:
-    """A text that is learnt whole. `line` is where it stands."""
-
-    text: str
-    weight: float = 1.0
-    meta: Mapping[str, Any] = field(default_factory=dict)
-    line: int = 0
+__all__ = ["Native", "answers_of", "messages_of", "native_of", "read_native"]
 
 
-Native = Lesson | Preference | Thumb | Passage
+Native = Lesson | Preference | Thumb | Document
 
 
 def read_native(path: Path) -> Iterator[tuple[Row, Native] | Problem]:
@@ -52,7 +41,7 @@ def native_of(row: Row) -> Native | Problem:
     if "reply" in table or "label" in table:
         return thumb_of(row)
     if "text" in table:
-        return _passage(row)
+        return document_of(row)
     return Problem(row.line, "has no messages, nothing chosen, no reply and no text; see `gadfly data import`")
 
 
@@ -65,7 +54,7 @@ def messages_of(native: Native) -> tuple[Message, ...]:
             return (*native.prompt, native.chosen, native.rejected)
         case Thumb():
             return (*native.prompt, native.reply)
-        case Passage():
+        case Document():
             return (Message("assistant", native.text),)
 
 
@@ -82,16 +71,3 @@ def answers_of(native: Lesson | Preference | Thumb) -> list[Lesson]:
     return [
         Lesson((*native.prompt, answer), learnt, None, native.weight, native.meta, native.line) for answer in answers
     ]
-
-
-def _passage(row: Row) -> Passage | Problem:
-    table = row.table
-    try:
-        text = table["text"]
-        if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text is {'empty' if isinstance(text, str) else kind_of(text)}; expected some")
-        if any("\ud800" <= character <= "\udfff" for character in text):
-            raise ValueError("text has half a character in it")
-        return Passage(text, number_of("weight", table.get("weight", 1.0), 0, 1000), meta_of(table), row.line)
-    except ValueError as error:
-        return Problem(row.line, str(error))

@@ -6,8 +6,9 @@ from dataclasses import dataclass, replace
 from gadfly.answer import Prompts
 from gadfly.errors import UnsupportedError
 from gadfly.text import Decoder, Tokenizer
-from gadfly.train.native import Native, Passage, answers_of
+from gadfly.train.native import Native, answers_of
 from gadfly.train.sample import sample
+from gadfly.train.texts import Document, pieces
 
 __all__ = ["Shown", "ShownToken", "shown"]
 
@@ -40,11 +41,9 @@ def shown(native: Native, prompts: Prompts, longest: int) -> Iterator[Shown]:
     tokenizer = prompts.tokenizer
     if tokenizer is None:
         raise UnsupportedError(f"{prompts.name} has no tokenizer, so it sees no text")
-    if isinstance(native, Passage):
-        ids = tokenizer.encode(native.text, bos=tokenizer.adds_bos)
-        yield Shown(
-            native.line, "text", _tokens(tokenizer, ids[:longest], [True] * len(ids)), max(0, len(ids) - longest)
-        )
+    if isinstance(native, Document):
+        for piece in pieces(native, prompts, longest):
+            yield Shown(native.line, "text", _tokens(tokenizer, piece.ids.tolist(), piece.learnt.tolist()), 0)
         return
     answers = answers_of(native)
     names = ("chosen", "rejected") if len(answers) == 2 else (type(native).__name__.lower(),)

@@ -4,19 +4,20 @@ A document is cut into pieces of as many tokens as are read at once. Each begins
 so that every token is learnt once, and the last one ends with the token that ends a text.
 """
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from gadfly.answer import Prompts
 from gadfly.errors import NotFoundError, RequestError, UnsupportedError
 from gadfly.lines import Problem, Row, kind_of, read_lines, read_text
-from gadfly.train.chats import number_of
+from gadfly.train.chats import meta_of, number_of
 from gadfly.train.sample import Sample
 
-__all__ = ["Document", "pieces", "read_documents", "text_files"]
+__all__ = ["Document", "document_of", "pieces", "read_documents", "text_files"]
 
 LARGEST_TEXT = 100_000_000  # bytes, of a file
 PLAIN, LINES = (".txt", ".md"), (".jsonl",)
@@ -25,8 +26,11 @@ JUDGED = "valid"  # of a folder's files, those that are so called, or lie in a f
 
 @dataclass(frozen=True)
 class Document:
+    """A text that is learnt whole. `line` is where it stands."""
+
     text: str
     weight: float = 1.0
+    meta: Mapping[str, Any] = field(default_factory=dict)
     line: int = 0
 
 
@@ -54,7 +58,7 @@ def read_documents(path: Path) -> Iterator[Document | Problem]:
         yield Document(text, line=1) if text.strip() else Problem(1, "has no text in it")
         return
     for found in read_lines(path):
-        yield _document(found) if isinstance(found, Row) else found
+        yield document_of(found) if isinstance(found, Row) else found
 
 
 def pieces(document: Document, prompts: Prompts, longest: int) -> Iterator[Sample]:
@@ -70,11 +74,15 @@ def pieces(document: Document, prompts: Prompts, longest: int) -> Iterator[Sampl
             yield Sample(part, np.arange(len(part)) > 0, document.weight)
 
 
-def _document(row: Row) -> Document | Problem:
+def document_of(row: Row) -> Document | Problem:
+    """What a line says, or what is wrong with it."""
     text = row.table.get("text")
     try:
         if not isinstance(text, str) or not text.strip():
-            raise ValueError(f"text is {kind_of(text)}; expected some text")
-        return Document(text, number_of("weight", row.table.get("weight", 1.0), 0, 1000), row.line)
+            raise ValueError(f"text is {'empty' if isinstance(text, str) else kind_of(text)}; expected some text")
+        if any("\ud800" <= character <= "\udfff" for character in text):
+            raise ValueError("text has half a character in it")
+        weight = number_of("weight", row.table.get("weight", 1.0), 0, 1000)
+        return Document(text, weight, meta_of(row.table), row.line)
     except ValueError as error:
         return Problem(row.line, str(error))

@@ -1,7 +1,10 @@
 """gadfly data as a user and a program see it."""
 
 import json
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import ClassVar
 
 import pytest
 from click.testing import CliRunner, Result
@@ -50,8 +53,8 @@ def test_lengths_and_what_is_trained_are_as_the_model_sees_them() -> None:
     sizes = ("--dim", "64", "--layers", "2", "--context", "64", "--tokenizer", "bytes")
     assert CliRunner().invoke(new, ["m", *sizes]).exit_code == 0
     Path("b.jsonl").write_text(json.dumps({"text": "It rains. " * 10}))
-    assert "100 tokens, 100 learnt, 100 at most" in run("check", "b.jsonl", "--model", "m").stdout
-    assert "⟦It rains." in run("view", "b.jsonl", "--model", "m").stdout
+    assert "102 tokens, 100 learnt, 64 at most" in run("check", "b.jsonl", "--model", "m").stdout
+    assert "I⟦t rains." in run("view", "b.jsonl", "--model", "m").stdout
     Path("m/chat_template.jinja").write_text("{% for m in messages %}{{ m.content }}|{% endfor %}")
     assert run("view", "a.jsonl", "--model", "m", "--limit", "1").stdout.endswith("\nRain?|⟦Wet.|⟧\n")
     tokens = json.loads(run("view", "a.jsonl", "--model", "m", "--line", "1", "--json").stdout)["tokens"]
@@ -114,3 +117,44 @@ def test_opinions_become_files(tmp_path: Path) -> None:
     assert "training on them is forbidden" in result.stderr
     assert sorted(path.name for path in Path("mine").iterdir()) == ["lessons.jsonl", "pairs.jsonl"]
     assert run("check", "mine/lessons.jsonl", "mine/pairs.jsonl").stdout.endswith("In order.\n")
+
+
+class Teaching(BaseHTTPRequestHandler):
+    """Serves a model that answers with the question."""
+
+    model: ClassVar[dict[str, str]] = {"id": "echo", "licence": "MIT"}
+
+    def do_GET(self) -> None:
+        self._send({"object": "list", "data": [self.model]})
+
+    def do_POST(self) -> None:
+        asked = json.loads(self.rfile.read(int(self.headers["content-length"])))["messages"][-1]["content"]
+        reason = "length" if asked == "Go on" else "stop"
+        self._send({"choices": [{"message": {"content": f"{asked} Indeed."}, "finish_reason": reason}]})
+
+    def _send(self, table: object) -> None:
+        body = json.dumps(table).encode()
+        self.send_response(200)
+        self.send_header("content-length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+def test_a_teacher_answers_and_is_not_asked_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("p.txt").write_text("Rain?\nGo on\nSnow?\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Teaching) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        arguments = ("synth", "p.txt", "--out", "l.jsonl", "--teacher", f"http://127.0.0.1:{server.server_port}")
+        result = run(*arguments, code=1)
+        assert result.stdout == "l.jsonl: 2 conversations, 2 of them new; 1 unanswered.\n"
+        assert "p.txt:2: the answer did not end within 512 tokens" in result.stderr
+        told = json.loads(run(*arguments, "--json", code=1).stdout)
+        assert (told["lessons"], told["new"], told["failed"]) == (2, 0, 1)
+        assert run("check", "l.jsonl").stdout.endswith("In order.\n")
+        monkeypatch.setitem(Teaching.model, "licence", "llama2")
+        with pytest.raises(RequestError, match="training on answers of echo is forbidden"):
+            run(*arguments)
+        server.shutdown()

@@ -13,8 +13,9 @@ from gadfly.testing import ByteTokenizer
 from gadfly.text import ChatTemplate
 from gadfly.train.check import Check, data_files
 from gadfly.train.leaks import Leaks
-from gadfly.train.native import Passage, read_native
+from gadfly.train.native import read_native
 from gadfly.train.shown import shown
+from gadfly.train.texts import Document
 from unit.train.test_sample import CHATML, prompts
 
 USER = {"role": "user", "content": "What is rain?"}
@@ -46,8 +47,8 @@ def test_sound_data_of_every_form(tmp_path: Path) -> None:
     check.read(written(tmp_path / "a.jsonl", chat("Sky, leaking."), pair("Wet.", "Water."), thumb, {"text": "Drops."}))
     (counts,) = check.files.values()
     assert not check.findings and not check.wrong
-    assert (counts.lessons, counts.preferences, counts.thumbs, counts.passages) == (1, 1, 1, 1)
-    assert counts.learnt == len("Sky, leaking.|Wet.|Water.|Wet.|Drops.")
+    assert (counts.lessons, counts.preferences, counts.thumbs, counts.texts) == (1, 1, 1, 1)
+    assert counts.learnt == len("Sky, leaking.|Wet.|Water.|Wet.|rops.|")  # nothing comes before the first of a text
 
 
 def test_damage_duplicates_and_what_is_merely_alike(tmp_path: Path) -> None:
@@ -174,5 +175,6 @@ def test_what_is_trained_is_shown_token_by_token(tmp_path: Path) -> None:
     assert [token.text for token in lesson.tokens if token.control] == ["<|im_start|>", "<|im_end|>"] * 2
     assert [one.what for one in (lesson, chosen, rejected, text)] == ["lesson", "chosen", "rejected", "text"]
     assert "".join(token.text for token in rejected.tokens if token.learnt) == "Dry.<|im_end|>"
-    (cut,) = shown(Passage("Rain."), prompts(), 3)
-    assert (len(cut.tokens), cut.cut) == (3, 2)
+    first, second, third = shown(Document("Rain."), prompts(), 3)
+    assert [token.text for token in second.tokens] == ["i", "n", "."] and not second.tokens[0].learnt
+    assert third.tokens[-1].control and first.cut == 0
