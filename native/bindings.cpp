@@ -1,6 +1,7 @@
 // The Python face of the native code: checks shapes, releases the interpreter lock, calls. No algorithm lives here.
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
+#include <nanobind/stl/map.h>
 #include <nanobind/stl/optional.h>
 #include <nanobind/stl/shared_ptr.h>
 #include <nanobind/stl/string.h>
@@ -9,6 +10,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <map>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -185,6 +187,21 @@ bool encode_rows(const std::string& kernels, ThreadPool& pool, const std::string
     return encode(chosen, pool, task);
 }
 
+// Of stored experts, by the name of what is counted.
+std::map<std::string, double> counts(const ExpertStore& store) {
+    const ExpertStore::Counts found = store.counts();
+    return {{"found", static_cast<double>(found.found)},
+            {"missing", static_cast<double>(found.missing)},
+            {"bytes", static_cast<double>(found.bytes)},
+            {"reading", found.reading},
+            {"waiting", found.waiting}};
+}
+
+SharedStack stack(ExpertStore& store, size_t pool, const std::string& layout, size_t rows, size_t columns,
+                  std::vector<uint64_t> offsets) {
+    return store.stack(pool, checked_layout(layout, rows, columns), rows, columns, std::move(offsets));
+}
+
 double multiply_rate_of(const std::string& kernels, bool floats) {
     const Kernels& chosen = kernels_named(kernels);
     const nb::gil_scoped_release release;
@@ -287,6 +304,22 @@ NB_MODULE(_native, m) {
         .def(nb::new_(&make_shared_deal), nb::arg("experts"), nb::arg("selected"))
         .def_ro("used", &Deal::used);
 
+    nb::exception<UnreadableExpert>(m, "UnreadableExpert", PyExc_OSError);
+    nb::class_<ExpertStack>(m, "ExpertStack")
+        .def_ro("rows", &ExpertStack::rows)
+        .def_ro("columns", &ExpertStack::columns)
+        .def_prop_ro("is_exact", [](const ExpertStack& stack) { return stack.layout == Layout::kI8; })
+        .def_prop_ro("is_float", [](const ExpertStack& stack) { return is_float(stack.layout); });
+    nb::class_<ExpertStore>(m, "ExpertStore")
+        .def(nb::new_([](const std::string& path) { return std::make_shared<ExpertStore>(path); }), nb::arg("path"))
+        .def("stack", &stack, nb::arg("pool"), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
+             nb::arg("offsets"), "A matrix of every expert of a layer, from these bytes of the file on.")
+        .def("reserve", &ExpertStore::reserve, nb::arg("experts"), "Take memory for so many experts.")
+        .def_prop_ro("bytes_per_expert", &ExpertStore::bytes_per_expert)
+        .def_prop_ro("is_direct", &ExpertStore::is_direct, "Whether files are read past the system's cache.")
+        .def_prop_ro("counts", &counts,
+                     "Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.");
+
     nb::class_<CheckedProgram>(m, "Program")
         .def(nb::new_(
                  [](const std::string& kernels) { return std::make_shared<CheckedProgram>(kernels_named(kernels)); }),
@@ -317,8 +350,13 @@ NB_MODULE(_native, m) {
         .def("deal", &CheckedProgram::deal, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("weights"),
              nb::arg("deal"), nb::arg("out"))
+        .def("fetch", &CheckedProgram::fetch, nb::arg("deal"), nb::arg("stacks"))
+        .def("stored_expert", &CheckedProgram::stored_expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("stack"),
+             nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
+        .def("step_bytes", &CheckedProgram::step_bytes, nb::arg("tokens"), nb::arg("wanted"),
+             "Bytes that the buffers of such a step take.")
         .def("profile", &CheckedProgram::profile, "Note where time goes, from now on.")
         .def_prop_ro("costs", &costs, "Of every instruction: its name, seconds at work, seconds of waiting before it.")
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),

@@ -70,6 +70,9 @@ class ScriptedSpeaker:
     def expert_use(self) -> list[list[int]] | None:
         return None
 
+    def reads(self) -> None:
+        return None
+
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:  # noqa: ARG002
         ids = [token for message in messages for token in (ROLES[message.role], *message.content.encode())]
         return [*ids, ANSWER]

@@ -36,12 +36,12 @@ void CheckedProgram::require_int8s(size_t buffer, RowsOf rows, size_t width) con
     require(at(buffer).row_bytes == Int8Row::bytes(width), "a buffer of the wrong width");
 }
 
-void CheckedProgram::require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, const PackedMatrix& weight,
+void CheckedProgram::require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, Layout layout, size_t columns,
                                      size_t parts) const {
-    const size_t width = product({parts, weight.columns()});
-    is_float(weight.layout()) ? require_floats(x, rows, width) : require_int8s(x, rows, width);
+    const size_t width = product({parts, columns});
+    is_float(layout) ? require_floats(x, rows, width) : require_int8s(x, rows, width);
     if (!rest) return;
-    require(!is_float(weight.layout()), "only int8 rows leave a residual");
+    require(!is_float(layout), "only int8 rows leave a residual");
     require_int8s(*rest, rows, width);
 }
 
@@ -101,7 +101,7 @@ void CheckedProgram::residual(size_t x, size_t rounded, size_t parts, size_t out
 
 void CheckedProgram::linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out) {
     const RowsOf rows = at(out).rows;
-    require_factors(x, rest, rows, *weight, 1);
+    require_factors(x, rest, rows, weight->layout(), weight->columns(), 1);
     require_floats(out, rows, weight->rows());
     record("linear", make_linear(rows, x, rest, weight, out), both(x, rest), out);
 }
@@ -203,7 +203,7 @@ void CheckedProgram::expert(size_t x, std::optional<size_t> rest, std::vector<Ma
                     weight->columns() == first.columns(),
                 "experts of different shapes");
     }
-    require_factors(x, rest, RowsOf::kTokens, first, deal->selected);
+    require_factors(x, rest, RowsOf::kTokens, first.layout(), first.columns(), deal->selected);
     require_floats(out, RowsOf::kTokens, product({deal->selected, first.rows()}));
     const size_t row_bytes = at(x).row_bytes / deal->selected;
     std::vector<size_t> reads = both(x, rest);
@@ -217,18 +217,48 @@ void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {
     record("combine", make_combine(x, width(out), deal, out), {x, number(deal)}, out);
 }
 
+void CheckedProgram::fetch(const SharedDeal& deal, std::vector<SharedStack> stacks) {
+    require(!stacks.empty(), "a layer has stacks of experts");
+    for (const SharedStack& stack : stacks) {
+        require(stack->offsets.size() == deal->experts, "a matrix for every expert");
+        const SharedStore store = stack->store.shared_from_this();
+        require(store_ == nullptr || store_ == store, "experts of two stores");
+        store_ = store;
+        fetched_.emplace_back(deal, stack);
+    }
+    const size_t number = this->number(deal);
+    record_in_place("fetch", make_fetch(deal, std::move(stacks)), {number}, number);
+}
+
+void CheckedProgram::stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack,
+                                   const SharedDeal& deal, size_t out) {
+    const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(deal, stack));
+    require(found != fetched_.end(), "experts that are not fetched, or have been multiplied with already");
+    require_factors(x, rest, RowsOf::kTokens, stack->layout, stack->columns, deal->selected);
+    require_floats(out, RowsOf::kTokens, product({deal->selected, stack->rows}));
+    std::vector<size_t> reads = both(x, rest);
+    reads.push_back(number(deal));
+    record("expert", make_stored_expert(x, rest, at(x).row_bytes / deal->selected, stack, deal, out), reads, out);
+    fetched_.erase(found);
+}
+
 CheckedProgram::Shape CheckedProgram::admit(const ThreadPool& pool, const Step& step, size_t result) {
     pool.check_process();
     const Shape shape{step.rows(at(result).rows), width(result)};
     step.check(vocab_);
     for (const Cache& cache : caches_) step.check_pages(cache->pages(), cache->page_size());
+    require(fetched_.empty(), "experts that are fetched and not multiplied with");
+    if (store_) store_->check_ready();
     admitted_ = true;
     return shape;
 }
 
 void CheckedProgram::run(ThreadPool& pool, const Step& step, size_t result, float* output) {
     const std::scoped_lock lock(one_step_);
+    if (!store_) return program_.run(pool, step, result, output);
+    const std::scoped_lock alone(store_->one_step);
     program_.run(pool, step, result, output);
+    store_->check_reads();
 }
 
 }  // namespace gadfly

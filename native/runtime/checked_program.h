@@ -42,6 +42,14 @@ class CheckedProgram {
     void expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
     void combine(size_t x, const SharedDeal& deal, size_t out);
 
+    // Experts of a store, all stacks of a layer together; each of them is then multiplied with once.
+    void fetch(const SharedDeal& deal, std::vector<SharedStack> stacks);
+    void stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack, const SharedDeal& deal,
+                       size_t out);
+
+    // Bytes that a step takes for its buffers.
+    size_t step_bytes(size_t tokens, size_t wanted) const { return program_.step_bytes(tokens, wanted); }
+
     // Checks what `run` is going to be called with; afterwards nothing more can be recorded. Returns the shape of the
     // result: rows and columns.
     struct Shape {
@@ -50,6 +58,7 @@ class CheckedProgram {
     Shape admit(const ThreadPool& pool, const Step& step, size_t result);
 
     // Runs an admitted step: `output` receives the result, row after row. Concurrent callers queue.
+    // Throws UnreadableExpert if the store's file could not be read; then the result means nothing.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);
 
     void profile() { program_.profile(); }
@@ -60,7 +69,7 @@ class CheckedProgram {
     size_t width(size_t buffer) const;
     void require_floats(size_t buffer, RowsOf rows, size_t width) const;
     void require_int8s(size_t buffer, RowsOf rows, size_t width) const;
-    void require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, const PackedMatrix& weight,
+    void require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, Layout layout, size_t columns,
                          size_t parts) const;
     void record(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
                 size_t write);
@@ -74,6 +83,8 @@ class CheckedProgram {
     size_t vocab_ = SIZE_MAX;    // of the smallest table
     std::vector<Cache> caches_;  // that any instruction uses
     std::vector<SharedDeal> deals_;
+    std::vector<std::pair<SharedDeal, SharedStack>> fetched_;  // not yet multiplied with
+    SharedStore store_;                                        // of all stacks, if there are any
     std::mutex one_step_;
 };
 

@@ -80,6 +80,61 @@ class Expert final : public Instruction {
     size_t out_;
 };
 
+class Fetch final : public Instruction {
+  public:
+    Fetch(SharedDeal deal, std::vector<SharedStack> stacks) : deal_(std::move(deal)), stacks_(std::move(stacks)) {}
+
+    size_t units(const Step&, size_t) const override { return 1; }
+    void run(const Context& c, size_t) const noexcept override {
+        stacks_.front()->store.fetch(deal_->busy, stacks_, c.threads);
+    }
+
+  private:
+    SharedDeal deal_;
+    std::vector<SharedStack> stacks_;
+};
+
+// All threads go through the experts in the order in which these arrive, each with a share of every one.
+class StoredExpert final : public Instruction {
+  public:
+    StoredExpert(size_t x, std::optional<size_t> rest, size_t row_bytes, SharedStack stack, SharedDeal deal, size_t out)
+        : x_(x), rest_(rest), row_bytes_(row_bytes), stack_(std::move(stack)), deal_(std::move(deal)), out_(out) {}
+
+    size_t units(const Step& step, size_t threads) const override {
+        const size_t most = std::min(deal_->experts, step.tokens.size() * deal_->selected);
+        return most * ExpertStore::parts(*stack_, threads);
+    }
+
+    void run(const Context& c, size_t unit) const noexcept override {
+        const size_t own = units(c.step, c.threads) / c.threads;  // of a thread, unless it helps another one
+        const size_t share = ExpertStore::parts(*stack_, c.threads) / c.threads;
+        const size_t thread = unit / own, place = unit % own / share, part = thread * share + unit % share;
+        if (place >= deal_->busy.size()) return;
+        multiply(c, place, part);
+        stack_->store.finish_part(*stack_, place);
+    }
+
+  private:
+    void multiply(const Context& c, size_t place, size_t part) const noexcept {
+        const std::byte* const packed = stack_->store.wait(*stack_, place);
+        const PackedMatrix w(stack_->layout, stack_->rows, stack_->columns, nullptr, packed);
+        const Stretches stretches(w.strips(), c.threads);
+        if (packed == nullptr || part >= stretches.count()) return;
+        const size_t expert = stack_->order[place];
+        const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
+        const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};
+        c.kernels.linear(w, x, rest, deal_->starts[expert], deal_->starts[expert + 1], stretches.first(part),
+                         stretches.last(part), out);
+    }
+
+    size_t x_;
+    std::optional<size_t> rest_;
+    size_t row_bytes_;
+    SharedStack stack_;
+    SharedDeal deal_;
+    size_t out_;
+};
+
 }  // namespace
 
 std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal) {
@@ -119,6 +174,15 @@ std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal de
 std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
                                          std::vector<Matrix> weights, SharedDeal deal, size_t out) {
     return std::make_unique<Expert>(x, rest, row_bytes, std::move(weights), std::move(deal), out);
+}
+
+std::unique_ptr<Instruction> make_fetch(SharedDeal deal, std::vector<SharedStack> stacks) {
+    return std::make_unique<Fetch>(std::move(deal), std::move(stacks));
+}
+
+std::unique_ptr<Instruction> make_stored_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
+                                                SharedStack stack, SharedDeal deal, size_t out) {
+    return std::make_unique<StoredExpert>(x, rest, row_bytes, std::move(stack), std::move(deal), out);
 }
 
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out) {

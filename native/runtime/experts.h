@@ -3,6 +3,7 @@
 //     route    which experts a token goes to, and their weights
 //     group    an order of all (token, expert) pairs in which each expert's tokens are neighbours: "dealt" rows
 //     deal     copies tokens' rows into that order
+//     fetch    begins to read what experts on disk need (runtime/expert_store.h)
 //     expert   multiplies each expert's rows with its matrix
 //     combine  sums a token's results, in the order its router chose them
 //
@@ -13,6 +14,7 @@
 #include <optional>
 #include <vector>
 
+#include "runtime/expert_store.h"
 #include "runtime/instructions.h"
 
 namespace gadfly {
@@ -44,6 +46,10 @@ std::unique_ptr<Instruction> make_group(SharedDeal deal);
 std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out);
 std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
                                          std::vector<Matrix> weights, SharedDeal deal, size_t out);
+// As `expert`, to the bit, of matrices in a store; `fetch`, of all stacks of a layer, has run before.
+std::unique_ptr<Instruction> make_fetch(SharedDeal deal, std::vector<SharedStack> stacks);
+std::unique_ptr<Instruction> make_stored_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
+                                                SharedStack stack, SharedDeal deal, size_t out);
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out);
 
 }  // namespace gadfly

@@ -71,6 +71,15 @@ void Program::add(std::string name, std::unique_ptr<Instruction> instruction, co
     entries_.push_back({std::move(instruction), reads, writes, gathered, !before.empty(), {std::move(name)}});
 }
 
+size_t Program::step_bytes(size_t tokens, size_t wanted) const {
+    size_t total = 0;
+    for (const Buffer& buffer : buffers_) {
+        const size_t rows = buffer.rows == RowsOf::kTokens ? tokens : wanted;
+        total = sum(total, whole_lines(product({buffer.row_bytes, rows})));
+    }
+    return total;
+}
+
 void Program::lay_out(const Step& step, size_t result, float* output) {
     std::vector<size_t> offsets;
     size_t total = 0;

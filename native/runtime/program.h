@@ -67,6 +67,8 @@ class Program {
     void add(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
              const std::vector<size_t>& writes);
 
+    size_t step_bytes(size_t tokens, size_t wanted) const;  // of its buffers
+
     // Runs all instructions; `output` receives the rows of buffer `result`. One caller at a time.
     // Throws std::bad_alloc, and what ThreadPool::run does.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);

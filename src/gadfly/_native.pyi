@@ -91,6 +91,39 @@ class Deal:
     @property
     def used(self) -> list[int]: ...
 
+class UnreadableExpert(OSError):
+    pass
+
+class ExpertStack:
+    @property
+    def rows(self) -> int: ...
+    @property
+    def columns(self) -> int: ...
+    @property
+    def is_exact(self) -> bool: ...
+    @property
+    def is_float(self) -> bool: ...
+
+class ExpertStore:
+    def __init__(self, path: str) -> None: ...
+    def stack(self, pool: int, layout: str, rows: int, columns: int, offsets: Sequence[int]) -> ExpertStack:
+        """A matrix of every expert of a layer, from these bytes of the file on."""
+
+    def reserve(self, experts: int) -> None:
+        """Take memory for so many experts."""
+
+    @property
+    def bytes_per_expert(self) -> int: ...
+    @property
+    def is_direct(self) -> bool:
+        """Whether files are read past the system's cache."""
+
+    @property
+    def counts(self) -> dict[str, float]:
+        """
+        Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.
+        """
+
 class Program:
     def __init__(self, kernels: str) -> None: ...
     def buffer(self, wanted: bool, row_bytes: int) -> int: ...
@@ -133,8 +166,13 @@ class Program:
     def route(self, logits: int, renormalised: bool, deal: Deal) -> None: ...
     def deal(self, x: int, deal: Deal, out: int) -> None: ...
     def expert(self, x: int, rest: int | None, weights: Sequence[PackedMatrix], deal: Deal, out: int) -> None: ...
+    def fetch(self, deal: Deal, stacks: Sequence[ExpertStack]) -> None: ...
+    def stored_expert(self, x: int, rest: int | None, stack: ExpertStack, deal: Deal, out: int) -> None: ...
     def combine(self, x: int, deal: Deal, out: int) -> None: ...
     def select(self, x: int, out: int) -> None: ...
+    def step_bytes(self, tokens: int, wanted: int) -> int:
+        """Bytes that the buffers of such a step take."""
+
     def profile(self) -> None:
         """Note where time goes, from now on."""
 

@@ -1,12 +1,12 @@
 """How text is asked for and what comes back: values shared by the engine, the chat and everything above them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
 from gadfly.errors import RequestError
 
-__all__ = ["Completion", "FinishReason", "Sampling", "Usage"]
+__all__ = ["Completion", "FinishReason", "Reads", "Sampling", "Usage"]
 
 FinishReason = Literal["stop", "length", "cancelled"]
 
@@ -76,3 +76,31 @@ class Completion:
     ids: tuple[int, ...]
     finish_reason: FinishReason
     usage: Usage
+
+
+@dataclass(frozen=True)
+class Reads:
+    """What experts on disk have cost so far. Found and missing are matrices: those in memory, and those to be read."""
+
+    found: int
+    missing: int
+    bytes: int  # read
+    reading: float  # seconds in which something was on its way
+    waiting: float  # seconds that computing waited for it, as the average thread did
+    tokens: int = 0  # computed meanwhile, of prompts and answers
+    seconds: float = 0.0  # of all steps
+
+    @property
+    def hits(self) -> float:
+        """Share that was found in memory."""
+        return self.found / max(1, self.found + self.missing)
+
+    @property
+    def rate(self) -> float:
+        """Bytes per second while something was being read."""
+        return self.bytes / self.reading if self.reading else 0.0
+
+    def since(self, before: "Reads") -> "Reads":
+        """What has been added to an earlier count."""
+        names = [each.name for each in fields(self)]
+        return Reads(**{name: getattr(self, name) - getattr(before, name) for name in names})

@@ -22,23 +22,25 @@ from gadfly.chat.kept import Kept
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message, Provenance
-from gadfly.completion import Completion, Sampling
+from gadfly.completion import Completion, Reads, Sampling
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
 from gadfly.engine import Counts, Embedder, Engine, Executor, Request, declared_pooling
-from gadfly.errors import CapacityError, NotFoundError, RequestError
+from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
-from gadfly.hub.memory import memory_available
+from gadfly.hub.memory import memory_available, memory_used
 from gadfly.model.cost import Cost, matrices
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
+from gadfly.promise import WANTED, WORK, Promise, promised
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
 from gadfly.text import StopStrings, TranscriptAnswer
 from gadfly.weight import Weight, Weights
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
-from gadfly.weights.placement import Placement, Resident, choose_placement
+from gadfly.weights.placement import ROOM, Placement, Resident, choose_placement
+from gadfly.weights.streamed import Streamed
 
 if TYPE_CHECKING:  # a database is loaded by those who keep something
     from gadfly.chat.store import Store
@@ -58,6 +60,7 @@ def load(
     context: int | None = None,
     kernels: str | None = None,
     spec: Callable[[ModelSpec], ModelSpec] | None = None,
+    memory: str | int | None = None,
     experts: str | None = None,
     cache: bool | None = None,
     packing: Callable[[int, int], None] = lambda *_: None,
@@ -69,10 +72,12 @@ def load(
 
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
-    spec that the file gives. `experts` of a mixture are "resident" in memory or "mapped" from a file that is packed for
-    it once; by default they are mapped if memory has no room for them. `cache` says whether weights, packed for the
-    kernels, are kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears
-    how many bytes have been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
+    spec that the file gives. `memory`, such as "8GiB" or a number of bytes, is a promise: this process stays below it
+    with all that it holds while it answers (`logits` and `embed` take more). `experts` of a mixture are "resident" in
+    memory or "streamed" from a file that is packed for it once; by default they are streamed if memory has no room for
+    them. ("mapped" leaves that to the system's paging.) `cache` says whether weights, packed for the kernels, are kept
+    under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears how many bytes have
+    been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
     verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
     others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than an eighth
     of the free memory. Raises GadflyError.
@@ -83,8 +88,16 @@ def load(
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
-    placement = choose_placement(file, made, experts, cache, memory_available(), Cache(home()), packing)
-    return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts)
+    promise, room = None, memory_available()
+    if (size := promised(memory)) is not None:
+        if not isinstance(made, Native):
+            raise UnsupportedError("only the native backend keeps a promise of memory; leave out memory or backend")
+        within = changed.within(context or min(changed.context, DEFAULT_CONTEXT))
+        cached = page_bytes(within) * -(-within.context // PAGE_SIZE)
+        promise = Promise(size, file, within, STEP_TOKENS, cached, experts in ("streamed", None))
+        room = promise.left - cached
+    placement = choose_placement(file, made, experts, cache, room, Cache(home()), packing)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts, promise)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -112,6 +125,7 @@ class LLM:
         speculate: bool = True,
         max_waiting: int | None = None,
         contexts: int = 1,
+        promise: Promise | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -125,10 +139,18 @@ class LLM:
         self._backend = backend
         self._placement = placement or Resident(backend)
         self._bytes_per_token = sum(file.weights[one.path].size * one.selected // one.experts for one in matrices(spec))
+        streamed = self._placement if isinstance(self._placement, Streamed) else None
+        step_tokens, room = STEP_TOKENS, memory_available() // 8
+        if promise is not None:
+            room = promise.left // 8 if streamed else promise.cache
+        pages = cache_pages(spec, self.context, contexts, room)
         try:
             self._weights = place(file, self._placement)
-            pages = cache_pages(spec, self.context, contexts, memory_available() // 8)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
+            if streamed:
+                used = memory_used()
+                memory = promise.size if promise else used + round(ROOM * memory_available())
+                step_tokens = streamed.settle(memory, used + self._executor.cache_bytes + WORK, self._step_bytes)
         except MemoryError:
             raise CapacityError(
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
@@ -140,7 +162,7 @@ class LLM:
             self.context,
             pages,
             PAGE_SIZE,
-            STEP_TOKENS,
+            step_tokens,
             states=self._executor.states,
             max_waiting=max_waiting,
             speculate=speculate,
@@ -169,6 +191,14 @@ class LLM:
     def counts(self) -> Counts:
         """What the engine has done so far and is doing now."""
         return self._engine.counts()
+
+    def reads(self) -> Reads | None:
+        """What experts on disk have cost in all answers so far; None if all of them are in memory."""
+        if not isinstance(self._placement, Streamed):
+            return None
+        counts = self.counts()
+        tokens = counts.prompt_tokens + counts.generated_tokens
+        return replace(self._placement.reads, tokens=tokens, seconds=counts.step_seconds)
 
     def expert_use(self) -> list[list[int]] | None:
         """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
@@ -294,6 +324,11 @@ class LLM:
         stops = StopStrings(stop) if self.has_template else TranscriptAnswer(stop)
         return self._generation(prompt_ids, max_tokens, sampling, stops)
 
+    def _step_bytes(self, tokens: int) -> int:
+        """Bytes that a step of so many tokens takes, of which some are drawn from."""
+        wanted = min(tokens, WANTED)
+        return self._executor.step_bytes(tokens, wanted) + 4 * self.spec.vocab * wanted
+
     def _generation(
         self,
         ids: Sequence[int],
@@ -310,8 +345,12 @@ class LLM:
 def cache_pages(spec: ModelSpec, context: int, contexts: int, room: int) -> int:
     """Pages for as many contexts as fit into `room` bytes: one at least, `contexts` at most."""
     one = -(-context // PAGE_SIZE)
-    page_bytes = 2 * Cost.of(spec, tied=False).kv_values_per_token * PAGE_SIZE  # half floats, or less
-    return max(one, min(contexts * one, room // page_bytes))
+    return max(one, min(contexts * one, room // page_bytes(spec)))
+
+
+def page_bytes(spec: ModelSpec) -> int:
+    """Of the cache, at most: half floats."""
+    return 2 * Cost.of(spec, tied=False).kv_values_per_token * PAGE_SIZE
 
 
 def place(file: ModelFile, placement: Placement) -> Weights[Any]:

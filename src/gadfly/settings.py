@@ -6,6 +6,7 @@ them and passes them on. Which models and personas exist is not known here.
 """
 
 import os
+import re
 import tomllib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ __all__ = [
     "Rule",
     "Settings",
     "available_processors",
+    "bytes_of",
     "check_setting",
     "home",
     "load_settings",
@@ -39,6 +41,7 @@ FILE = "gadfly.toml"  # under `home`
 class Settings:
     """`threads` None: as many as the engine finds best. `origins` has an entry for every other field.
 
+    `memory`: a size such as "8GiB", below which the whole process stays; None: what there is.
     `cache`: whether packed weights are kept on disk for the next start. By default that depends on the room there is.
     """
 
@@ -46,6 +49,7 @@ class Settings:
     persona: str = "gadfly"
     wit: float = 0.5
     threads: int | None = None
+    memory: str | None = None
     cache: bool = True
     offline: bool = False
     origins: Mapping[str, Origin] = field(default_factory=dict)
@@ -107,6 +111,22 @@ def _count(text: str) -> int | None:
     return int(text) if text.isascii() and text.isdigit() and len(text) < 6 else None
 
 
+UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
+
+
+def bytes_of(text: str) -> int | None:
+    """120GB, 1.5GiB or a number of bytes; None if it is no size that a file or a memory can have."""
+    match = re.fullmatch(r"([0-9]{1,20}(?:\.[0-9]{1,20})?) ?([A-Za-z]*)", text.strip())
+    if match is None or match[2].upper() not in UNITS:
+        return None
+    size = float(match[1]) * UNITS[match[2].upper()]
+    return int(size) if 1 <= size < 2**63 else None
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, str) and bytes_of(value) is not None
+
+
 def _switch(text: str) -> bool | None:
     word = text.strip().lower()
     return word in _YES if word in _YES + _NO else None
@@ -132,6 +152,7 @@ RULES: Mapping[str, Rule] = {
     "persona": Rule('the name of a persona, such as "gadfly"', _is_name, str),
     "wit": Rule("a number from 0 to 1", _is_share, _number),
     "threads": Rule("a whole number from 1 to 1024", _is_thread_count, _count),
+    "memory": Rule("a size such as 8GiB or 64GB", _is_size, str),
     "cache": Rule("true or false", lambda value: isinstance(value, bool), _switch),
     "offline": Rule("true or false", lambda value: isinstance(value, bool), _switch),
 }

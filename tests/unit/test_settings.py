@@ -35,6 +35,7 @@ def test_later_places_win_and_say_so(tmp_path):
         "persona": "default",
         "wit": "environment",
         "threads": "file",
+        "memory": "default",
         "cache": "default",
         "offline": "environment",
     }

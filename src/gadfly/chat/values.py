@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from gadfly.chat.settled import settled
-from gadfly.completion import Completion, Sampling
+from gadfly.completion import Completion, Reads, Sampling
 from gadfly.conversation import AnswerEvent, ChatRequest, Message, Role, Tool
 
 __all__ = [
@@ -151,6 +151,9 @@ class Speaker(Protocol):
 
     def expert_use(self) -> Sequence[Sequence[int]] | None:
         """Tokens that each expert of each layer has been given so far; None if it is no mixture of experts."""
+
+    def reads(self) -> Reads | None:
+        """What its experts on disk have cost so far; None if it has none there."""
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """The messages, and tools that may be called, as the model expects them, up to where its answer begins.

@@ -8,6 +8,9 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from gadfly.completion import Reads
     from gadfly.evaluate.speed import Speed
     from gadfly.llm import LLM
 
@@ -24,7 +27,10 @@ GIGA = 1e9
 @click.option("--decode", default=64, show_default=True, help="Tokens of the answer.")
 @click.option("--rounds", default=5, show_default=True, help="Rounds that count; medians are shown.")
 @click.option("--kernels", help="An instruction set, such as avx2; by default the fastest here.")
-@click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
+@click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB.")
+@click.option(
+    "--experts", type=click.Choice(["resident", "streamed", "mapped"]), help="Where experts of a mixture live."
+)
 @click.option("--against", type=click.Choice(["llama.cpp"]), help="Measure another engine on the same file in turns.")
 @click.option("--peer-python", help="The Python that llama-cpp-python is installed in; by default this one.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
@@ -35,6 +41,7 @@ def command(
     decode: int,
     rounds: int,
     kernels: str | None,
+    memory: str | None,
     experts: str | None,
     against: str | None,
     peer_python: str | None,
@@ -59,18 +66,19 @@ def command(
     if min(prefill, decode, rounds) < 1:
         raise click.UsageError("--prefill, --decode and --rounds are at least 1")
     threads = threads or available_processors()
-    llm = load(model, threads=threads, kernels=kernels, experts=experts)
+    llm = load(model, threads=threads, kernels=kernels, memory=memory, experts=experts)
     positions = prefill + decode
     if positions > llm.spec.context:
         raise click.UsageError(f"{positions} tokens are more than the model's context of {llm.spec.context}")
-    subjects: list[Subject] = [Gadfly(llm, positions)]
+    ours = Gadfly(llm, positions)
+    subjects: list[Subject] = [ours]
     with ExitStack() as stack:
         if against:
             subjects.append(
                 stack.enter_context(LlamaCpp(Path(llm.path), threads, positions, peer_python or sys.executable))
             )
         speeds = measure(subjects, rounds, prefill, decode)
-        memory = peak_memory()
+        peak = peak_memory()
         bandwidth = read_bandwidth(threads, PROBE_BYTES)
         facts = {
             "model": str(llm.path.name),
@@ -79,7 +87,8 @@ def command(
             "kernels": llm.kernels,
             "read_bandwidth_gb_per_s": bandwidth / GIGA,
             "decode_reads_gb": llm.bytes_per_token / GIGA,
-            "peak_memory_mb": memory / 1e6,
+            "peak_memory_mb": peak / 1e6,
+            "streamed": streamed(ours.reads[1:]),  # the first round warms up
             "results": [result(speed, llm, bandwidth) for speed in speeds],
         }
         if against:
@@ -95,6 +104,22 @@ def result(speed: "Speed", llm: "LLM", bandwidth: float) -> dict[str, Any]:
         "prefill": speed.prefill,
         "decode": speed.decode,
         "bandwidth_share": speed.decode * llm.bytes_per_token / bandwidth,
+    }
+
+
+def streamed(rounds: "Sequence[Reads]") -> dict[str, float] | None:
+    """What reading experts from disk cost while answers were written; None if they are all in memory."""
+    if not rounds:
+        return None
+    tokens, seconds = sum(each.tokens for each in rounds), sum(each.seconds for each in rounds)
+    found, missing = sum(each.found for each in rounds), sum(each.missing for each in rounds)
+    read, reading = sum(each.bytes for each in rounds), sum(each.reading for each in rounds)
+    return {
+        "found_in_memory": found / (found + missing),
+        "read_bytes_per_token": read / tokens,
+        "disk_bytes_per_s": read / reading if reading else 0.0,
+        "reading_share": reading / seconds,
+        "waiting_share": sum(each.waiting for each in rounds) / seconds,
     }
 
 
@@ -117,4 +142,11 @@ def table(facts: dict[str, Any]) -> list[str]:
         f"Each token of an answer reads {facts['decode_reads_gb'] * 1000:.0f} MB of weights; this machine reads "
         f"{facts['read_bandwidth_gb_per_s']:.1f} GB/s. Peak memory {facts['peak_memory_mb']:.0f} MB."
     )
+    if reads := facts["streamed"]:
+        lines.append(
+            f"{reads['found_in_memory']:.0%} of its experts are found in memory; each token reads "
+            f"{reads['read_bytes_per_token'] / 1e6:.0f} MB of others from disk, "
+            f"at {reads['disk_bytes_per_s'] / GIGA:.2f} GB/s in {reads['reading_share']:.0%} of the time, "
+            f"and computing waits {reads['waiting_share']:.0%} of it."
+        )
     return lines

@@ -1,7 +1,6 @@
 """gadfly convert: a model from one kind of file into another, quantised on the way."""
 
 import json
-import re
 from pathlib import Path
 
 import click
@@ -13,11 +12,9 @@ from gadfly.convert.mix import LOSSLESS, MIXES
 from gadfly.errors import NotFoundError
 from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
-from gadfly.settings import available_processors, home
+from gadfly.settings import available_processors, bytes_of, home
 
 __all__ = ["SIZE", "command"]
-
-UNITS = {"": 1, "KB": 10**3, "MB": 10**6, "GB": 10**9, "TB": 10**12, "KIB": 2**10, "MIB": 2**20, "GIB": 2**30}
 
 
 class Size(click.ParamType[int]):
@@ -28,13 +25,10 @@ class Size(click.ParamType[int]):
     def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
-        match = re.fullmatch(r"([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)", value.strip())
-        if match is None or match[2].upper() not in UNITS:
+        size = bytes_of(value)
+        if size is None:
             self.fail(f"{value!r} is not a size; write it as 120GB or 1.5GiB", param, ctx)
-        size = float(match[1]) * UNITS[match[2].upper()]
-        if not 1 <= size < 2**63:
-            self.fail(f"{value!r} is not a size that a file can have", param, ctx)
-        return int(size)
+        return size
 
 
 SIZE = Size()

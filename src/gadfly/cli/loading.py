@@ -41,6 +41,7 @@ def load_model(
             path,
             threads=settings.threads,
             context=context,
+            memory=settings.memory,
             experts=experts,
             cache=cache,
             packing=packing,

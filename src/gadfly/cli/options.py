@@ -22,9 +22,10 @@ _OPTIONS = (
     click.option("--threads", type=int, help="Processors to use. Default: all."),
     click.option(
         "--experts",
-        type=click.Choice(["resident", "mapped"]),
-        help="Where experts of a mixture live: in memory or in a file. Default: in memory, if they fit.",
+        type=click.Choice(["resident", "streamed", "mapped"]),
+        help="Where experts of a mixture live: in memory or on disk. Default: in memory, if they fit.",
     ),
+    click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB, with all that is held."),
     click.option(
         "--cache/--no-cache",
         default=None,
@@ -43,7 +44,7 @@ def speaking_options(command: F) -> F:
 
 def settings_from(flags: Mapping[str, Any], model: str | None) -> Settings:
     """Settings in which these flags and this model win. Raises SettingsError."""
-    names = ("persona", "wit", "threads", "cache", "offline")
+    names = ("persona", "wit", "threads", "memory", "cache", "offline")
     return load_settings({"model": model, **{name: flags[name] for name in names}})
 
 

@@ -82,7 +82,7 @@ def command(
     elif completion.finish_reason == "length" and flags["max_tokens"] is None:
         screen.note(f"(cut off after {completion.usage.completion_tokens} tokens: see --max-tokens)")
     if stats:
-        screen.note(stats_text(completion.usage, llm.expert_use()))
+        screen.note(stats_text(completion.usage, llm.expert_use(), llm.reads()))
 
 
 def _prompt(given: str | None) -> str:

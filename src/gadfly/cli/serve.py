@@ -63,7 +63,10 @@ __all__ = ["command"]
 )
 @click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
-@click.option("--experts", type=click.Choice(["resident", "mapped"]), help="Where experts of a mixture live.")
+@click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB, with the model that is served.")
+@click.option(
+    "--experts", type=click.Choice(["resident", "streamed", "mapped"]), help="Where experts of a mixture live."
+)
 @click.option("--offline/--online", default=None, help="Never use the network but to serve.")
 @click.option("--open", "opens", is_flag=True, help="Show the chat app in the browser.")
 def command(
@@ -81,6 +84,7 @@ def command(
     contexts: int,
     queue: int,
     keep_alive: float,
+    memory: str | None,
     offline: bool | None,
     opens: bool,
     **loading: Any,
@@ -101,7 +105,12 @@ def command(
     gadfly serve --host 0.0.0.0
     gadfly serve --upstream http://10.0.0.5:8000 --upstream http://10.0.0.6:8000
     """
-    flags = {"model": models[0] if models else None, "threads": loading["threads"], "offline": offline}
+    flags = {
+        "model": models[0] if models else None,
+        "threads": loading["threads"],
+        "memory": memory,
+        "offline": offline,
+    }
     settings = load_settings(flags)
     library = Library(home())
     wanted = models or (() if upstreams else (choose_model(settings, library),))
@@ -125,7 +134,7 @@ def command(
 
     def load_file(path: Path, progress: Progress) -> "LLM":
         cache = None if settings.origins["cache"] == "default" else settings.cache
-        loaded = {**loading, "threads": settings.threads, "cache": cache}
+        loaded = {**loading, "threads": settings.threads, "memory": settings.memory, "cache": cache}
         return load(path, max_waiting=queue, contexts=contexts, packing=progress.advance, **loaded)
 
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from gadfly.chat.persona import load_persona, persona_names
 from gadfly.cli.recall import branches, chats, open_chat, recap, shortened, title
-from gadfly.cli.stats import experts_text, stats_text
+from gadfly.cli.stats import experts_text, reads_text, stats_text
 from gadfly.cli.talk_tools import choices, tools
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
@@ -159,8 +159,9 @@ def _stats(talk: "Talk", text: str) -> None:
     usage = replies[-1].completion.usage
     used = usage.prompt_tokens + usage.completion_tokens
     talk.screen.note(f"{stats_text(usage)}; context {used} of {talk.chat.speaker.context}")
-    if experts := experts_text(talk.chat.speaker.expert_use()):
-        talk.screen.note(experts)
+    for more in (experts_text(talk.chat.speaker.expert_use()), reads_text(talk.chat.speaker.reads())):
+        if more:
+            talk.screen.note(more)
 
 
 def _exit(talk: "Talk", _: str) -> None:

@@ -1,16 +1,17 @@
-"""What an answer cost, in a line; and of a mixture of experts in another, how evenly they have been used."""
+"""What an answer cost, in a line; and of experts, how evenly they have been used and what reading them has cost."""
 
 from collections.abc import Sequence
 
-from gadfly.completion import Usage
+from gadfly.completion import Reads, Usage
+from gadfly.hub.progress import size_text
 
-__all__ = ["experts_text", "stats_text"]
+__all__ = ["experts_text", "reads_text", "stats_text"]
 
 BARS = "▁▂▃▄▅▆▇█"
 
 
-def stats_text(usage: Usage, experts: Sequence[Sequence[int]] | None = None) -> str:
-    """ "42 tokens, 61.3 tokens/s; prompt 180 tokens, 150 of them cached, 0.21 s", and a line about experts if any."""
+def stats_text(usage: Usage, experts: Sequence[Sequence[int]] | None = None, reads: Reads | None = None) -> str:
+    """ "42 tokens, 61.3 tokens/s; prompt 180 tokens, 150 of them cached, 0.21 s", and lines about experts if any."""
     answer = f"{usage.completion_tokens} tokens"
     if usage.decode_seconds > 0:
         answer += f", {usage.completion_tokens / usage.decode_seconds:.1f} tokens/s"
@@ -18,7 +19,17 @@ def stats_text(usage: Usage, experts: Sequence[Sequence[int]] | None = None) -> 
     if usage.cached_tokens:
         prompt += f", {usage.cached_tokens} of them cached"
     line = f"{answer}; {prompt}, {usage.prefill_seconds:.2f} s"
-    return "\n".join(filter(None, (line, experts_text(experts))))
+    return "\n".join(filter(None, (line, experts_text(experts), reads_text(reads))))
+
+
+def reads_text(reads: Reads | None) -> str:
+    """What experts on disk have cost, all answers together; nothing if there are none."""
+    if reads is None or not reads.tokens or not reads.seconds:
+        return ""
+    return (
+        f"experts read from disk: {size_text(reads.bytes // reads.tokens)} a token at {size_text(int(reads.rate))}/s, "
+        f"{reads.hits:.0%} found in memory; computing waited {reads.waiting / reads.seconds:.0%} of the time"
+    )
 
 
 def experts_text(layers: Sequence[Sequence[int]] | None) -> str:

@@ -102,7 +102,7 @@ def show_answer(chat: Chat, pieces: Generator[str, None, None], screen: Screen, 
     elif reply.completion.finish_reason == "length":
         screen.note(f"(cut off after {reply.completion.usage.completion_tokens} tokens)")
     if stats and reply is not None:
-        screen.note(stats_text(reply.completion.usage, chat.speaker.expert_use()))
+        screen.note(stats_text(reply.completion.usage, chat.speaker.expert_use(), chat.speaker.reads()))
 
 
 @contextmanager

@@ -31,6 +31,7 @@ class Executor:
         page_size: int,
     ) -> None:
         kv = backend.cache(spec, pages, page_size)
+        self.cache_bytes = int(getattr(kv, "bytes", 0))  # of memory, once all of it is used; 0: not known beforehand
         self._forward = backend.compile(lambda ops, batch: forward(spec, weights, batch, ops, kv))
         self._headless = backend.compile(lambda ops, batch: hidden_states(spec, weights, batch, ops, kv))
 
@@ -41,6 +42,10 @@ class Executor:
     def states(self, batch: Batch) -> Floats:
         """The same without the head: what the last layer leaves, float32 (wanted rows, dim)."""
         return self._headless(batch)
+
+    def step_bytes(self, tokens: int, wanted: int) -> int:
+        """Bytes that a step takes beside weights and cache, where that is known beforehand; else 0."""
+        return self._forward.step_bytes(tokens, wanted)
 
     def expert_use(self) -> list[list[int]]:
         """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""

@@ -14,9 +14,9 @@ from typing import Literal
 from gadfly.convert.mix import LOSSLESS, Mix
 from gadfly.hub.recommend import comfortable
 from gadfly.llm import STEP_TOKENS
-from gadfly.model.cost import matrices
+from gadfly.model.cost import activation_bytes, matrices
 from gadfly.quant import FORMATS
-from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
+from gadfly.spec import ModelSpec
 from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
 from gadfly.weights.export import OutTensor
 from gadfly.weights.load import ModelFile
@@ -31,7 +31,6 @@ __all__ = [
     "Version",
     "best",
     "cache_bytes_per_token",
-    "hidden_width",
     "judge",
     "needs",
     "opened",
@@ -168,28 +167,6 @@ def needs(version: Version, held: Mapping[str, Held], context: int) -> Needs:
 def cache_bytes_per_token(spec: ModelSpec) -> int:
     """Keys are cached as half floats, values as int8 with a float32 scale for each head (native/runtime/cache.h)."""
     return sum(block.mixer.kv_heads * (3 * block.mixer.head_dim + 4) for block in spec.blocks)
-
-
-def activation_bytes(spec: ModelSpec, tokens: int) -> int:
-    """What a step of so many tokens of one sequence keeps in flight: rows of a layer in float32, most as int8 too."""
-    widest = max(
-        3 * spec.dim
-        + 2 * (block.mixer.heads + block.mixer.kv_heads) * block.mixer.head_dim
-        + 3 * hidden_width(block.ffn)
-        for block in spec.blocks
-    )
-    return 5 * tokens * widest + 4 * spec.vocab
-
-
-def hidden_width(ffn: FeedForward) -> int:
-    """Columns of a token's hidden rows, over all experts it goes to."""
-    match ffn:
-        case Dense():
-            return ffn.hidden
-        case MoE():
-            return ffn.selected * ffn.hidden
-        case Parallel():
-            return hidden_width(ffn.dense) + hidden_width(ffn.moe)
 
 
 def judge(wanted: Needs, memory: Memory) -> Comfort:

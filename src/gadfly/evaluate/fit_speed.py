@@ -14,9 +14,9 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from gadfly.evaluate.fit import Held, Needs, Version, hidden_width
+from gadfly.evaluate.fit import Held, Needs, Version
 from gadfly.llm import STEP_TOKENS
-from gadfly.model.cost import expected_experts, matrices
+from gadfly.model.cost import expected_experts, hidden_width, matrices
 from gadfly.spec import ModelSpec
 
 __all__ = [

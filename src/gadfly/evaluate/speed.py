@@ -5,12 +5,13 @@ run, taking turns A B B A, so that whatever else the machine does happens to all
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from time import perf_counter
 from typing import Protocol
 
 from gadfly.batch import Batch, Span
+from gadfly.completion import Reads
 from gadfly.llm import LLM
 
 __all__ = ["Gadfly", "Speed", "Subject", "measure"]
@@ -64,6 +65,8 @@ class Gadfly:
     name = "gadfly"
 
     def __init__(self, llm: LLM, positions: int) -> None:
+        self.reads: list[Reads] = []  # what experts on disk cost while an answer was written, if there are any
+        self._llm = llm
         self._executor, self._pages = llm.executor(positions)
         self._vocab = llm.spec.vocab
         self._position = 0
@@ -75,10 +78,13 @@ class Gadfly:
         return perf_counter() - began
 
     def write(self, tokens: int) -> float:
-        began = perf_counter()
+        began, before = perf_counter(), self._llm.reads()
         for i in range(tokens):
             self._step([(100 + 11 * i) % self._vocab])
-        return perf_counter() - began
+        seconds, after = perf_counter() - began, self._llm.reads()
+        if before and after:
+            self.reads.append(replace(after.since(before), tokens=tokens, seconds=seconds))
+        return seconds
 
     def _step(self, tokens: list[int]) -> None:
         self._executor.step(Batch.of([Span(tokens, self._position, self._pages, [len(tokens) - 1])]))

@@ -6,12 +6,14 @@ versions of them count. What the system only caches counts as free. Who decides 
 """
 
 import os
+import resource
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from gadfly.control_groups import ROOT, control_groups, text_of
 
-__all__ = ["memory_available", "memory_here"]
+__all__ = ["memory_available", "memory_here", "memory_used"]
 
 _FILES = {  # by version: of the limit and of the usage, and the key of cached bytes in memory.stat
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -31,6 +33,15 @@ def memory_available(root: Path = ROOT) -> int:
     known = _table(text_of(root / "proc/meminfo")).get("MemAvailable:")
     left = (max(0, limit - used) for limit, used in _groups(root))
     return min([total, *left, known * 1024 if known is not None else total])
+
+
+def memory_used(root: Path = ROOT) -> int:
+    """Bytes that this process holds now, with the tables that say where; the most so far where it cannot be told."""
+    status = _table(text_of(root / "proc/self/status"))
+    if "VmRSS:" in status:
+        return 1024 * (status["VmRSS:"] + status.get("VmPTE:", 0))
+    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return most if sys.platform == "darwin" else most * 1024
 
 
 def _groups(root: Path) -> Iterator[tuple[int, int]]:

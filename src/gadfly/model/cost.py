@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
 
-__all__ = ["Cost", "Matrix", "expected_experts", "matrices"]
+__all__ = ["Cost", "Matrix", "activation_bytes", "expected_experts", "hidden_width", "matrices"]
 
 
 def expected_experts(experts: int, selected: int, tokens: int) -> float:
@@ -96,3 +96,25 @@ class Cost:
             flops_per_token=2 * per_token,
             attention_flops_per_position=sum(4 * mixer.heads * mixer.head_dim for mixer in mixers),
         )
+
+
+def activation_bytes(spec: ModelSpec, tokens: int) -> int:
+    """What a step of so many tokens of one sequence keeps in flight: rows of a layer in float32, most as int8 too."""
+    widest = max(
+        3 * spec.dim
+        + 2 * (block.mixer.heads + block.mixer.kv_heads) * block.mixer.head_dim
+        + 3 * hidden_width(block.ffn)
+        for block in spec.blocks
+    )
+    return 5 * tokens * widest + 4 * spec.vocab
+
+
+def hidden_width(ffn: FeedForward) -> int:
+    """Columns of a token's hidden rows, over all experts it goes to."""
+    match ffn:
+        case Dense():
+            return ffn.hidden
+        case MoE():
+            return ffn.selected * ffn.hidden
+        case Parallel():
+            return hidden_width(ffn.dense) + hidden_width(ffn.moe)

@@ -80,6 +80,9 @@ class Compiled(Protocol):
 
     def __call__(self, batch: Batch) -> Floats: ...
 
+    def step_bytes(self, tokens: int, wanted: int) -> int:
+        """Bytes that such a step takes beside weights and cache, where that is known beforehand; else 0."""
+
     def expert_use(self) -> list[list[int]]:
         """Of every mixture of experts, in the order of layers: tokens that each expert has been given so far."""
 

@@ -19,9 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from gadfly._native import Deal, PackedMatrix, PagedCache, Program, ThreadPool, int8_row_bytes, kernel_names
+from gadfly._native import (
+    Deal,
+    ExpertStack,
+    ExpertStore,
+    PackedMatrix,
+    PagedCache,
+    Program,
+    ThreadPool,
+    UnreadableExpert,
+    int8_row_bytes,
+    kernel_names,
+)
 from gadfly.batch import Batch
-from gadfly.errors import UnsupportedError
+from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Deferred, Delta, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
@@ -35,7 +46,8 @@ IN_PLACE = frozenset(
 ROW_BY_ROW = IN_PLACE | {"angles", "embed", "quantise", "residual", "rms_norm", "rope", "store"}
 GATHERING = frozenset({"combine", "select"})  # whose rows come from others, once those are done
 
-Placed = PackedMatrix | list[PackedMatrix] | Floats  # a matrix, one for every expert, a vector
+Experts = list[PackedMatrix] | ExpertStack  # a matrix of every expert, in memory or on disk
+Placed = PackedMatrix | Experts | Floats  # the last is a vector
 TILE = 32  # columns of a tile of integer weights
 
 
@@ -44,6 +56,7 @@ class Native:
 
     def __init__(self, threads: int, kernels: str | None = None) -> None:
         self.kernels = kernels or kernel_names()[0]
+        self.threads = threads
         self._lossless = True  # so far
         self._pool = ThreadPool(threads)
 
@@ -75,13 +88,22 @@ class Native:
 
     def adopt(self, weight: Matrix, packed: NDArray[np.uint8]) -> PackedMatrix:
         """As `pack`, where read-only bytes, aligned to 64, hold what it makes of the weight already."""
-        if isinstance(stored := stored_kind(weight), Quantised):
-            self._lossless &= stored.format in FLOATS
+        self._meet(weight)
         rows, columns = weight.shape
         return PackedMatrix.over(layout_of(weight), rows, columns, packed)
 
     def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:  # noqa: ARG002
         raise UnsupportedError("adapters are not computed by the native backend yet; use backend='reference'")
+
+    def stored(self, weights: Sequence[Matrix], store: ExpertStore, pool: int, offsets: Sequence[int]) -> ExpertStack:
+        """A matrix of each expert of a layer, where the store's file holds what `pack` makes of them."""
+        self._meet(weights[0])
+        rows, columns = weights[0].shape
+        return store.stack(pool, layout_of(weights[0]), rows, columns, offsets)
+
+    def _meet(self, weight: Matrix) -> None:
+        if isinstance(stored := stored_kind(weight), Quantised):
+            self._lossless &= stored.format in FLOATS
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -110,16 +132,22 @@ class Replay:
     deals: tuple[Deal, ...]
 
     def __call__(self, batch: Batch) -> Floats:
-        return self.program.run(
-            self.pool,
-            batch.tokens,
-            batch.positions,
-            batch.starts,
-            batch.page_ids,
-            batch.page_starts,
-            batch.rows,
-            self.slot,
-        )
+        try:
+            return self.program.run(
+                self.pool,
+                batch.tokens,
+                batch.positions,
+                batch.starts,
+                batch.page_ids,
+                batch.page_starts,
+                batch.rows,
+                self.slot,
+            )
+        except UnreadableExpert as error:
+            raise ModelFileError(f"{error}; check the disk, then ask again") from None
+
+    def step_bytes(self, tokens: int, wanted: int) -> int:
+        return self.program.step_bytes(tokens, wanted)
 
     def expert_use(self) -> list[list[int]]:
         return [list(deal.used) for deal in self.deals]
@@ -256,25 +284,28 @@ class Recording:
         return routing
 
     def experts(self, x: Buffer, routing: Buffer, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Buffer:
-        assert isinstance(gate, list)
-        assert isinstance(up, list)
-        assert isinstance(down, list)
+        assert isinstance(gate, list | ExpertStack)
+        assert isinstance(up, list | ExpertStack)
+        assert isinstance(down, list | ExpertStack)
         deal, k = self.deal_of[routing], spec.selected
         dealt: dict[Buffer | None, Buffer | None] = {None: None}
+        if stored := [stack for stack in (gate, up, down) if isinstance(stack, ExpertStack)]:
+            self.calls.append(Call("fetch", (deal, stored), None))
 
-        def deal_out(stack: list[PackedMatrix]) -> list[Buffer | None]:
-            rows = self._factors(x, stack[0])
+        def deal_out(stack: Experts) -> list[Buffer | None]:
+            rows = self._factors(x, one_of(stack))
             for row in rows:
                 if row is not None and row not in dealt:
                     dealt[row] = self._call("deal", row, deal, out=Buffer(k * row.row_bytes))
             return [dealt[row] for row in rows]
 
-        def product(rows: Sequence[Buffer | None], stack: list[PackedMatrix]) -> Buffer:
-            return self._call("expert", *rows, stack, deal, out=Buffer(4 * k * stack[0].rows))
+        def product(rows: Sequence[Buffer | None], stack: Experts) -> Buffer:
+            method = "expert" if isinstance(stack, list) else "stored_expert"
+            return self._call(method, *rows, stack, deal, out=Buffer(4 * k * one_of(stack).rows))
 
         hidden = self.gated(product(deal_out(gate), gate), product(deal_out(up), up), spec.activation)
-        results = product(self._factors(hidden, down[0], k), down)
-        return self._call("combine", results, deal, out=Buffer(4 * down[0].rows))
+        results = product(self._factors(hidden, one_of(down), k), down)
+        return self._call("combine", results, deal, out=Buffer(4 * one_of(down).rows))
 
     def shift(self, x: Buffer, bias: Placed) -> Buffer:
         return self._call("shift", x, bias, out=Buffer(x.row_bytes, x.wanted))
@@ -316,7 +347,7 @@ class Recording:
         self.calls.append(Call(method, args, out))
         return out
 
-    def _factors(self, x: Buffer, weight: PackedMatrix, parts: int = 1) -> tuple[Buffer, Buffer | None]:
+    def _factors(self, x: Buffer, weight: PackedMatrix | ExpertStack, parts: int = 1) -> tuple[Buffer, Buffer | None]:
         """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
         The latter where it costs little and errors tell most: in attention, whose matrices are no larger than a token
@@ -356,6 +387,11 @@ def in_waves(calls: Sequence[Call]) -> list[Call]:
         filled = call.out or next(arg for arg in call.args if isinstance(arg, Deal | PagedCache))
         found[filled] = (wave if call.method in ROW_BY_ROW | GATHERING else wave + 1, wave + 1)
     return [calls[i] for i in sorted(range(len(calls)), key=waves.__getitem__)]
+
+
+def one_of(stack: Experts) -> PackedMatrix | ExpertStack:
+    """What tells how each of its matrices looks."""
+    return stack[0] if isinstance(stack, list) else stack
 
 
 def _int8_buffer(x: Buffer) -> Buffer:

@@ -195,6 +195,9 @@ class Counting(Torch):
         self._mixture += 1
         return chosen
 
+    def step_bytes(self, tokens: int, wanted: int) -> int:  # noqa: ARG002
+        return 0
+
     def expert_use(self) -> list[list[int]]:
         return [used.tolist() for used in self._used]
 

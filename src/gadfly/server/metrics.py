@@ -36,6 +36,16 @@ _EVER = (
 )
 
 
+# The same of gadfly.completion.Reads, where experts are on disk.
+_READS = (
+    ("gadfly_experts_found", "Matrices of experts that were in memory", "found"),
+    ("gadfly_experts_missing", "Matrices of experts that had to be read from disk", "missing"),
+    ("gadfly_experts_read_bytes", "Bytes of experts read from disk", "bytes"),
+    ("gadfly_experts_reading_seconds", "Seconds in which experts were being read", "reading"),
+    ("gadfly_experts_waiting_seconds", "Seconds that computing waited for them", "waiting"),
+)
+
+
 class Metrics:
     """`observe` takes every request at its end; `text` is what a scraper reads."""
 
@@ -84,4 +94,11 @@ class _Engines(Collector):
             counter = CounterMetricFamily(name, text, labels=["model"])
             for model, each in counts:
                 counter.add_metric([model], getattr(each, key))
+            yield counter
+        reads = [(found.name, found.llm.reads()) for found in self._loaded()]
+        for name, text, key in _READS:
+            counter = CounterMetricFamily(name, text, labels=["model"])
+            for model, read in reads:
+                if read is not None:
+                    counter.add_metric([model], getattr(read, key))
             yield counter

@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from gadfly.answer import Answer
 from gadfly.api.model_card import ModelCard
+from gadfly.completion import Reads
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
 from gadfly.engine import Counts
 from gadfly.hub.progress import Progress
@@ -36,6 +37,7 @@ class Model(Protocol):
     def run(self) -> None: ...
     def drain(self, seconds: float | None = None) -> None: ...
     def counts(self) -> Counts: ...
+    def reads(self) -> Reads | None: ...
 
 
 class Shelf(Protocol):

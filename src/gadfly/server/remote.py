@@ -83,6 +83,9 @@ class RemoteModel:
             choice.cancel()
         self._drained.set()
 
+    def reads(self) -> None:
+        return None
+
     def counts(self) -> Counts:
         self._choices = [choice for choice in self._choices if not choice.finished]
         return Counts(running=len(self._choices), finished=self._answers - len(self._choices))

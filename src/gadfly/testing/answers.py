@@ -149,6 +149,9 @@ class ScriptedAnswers:
         self._drained = True
         self.notify()
 
+    def reads(self) -> None:
+        return None
+
     def counts(self) -> Counts:
         return Counts(running=sum(not choice.finished for choice in self.choices), generated_tokens=len(self.choices))
 

@@ -29,6 +29,7 @@ __all__ = [
     "replacing_folder",
     "small_files",
     "sync_folder",
+    "uncache",
     "writing",
 ]
 
@@ -95,6 +96,24 @@ def release_pages(maps: Iterable[mmap.mmap]) -> None:
     if sys.platform == "linux":
         for mapped in maps:
             mapped.madvise(mmap.MADV_DONTNEED)
+
+
+def uncache(*files: int | Path) -> None:
+    """Have what was written on disk, and keep none of it nor of what was read in the system's cache.
+
+    Files that were opened for writing go first, as numbers.
+    """
+    if not hasattr(os, "posix_fadvise"):
+        return
+    for file in files:
+        opened = os.open(file, os.O_RDONLY) if isinstance(file, Path) else file
+        try:
+            if opened == file:
+                os.fdatasync(opened)
+            os.posix_fadvise(opened, 0, 0, os.POSIX_FADV_DONTNEED)
+        finally:
+            if opened != file:
+                os.close(opened)
 
 
 @contextmanager

@@ -27,12 +27,13 @@ from gadfly.ops.native import Native, layout_of
 from gadfly.quant import FORMATS
 from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.cache import HEADER, header
-from gadfly.weights.disk import map_file, replacing, writing
+from gadfly.weights.disk import map_file, replacing, uncache, writing
 from gadfly.weights.model_file import ModelFile
 
 __all__ = ["PackedFile", "bytes_packed"]
 
 PAGE = 4096  # bytes: matrices begin where the system's pages and direct reads do
+UNCACHED = 2**26  # bytes that are written before the system's cache is told to forget them
 TAIL = 4096  # bytes of a model's files that are looked at
 
 Advance = Callable[[int, int], None]  # bytes packed, of how many
@@ -72,16 +73,17 @@ class PackedFile:
         self._map, self._bytes = mapped, np.frombuffer(mapped, np.uint8)
         return True
 
-    def make(self, backend: Native, advance: Advance = lambda *_: None) -> None:
+    def make(self, backend: Native, advance: Advance = lambda *_: None, uncached: bool = False) -> None:
         """Pack, unless somebody else just did: one process at a time, the others wait.
 
-        Raises CapacityError if the disk has no room for it, ModelFileError if it cannot be written.
+        `uncached` keeps what is read and written out of the system's cache, so that it takes nobody's memory. Raises
+        CapacityError if the disk has no room for it, ModelFileError if it cannot be written.
         """
         with writing(self.path):
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with _locked(self.path.parent):
                 if not self.open():
-                    self._write(backend, advance)
+                    self._write(backend, advance, uncached)
         if self._map is None and not self.open():
             raise ModelFileError(f"{self.path} was written and cannot be read back; check the disk")
 
@@ -92,13 +94,21 @@ class PackedFile:
 
     def place(self, weight: Weight, backend: Native) -> Any:
         """A matrix, or those of a stack, over the mapped bytes."""
-        start, placed = self._starts[id(weight)], []
-        for part in unstack(weight):
-            placed.append(backend.adopt(part, self._bytes[start : start + _size(part)]))
-            start += _pages(part)
+        placed = [
+            backend.adopt(part, self._bytes[start : start + size])
+            for part, (start, size) in zip(unstack(weight), self.extents(weight), strict=True)
+        ]
         return placed if is_stack(weight) else placed[0]
 
-    def _write(self, backend: Native, advance: Advance) -> None:
+    def extents(self, weight: Weight) -> list[tuple[int, int]]:
+        """Where the matrix, or those of a stack, lie: the byte that each begins with, and how many it is."""
+        start, found = self._starts[id(weight)], []
+        for part in unstack(weight):
+            found.append((start, _size(part)))
+            start += _pages(part)
+        return found
+
+    def _write(self, backend: Native, advance: Advance, uncached: bool) -> None:
         self.path.unlink(missing_ok=True)  # of no use, but perhaps of the size that is needed now
         for left in self.path.parent.glob(f".{self.path.name}.*"):  # by who was killed
             left.unlink()
@@ -109,10 +119,15 @@ class PackedFile:
             )
         with replacing(self.path) as out:
             out.write(self._header)
+            cached = 0  # bytes
             for part in (part for weight in self._weights for part in unstack(weight)):
                 out.write(backend.pack(part).packed.data)
                 out.write(bytes(_pages(part) - _size(part)))
                 self._file.release()
+                cached += _pages(part)
+                if uncached and cached > UNCACHED:
+                    uncache(out.fileno(), *self._file.files)
+                    cached = 0
                 advance(out.tell(), self.size)
 
 

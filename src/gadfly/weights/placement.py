@@ -1,15 +1,15 @@
 """Where a model's weights live while it runs: the only place that knows.
 
     Resident   in memory, packed anew at every start
-    Mapped     in a file, packed once: starts are quick, processes share it, and a mixture of experts may be larger than
-               memory, at the speed of the system's paging
-    Unpacked   experts in the model's own files, decoded anew for every use: what Mapped is to the reference backend
+    Mapped     in a file, packed once: starts are quick, and processes share it
+    Streamed   experts in that file, read as they are needed into as much memory as is left: `gadfly.weights.streamed`
+    Unpacked   experts in the model's own files, decoded anew for every use: what Streamed is to the reference backend
 
 Results are the same bits.
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
 
@@ -20,10 +20,11 @@ from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.cache import Cache
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import PackedFile, bytes_packed
+from gadfly.weights.streamed import Streamed
 
-__all__ = ["Experts", "Mapped", "Placement", "Resident", "Unpacked", "choose_placement"]
+__all__ = ["ROOM", "Experts", "Mapped", "Placement", "Resident", "Unpacked", "choose_placement"]
 
-Experts = Literal["resident", "mapped"]
+Experts = Literal["resident", "streamed", "mapped"]
 
 ROOM = 0.9  # of the memory at hand that weights may take: the rest is for the context and for everybody else
 SMALL = 2**24  # bytes that are packed in the blink of an eye
@@ -49,27 +50,28 @@ def choose_placement(
 ) -> Placement:
     """A place for the weights of `file`. `advance` hears how many bytes have been packed, of how many.
 
-    `experts` None is "mapped" for mixtures that leave too little of `room` bytes of memory; "resident" ones are never
-    mapped. `keep` says whether packed weights are kept in `cache`; None: unless the model is small or the disk has
-    little room, and if it turns out that they cannot be, they are packed at every start. Raises RequestError for
-    other values; CapacityError and ModelFileError if what has to be kept cannot be.
+    `experts` None is "streamed" for mixtures that leave too little of `room` bytes of memory; "mapped" ones are left to
+    the system's paging, which is slow where memory is short; "resident" ones are in memory. `keep` says whether packed
+    weights are kept in `cache`; None: unless the model is small or the disk has little room, and if it turns out that
+    they cannot be, they are packed at every start. Raises RequestError for other values; CapacityError and
+    ModelFileError if what has to be kept cannot be.
     """
-    if experts not in ("resident", "mapped", None):
-        raise RequestError(f"there is no place {experts!r} for experts; choose resident or mapped")
+    if experts not in (*get_args(Experts), None):
+        raise RequestError(f"there is no place {experts!r} for experts; choose {', '.join(get_args(Experts))}")
     weights = [file.weights[path] for path in file.weights]
     has_experts = any(map(is_stack, weights))
     if isinstance(backend, Native):
         wanted = sum(map(bytes_packed, weights))
     else:
         wanted = sum(4 * int(np.prod(weight.shape)) for weight in weights)
-    out_of_memory = has_experts and (experts == "mapped" or (experts is None and wanted > ROOM * room))
+    out_of_memory = has_experts and experts != "resident" and (experts is not None or wanted > ROOM * room)
     if not isinstance(backend, Native):
         return Unpacked(backend) if out_of_memory else Resident(backend)
     if out_of_memory:
         packed = PackedFile(file, cache.file(file.path))
         if not packed.open():
-            packed.make(backend, advance)
-        return Mapped(backend, packed, experts_only=True)
+            packed.make(backend, advance, uncached=experts != "mapped")
+        return Mapped(backend, packed, experts_only=True) if experts == "mapped" else Streamed(backend, packed, file)
     if keep is False or experts == "resident" or (keep is None and (wanted < SMALL or not file.files)):
         return Resident(backend)
     packed = PackedFile(file, cache.file(file.path))

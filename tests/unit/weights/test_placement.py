@@ -18,6 +18,7 @@ from gadfly.weights import packed, placement
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import open_model
 from gadfly.weights.placement import Mapped, Placement, Resident, Unpacked, choose_placement
+from gadfly.weights.streamed import Streamed
 
 GROK = Path(__file__).parents[2] / "data" / "tiny-grok-1"
 PLENTY = 10**9
@@ -36,13 +37,14 @@ def dense() -> Iterator[gadfly.weights.load.ModelFile]:
     yield replace(file, weights=Weights(weights))
 
 
-def test_experts_are_mapped_where_memory_has_no_room(cache: Cache) -> None:
+def test_experts_are_streamed_where_memory_has_no_room(cache: Cache) -> None:
     file = open_model(GROK)
-    for backend, other in ((Native(1), Mapped), (Reference(), Unpacked)):
+    for backend, other in ((Native(1), Streamed), (Reference(), Unpacked)):
         assert isinstance(choose_placement(file, backend, None, False, PLENTY, cache), Resident)
         assert isinstance(choose_placement(file, backend, None, False, 10**5, cache), other)
         assert isinstance(choose_placement(file, backend, "resident", False, 10**5, cache), Resident)
-    with pytest.raises(RequestError, match="no place 'moon' for experts; choose resident or mapped"):
+    assert isinstance(choose_placement(file, Native(1), "mapped", False, PLENTY, cache), Mapped)
+    with pytest.raises(RequestError, match="no place 'moon' for experts; choose resident, streamed, mapped"):
         choose_placement(file, Native(1), "moon", None, PLENTY, cache)
 
 

@@ -18,10 +18,11 @@ from gadfly.settings import FILE, RULES, Settings, check_setting, load_settings
 __all__ = ["change_settings", "settings_table"]
 
 AT_START = ("threads", "cache", "offline")  # what a running server does not look at again
+HIDDEN = ("memory",)  # which the page has no control for
 
 
 def settings_table(home: Path, flags: Mapping[str, object]) -> list[dict[str, Any]]:
-    """Every setting. `locked_by` is the variable or flag that beats the file."""
+    """Every setting that the page shows. `locked_by` is the variable or flag that beats the file."""
     now = load_settings(flags, folder=home)
     defaults = {field.name: field.default for field in fields(Settings)}
     return [
@@ -35,6 +36,7 @@ def settings_table(home: Path, flags: Mapping[str, object]) -> list[dict[str, An
             "restart": key in AT_START,
         }
         for key, rule in RULES.items()
+        if key not in HIDDEN
     ]
 
 

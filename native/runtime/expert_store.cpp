@@ -1,0 +1,278 @@
+#include "runtime/expert_store.h"
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <chrono>
+#include <cmath>
+#include <cstring>
+#include <system_error>
+#include <utility>
+
+#include "formats/size.h"
+#include "runtime/require.h"
+#include "runtime/stretches.h"
+
+namespace gadfly {
+namespace {
+
+constexpr size_t kReaders = 6;                // slices in flight: disks want several, and more gain little
+constexpr size_t kSlice = size_t{4} << 20U;   // bytes of one
+constexpr size_t kAhead = size_t{16} << 20U;  // bytes in a pool's slots that keep readers busy; all else stays as it is
+constexpr double kFading = 1.0 / 64;          // of what is known about use, with each step
+constexpr int kEnd = -1;                      // instead of an errno: the file ended
+
+size_t whole_pages(size_t bytes) {
+    return sum(bytes, ExpertStore::kPage - 1) / ExpertStore::kPage * ExpertStore::kPage;
+}
+
+int64_t nanoseconds() { return std::chrono::steady_clock::now().time_since_epoch() / std::chrono::nanoseconds(1); }
+
+// Past the system's cache where that is possible: it would hold everything twice.
+int open_file(const std::string& path, bool& direct) {
+#ifdef O_DIRECT
+    int file = open(path.c_str(), O_RDONLY | O_CLOEXEC | O_DIRECT);
+    if (file >= 0) return file;
+#endif
+    direct = false;
+    file = open(path.c_str(), O_RDONLY | O_CLOEXEC);
+    if (file < 0) throw std::system_error(errno, std::generic_category(), path);
+#ifdef F_NOCACHE
+    direct = fcntl(file, F_NOCACHE, 1) == 0;
+#endif
+    return file;
+}
+
+// Zero, or what went wrong.
+int read_fully(int file, std::byte* to, size_t bytes, uint64_t offset, bool direct) {
+    const uint64_t start = offset;
+    const size_t all = bytes;
+    while (bytes > 0) {
+        const ssize_t got = pread(file, to, bytes, static_cast<off_t>(offset));
+        if (got < 0 && errno == EINTR) continue;
+        if (got <= 0) return got < 0 ? errno : kEnd;
+        to += got, offset += static_cast<uint64_t>(got), bytes -= static_cast<size_t>(got);
+    }
+#ifdef POSIX_FADV_DONTNEED
+    if (!direct) posix_fadvise(file, static_cast<off_t>(start), static_cast<off_t>(all), POSIX_FADV_DONTNEED);
+#endif
+    return 0;
+}
+
+std::unique_ptr<std::atomic<uint32_t>[]> zeros(size_t count) {
+    return std::make_unique<std::atomic<uint32_t>[]>(count);
+}
+
+}  // namespace
+
+ExpertStore::ExpertStore(const std::string& path) : process_(getpid()), path_(path), file_(open_file(path, direct_)) {}
+
+ExpertStore::~ExpertStore() {
+    if (getpid() == process_) {
+        {
+            const std::scoped_lock lock(mutex_);
+            stopping_ = true;
+        }
+        work_.notify_all();
+        for (std::thread& reader : readers_) reader.join();
+    } else {  // as ThreadPool does
+        new std::vector<std::thread>(std::move(readers_));
+    }
+    if (arena_ != nullptr) munmap(arena_, arena_bytes_);
+    close(file_);
+}
+
+void ExpertStore::check_ready() const {
+    require(reserved(), "a store without memory");
+    if (getpid() != process_) throw std::runtime_error("a model whose experts are on disk cannot be used after fork()");
+}
+
+SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t columns, std::vector<uint64_t> offsets) {
+    require(!reserved(), "a store that has its memory is complete");
+    require(!offsets.empty() && pool <= pools_.size(), "a stack has experts, and pools are numbered one by one");
+    for (const uint64_t offset : offsets) require(offset % kPage == 0, "matrices begin with a page");
+    const size_t count = offsets.size();
+    std::unique_ptr<ExpertStack> made(new ExpertStack{
+        *this, layout, rows, columns, pool, std::move(offsets), {}, zeros(count), zeros(count), {}, {}, {}, 0});
+    made->order.reserve(count);
+    made->slots.resize(count);
+    made->use.resize(count);
+    made->worth.resize(count);
+    if (pool == pools_.size()) pools_.emplace_back();
+    pools_[pool].bytes = std::max(pools_[pool].bytes, whole_pages(made->bytes()));
+    pools_[pool].most = std::max(pools_[pool].most, count);
+    stacks_.push_back(std::move(made));
+    return {shared_from_this(), stacks_.back().get()};
+}
+
+size_t ExpertStore::bytes_per_expert() const {
+    size_t bytes = 0;
+    for (const Pool& pool : pools_) bytes = sum(bytes, pool.bytes);
+    return bytes;
+}
+
+void ExpertStore::reserve(size_t experts) {
+    require(!reserved() && !stacks_.empty(), "memory is reserved once, for the stacks that there are");
+    require(experts >= 2, "one expert is computed while another one is read");
+    arena_bytes_ = product({experts, bytes_per_expert()});
+    void* const arena = mmap(nullptr, arena_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (arena == MAP_FAILED) throw std::bad_alloc();
+    arena_ = static_cast<std::byte*>(arena);
+    std::byte* next = arena_;
+    for (Pool& pool : pools_) {
+        pool.awaited.reserve(pool.most);
+        pool.slots.resize(experts);
+        for (Slot& slot : pool.slots) next = (slot.data = next) + pool.bytes;
+    }
+    queue_.resize(experts * pools_.size());
+    for (size_t i = 0; i < kReaders; i++) readers_.emplace_back([this] { read_on(); });
+}
+
+// Every thread has as many parts of a matrix as any other.
+size_t ExpertStore::parts(const ExpertStack& stack, size_t threads) {
+    const size_t stretches = Stretches((stack.rows - 1) / kStrip + 1, threads).count();
+    return (stretches + threads - 1) / threads * threads;
+}
+
+void ExpertStore::note_use(ExpertStack& stack, const std::vector<size_t>& busy) {
+    stack.known += kFading * (1 - stack.known);
+    for (double& use : stack.use) use *= 1 - kFading;
+    for (const size_t expert : busy) stack.use[expert] += kFading;
+    for (size_t e = 0; e < stack.use.size(); e++) stack.worth[e] = std::llround(stack.use[e] / stack.known * 1e6);
+}
+
+void ExpertStore::fetch(const std::vector<size_t>& busy, const std::vector<SharedStack>& stacks,
+                        size_t threads) noexcept {
+    const std::scoped_lock lock(mutex_);
+    for (const SharedStack& stack : stacks) {
+        Pool& pool = pools_[stack->pool];
+        note_use(*stack, busy);
+        stack->order.clear();
+        pool.awaited.clear();
+        pool.first = 0;
+        for (const size_t expert : busy) {
+            if (stack->states[expert].load(std::memory_order_relaxed) != ExpertStack::kPresent) {
+                pool.awaited.emplace_back(stack.get(), expert);
+                stack->states[expert].store(ExpertStack::kAwaited, std::memory_order_relaxed);
+            } else {
+                stack->order.push_back(expert);
+                slot_of(*stack, expert).held = true;
+            }
+        }
+        counts_.found += stack->order.size();
+        counts_.missing += pool.awaited.size();
+        for (const auto& [of, expert] : pool.awaited) stack->order.push_back(expert);
+        for (size_t place = 0; place < busy.size(); place++) {
+            stack->parts_left[place].store(static_cast<uint32_t>(parts(*stack, threads)), std::memory_order_relaxed);
+        }
+        assign(pool);
+    }
+}
+
+// Slots to those that are awaited, as far as there are any that nobody needs.
+void ExpertStore::assign(Pool& pool) {
+    for (; pool.first < pool.awaited.size(); pool.first++) {
+        Slot* found = nullptr;
+        const auto rank = [](const Slot& slot) {  // who is replaced first
+            return slot.stack == nullptr ? std::pair(int64_t{-1}, int64_t{0})
+                                         : std::pair(slot.stack->worth[slot.expert], -static_cast<int64_t>(slot.used));
+        };
+        for (Slot& slot : pool.slots) {
+            if (!slot.held && (found == nullptr || rank(slot) < rank(*found))) found = &slot;
+        }
+        const bool busy = pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead;
+        if (found == nullptr || busy) return;
+        if (found->stack != nullptr) found->stack->states[found->expert] = ExpertStack::kAbsent;
+        const auto [stack, expert] = pool.awaited[pool.first];
+        *found = {found->data, stack, expert, true, true, 0, (stack->bytes() + kSlice - 1) / kSlice, 0, false};
+        stack->slots[expert] = static_cast<size_t>(found - pool.slots.data());
+        queue_[(head_ + queued_++) % queue_.size()] = found;
+        pool.ahead++;
+        work_.notify_all();
+    }
+}
+
+ExpertStore::Slot& ExpertStore::slot_of(const ExpertStack& stack, size_t expert) {
+    return pools_[stack.pool].slots[stack.slots[expert]];
+}
+
+void ExpertStore::read_on() {
+    std::unique_lock lock(mutex_);
+    for (;;) {
+        work_.wait(lock, [this] { return stopping_ || queued_ > 0; });
+        if (stopping_) return;
+        Slot& slot = *queue_[head_];
+        const size_t begin = slot.next, all = whole_pages(slot.stack->bytes());
+        slot.next = std::min(begin + kSlice, all);
+        if (slot.next == all) head_ = (head_ + 1) % queue_.size(), queued_--;
+        const size_t bytes = slot.next - begin;
+        const uint64_t offset = slot.stack->offsets[slot.expert] + begin;
+        if (in_flight_++ == 0) since_ = nanoseconds();
+        lock.unlock();
+        const int failure = read_fully(file_, slot.data + begin, bytes, offset, direct_);
+        lock.lock();
+        if (--in_flight_ == 0) counts_.reading += static_cast<double>(nanoseconds() - since_) * 1e-9;
+        if (failure == 0) {
+            counts_.bytes += bytes;
+        } else {
+            slot.failed = true;
+            if (failure_ == 0) failure_ = failure, failed_at_ = offset;
+        }
+        if (--slot.slices == 0) settle(slot);
+    }
+}
+
+// All of a slot's slices are there, or will never be.
+void ExpertStore::settle(Slot& slot) {
+    std::atomic<uint32_t>& state = slot.stack->states[slot.expert];
+    state.store(slot.failed ? ExpertStack::kFailed : ExpertStack::kPresent, std::memory_order_release);
+    state.notify_all();
+}
+
+const std::byte* ExpertStore::wait(const ExpertStack& stack, size_t place) noexcept {
+    const size_t expert = stack.order[place];
+    const std::atomic<uint32_t>& state = stack.states[expert];
+    uint32_t seen = state.load(std::memory_order_acquire);
+    if (seen == ExpertStack::kAwaited) {
+        const int64_t began = nanoseconds();
+        do state.wait(seen, std::memory_order_acquire);
+        while ((seen = state.load(std::memory_order_acquire)) == ExpertStack::kAwaited);
+        waited_.fetch_add(nanoseconds() - began, std::memory_order_relaxed);
+    }
+    return seen == ExpertStack::kPresent ? slot_of(stack, expert).data : nullptr;
+}
+
+void ExpertStore::finish_part(ExpertStack& stack, size_t place) noexcept {
+    if (stack.parts_left[place].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+    const std::scoped_lock lock(mutex_);
+    Slot& slot = slot_of(stack, stack.order[place]);
+    Pool& pool = pools_[stack.pool];
+    if (std::exchange(slot.fresh, false)) pool.ahead--;
+    slot.held = false;
+    slot.used = ++clock_;
+    if (slot.failed) {  // the next step may have more luck
+        stack.states[slot.expert] = ExpertStack::kAbsent;
+        slot.stack = nullptr;
+    }
+    assign(pool);
+}
+
+void ExpertStore::check_reads() {
+    const std::scoped_lock lock(mutex_);
+    const int failure = std::exchange(failure_, 0);
+    if (failure == 0) return;
+    const std::string what = failure == kEnd ? "the file ends before it" : std::strerror(failure);
+    throw UnreadableExpert(path_ + ": an expert at byte " + std::to_string(failed_at_) + " cannot be read: " + what);
+}
+
+ExpertStore::Counts ExpertStore::counts() const {
+    const std::scoped_lock lock(mutex_);
+    Counts found = counts_;
+    found.waiting = static_cast<double>(waited_.load(std::memory_order_relaxed)) * 1e-9;
+    return found;
+}
+
+}  // namespace gadfly

@@ -1,0 +1,150 @@
+"""Experts read from disk as they are needed compute the same bits as those in memory, in however little memory."""
+
+import os
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import gadfly
+from gadfly._native import kernel_names
+from gadfly.errors import ModelFileError
+from gadfly.llm import LLM
+from gadfly.ops.native import Native
+from gadfly.testing import random_weights, tiny_specs
+from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.packed import PackedFile
+from gadfly.weights.streamed import Streamed
+
+DATA = Path(__file__).parent.parent / "data"
+GROK, TWELVE = DATA / "tiny-grok-1", DATA / "tiny-grok-1-12layer"
+LONG = [(5 + 7 * i) % 100 for i in range(60)]  # with which every expert is busy
+ALL = 10**6
+
+
+@contextmanager
+def arena(monkeypatch: pytest.MonkeyPatch, experts: int, tokens: int = 256) -> Iterator[None]:
+    """Inside, models are given an arena of so many experts."""
+
+    def settle(self: Streamed, *_: object) -> int:
+        self._room = min(experts, self._experts)
+        self._store.reserve(self._room)
+        return tokens
+
+    with monkeypatch.context() as inside:
+        inside.setattr(Streamed, "settle", settle)
+        yield
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("GADFLY_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def streamed(monkeypatch: pytest.MonkeyPatch):
+    def load(experts: int, model: Path = GROK, tokens: int = 256, **options) -> LLM:
+        with arena(monkeypatch, experts, tokens):
+            return gadfly.load(model, experts="streamed", **{"threads": 2, **options})
+
+    return load
+
+
+@pytest.mark.parametrize("kernels", kernel_names())
+@pytest.mark.parametrize("experts", [2, 5, ALL])
+def test_the_same_bits_as_in_memory(streamed, experts: int, kernels: str) -> None:
+    for model in (GROK, TWELVE):
+        resident = gadfly.load(model, experts="resident", threads=2, kernels=kernels)
+        expected = resident.logits(LONG), resident.generate(LONG[:9], max_tokens=20, temperature=1.0, seed=1).ids
+        for threads in (1, 2, 3):
+            llm = streamed(experts, model, threads=threads, kernels=kernels)
+            np.testing.assert_array_equal(llm.logits(LONG), expected[0])
+            assert llm.generate(LONG[:9], max_tokens=20, temperature=1.0, seed=1).ids == expected[1]
+            np.testing.assert_array_equal(llm.logits(LONG), expected[0])  # with whatever is in the arena now
+
+
+def mixture(name: str, form: str, folder: Path) -> ModelFile:
+    """Random weights in a format, as if they had come from a file."""
+    spec, file = tiny_specs()[name], folder / "weights"
+    file.write_bytes(b"whose size and time are all that counts")
+    return replace(open_model(GROK), path=file, spec=spec, weights=random_weights(spec, 0, form), files=(file,))
+
+
+@pytest.mark.parametrize("form", ["F32", "BF16", "Q4_0", "Q8_0", "I8"])
+@pytest.mark.parametrize("name", ["mixtral", "grok-1", "grok-2"])
+def test_every_mixture_in_every_kind_of_format(tmp_path: Path, monkeypatch, name: str, form: str) -> None:
+    file, backend = mixture(name, form, tmp_path), Native(2)
+    packed = PackedFile(file, tmp_path / "folder" / "packed")
+    packed.make(backend)
+    with arena(monkeypatch, 3):
+        llm = LLM(file, file.spec, backend, placement=Streamed(backend, packed, file))
+    resident = LLM(file, file.spec, Native(2))
+    np.testing.assert_array_equal(llm.logits(LONG), resident.logits(LONG))
+
+
+def test_requests_together_get_what_each_gets_alone(streamed) -> None:
+    prompts = [LONG[i : i + 12] for i in range(6)]
+    resident = gadfly.load(TWELVE, experts="resident", threads=2)
+    expected = [resident.generate(prompt, max_tokens=12, temperature=1.0, seed=1).ids for prompt in prompts]
+    llm = streamed(4, TWELVE, contexts=6)
+    found: dict[int, object] = {}
+
+    def ask(number: int) -> None:
+        found[number] = llm.generate(prompts[number], max_tokens=12, temperature=1.0, seed=1).ids
+
+    threads = [threading.Thread(target=ask, args=(number,)) for number in range(len(prompts))]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert [found[number] for number in range(len(prompts))] == expected
+
+
+def test_a_prompt_reads_every_expert_once_and_what_stays_not_again(streamed) -> None:
+    llm = streamed(40, TWELVE)  # of 96
+    llm.generate(LONG, max_tokens=1)
+    first = llm.reads()
+    busy = sum(tokens > 0 for layer in llm.expert_use() for tokens in layer)
+    assert (first.found, first.missing, first.tokens) == (0, 3 * busy, len(LONG) + 1)
+    for _ in range(3):
+        before = llm.reads()
+        llm.logits(LONG)
+        again = llm.reads().since(before)
+        # Though they are wanted in circles, where what was used last goes first. A layer's eight may be on their way.
+        assert 3 * (40 - 8) <= again.found <= 3 * 40
+        assert again.found + again.missing == 3 * busy
+        assert again.bytes * first.missing == again.missing * first.bytes
+        assert again.reading > 0
+
+
+@pytest.mark.parametrize("experts", [2, ALL])
+def test_a_file_that_ends_too_early_fails_who_asks_and_nobody_later(streamed, home: Path, experts: int) -> None:
+    llm = streamed(experts)
+    (path,) = (home / "cache" / "packed").glob("*/packed")
+    whole = path.read_bytes()
+    os.truncate(path, 16384)
+    for _ in range(2):
+        with pytest.raises(
+            ModelFileError, match=r"packed: an expert at byte \d+ cannot be read: the file ends before it"
+        ):
+            llm.generate(LONG, max_tokens=4)
+        with pytest.raises(ModelFileError, match="cannot be read"):
+            llm.logits(LONG)
+    with path.open("r+b") as file:  # the same file, as if a disk had come back
+        file.write(whole)
+    expected = gadfly.load(GROK, experts="resident", threads=2)
+    np.testing.assert_array_equal(llm.logits(LONG), expected.logits(LONG))
+    assert llm.generate(LONG, max_tokens=8, seed=2).ids == expected.generate(LONG, max_tokens=8, seed=2).ids
+
+
+def test_what_is_deleted_or_replaced_stays_in_use(streamed, home: Path) -> None:
+    llm = streamed(2)
+    expected = llm.logits(LONG)
+    (path,) = (home / "cache" / "packed").glob("*/packed")
+    path.unlink()
+    np.testing.assert_array_equal(llm.logits(LONG), expected)
