@@ -17,7 +17,7 @@ from gadfly.weights.streamed import FEWEST, size_up
 
 __all__ = ["WANTED", "WORK", "Promise", "promised"]
 
-WORK = 100_000_000  # bytes that requests, drawing and whatever else is not counted may take
+WORK = 64_000_000  # bytes that requests, drawing and whatever else is not counted may take
 WANTED = 32  # tokens of a step whose logits are wanted, at most
 
 

@@ -55,17 +55,22 @@ def streamed(monkeypatch: pytest.MonkeyPatch):
     return load
 
 
-@pytest.mark.parametrize("kernels", kernel_names())
 @pytest.mark.parametrize("experts", [2, 5, ALL])
-def test_the_same_bits_as_in_memory(streamed, experts: int, kernels: str) -> None:
+def test_the_same_bits_as_in_memory(streamed, experts: int) -> None:
     for model in (GROK, TWELVE):
-        resident = gadfly.load(model, experts="resident", threads=2, kernels=kernels)
+        resident = gadfly.load(model, experts="resident", threads=2)
         expected = resident.logits(LONG), resident.generate(LONG[:9], max_tokens=20, temperature=1.0, seed=1).ids
         for threads in (1, 2, 3):
-            llm = streamed(experts, model, threads=threads, kernels=kernels)
+            llm = streamed(experts, model, threads=threads)
             np.testing.assert_array_equal(llm.logits(LONG), expected[0])
             assert llm.generate(LONG[:9], max_tokens=20, temperature=1.0, seed=1).ids == expected[1]
             np.testing.assert_array_equal(llm.logits(LONG), expected[0])  # with whatever is in the arena now
+
+
+@pytest.mark.parametrize("kernels", kernel_names())
+def test_by_any_instructions(streamed, kernels: str) -> None:
+    expected = gadfly.load(GROK, experts="resident", threads=1, kernels=kernels).logits(LONG[:20])
+    np.testing.assert_array_equal(streamed(3, kernels=kernels).logits(LONG[:20]), expected)
 
 
 def mixture(name: str, form: str, folder: Path) -> ModelFile:

@@ -30,7 +30,7 @@ from gadfly.weights.cache import HEADER, header
 from gadfly.weights.disk import map_file, replacing, uncache, writing
 from gadfly.weights.model_file import ModelFile
 
-__all__ = ["PackedFile", "bytes_packed"]
+__all__ = ["PAGE", "PackedFile", "bytes_packed"]
 
 PAGE = 4096  # bytes: matrices begin where the system's pages and direct reads do
 UNCACHED = 2**26  # bytes that are written before the system's cache is told to forget them

@@ -83,5 +83,4 @@ def test_it_holds_where_the_system_counts(tmp_path: Path) -> None:
             assert ended.returncode == 0, ended.stderr
             assert ended.stdout.split(")")[0] == expected
             assert ended.stdout.strip().split(")")[1] != "None"
-            print(promise, limit, group.peak, ended.stdout)
             assert group.peak <= promise
