@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from gadfly.errors import NotFoundError, RequestError
 
-__all__ = ["Problem", "Row", "kind_of", "line_of", "read_lines", "read_rows", "read_text"]
+__all__ = ["Problem", "Row", "kind_of", "line_of", "read_lines", "read_rows", "read_text", "text_of"]
 
 LONGEST_LINE = 4_000_000  # bytes
 LARGEST_ARRAY = 1_000_000_000  # bytes
@@ -66,16 +66,23 @@ def read_lines(path: Path) -> Iterator[Row | Problem]:
 
 def read_text(path: Path, most: int = LARGEST_ARRAY) -> str:
     """The whole of a text in UTF-8. Raises NotFoundError, or RequestError with the line if it is something else."""
+    text = text_of(path, most)
+    if isinstance(text, Problem):
+        raise RequestError(f"{path}:{text.line}: {text.text}")
+    return text
+
+
+def text_of(path: Path, most: int = LARGEST_ARRAY) -> str | Problem:
+    """The same, for whoever goes on without it. Raises NotFoundError or RequestError if it cannot be read at all."""
     with _opened(path) as file:
         data = file.read(most + 1)
     if len(data) > most:
-        raise RequestError(f"{path} is longer than {most} bytes; split it")
+        return Problem(1, f"begins a text that is longer than {most} bytes; split it")
     data = data.removeprefix(UTF_8_MARK)
     try:
         return data.decode()
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
-        raise RequestError(f"{path}:{line}: {_not_utf_8(data, error)}") from None
+        return Problem(data.count(b"\n", 0, error.start) + 1, _not_utf_8(data, error))
 
 
 def line_of(table: Mapping[str, Any]) -> bytes:

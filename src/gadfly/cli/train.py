@@ -1,11 +1,9 @@
 """gadfly train: makes an adapter or a model as a recipe says."""
 
 import json
-import signal
 import sys
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gadfly.cli.printable import printable
+from gadfly.cli.stopping import stopping
 from gadfly.errors import RequestError
 
 if TYPE_CHECKING:
@@ -49,7 +48,7 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
 
     read = read_recipe(recipe, changes)
     watcher = _Watcher(as_json)
-    with _stopping() as stop:
+    with stopping() as stop:
         workshop = open_workshop(read, watcher, threads)
         finished = workshop.work(lambda: bool(stop))
     if not finished:
@@ -63,22 +62,6 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
     click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
     name = read.folder.name
     click.echo(f"Try it: gadfly convert {read.base} {name}.gguf --as q8_0 --adapter {read.folder}", err=as_json)
-
-
-@contextmanager
-def _stopping() -> Iterator[list[int]]:
-    """A list that the first Ctrl-C puts something into; the second ends the program at once."""
-    pressed: list[int] = []
-
-    def note(number: int, _: object) -> None:
-        pressed.append(number)
-        signal.signal(signal.SIGINT, before)
-
-    before = signal.signal(signal.SIGINT, note)
-    try:
-        yield pressed
-    finally:
-        signal.signal(signal.SIGINT, before)
 
 
 class _Watcher:

@@ -134,15 +134,17 @@ class Torch:
     def experts(
         self, x: Tensor, routing: Tensor, gate: TorchWeight, up: TorchWeight, down: TorchWeight, spec: MoE
     ) -> Tensor:
-        """Rows are gathered per expert and come back to their tokens in routing order."""
+        """Rows are gathered per expert and come back to their tokens in routing order.
+
+        Stacks are taken apart once: a gradient through `gate[e]` would be as large as the stack, for every expert.
+        """
         assert isinstance(gate, Tensor) and isinstance(up, Tensor) and isinstance(down, Tensor)
         chosen, weights = routing[:, 0].long().flatten(), routing[:, 1].to(x.dtype)
         order = chosen.argsort(stable=True)
-        rows = x[order // spec.selected]
-        counts = chosen.bincount(minlength=spec.experts).tolist()
+        rows = torch.split(x[order // spec.selected], chosen.bincount(minlength=spec.experts).tolist())
         parts = [
-            F.linear(self.gated(F.linear(part, gate[e]), F.linear(part, up[e]), spec.activation), down[e])
-            for e, part in enumerate(torch.split(rows, counts))
+            F.linear(self.gated(F.linear(part, g), F.linear(part, u), spec.activation), d)
+            for part, g, u, d in zip(rows, gate.unbind(), up.unbind(), down.unbind(), strict=True)
         ]
         answers = torch.cat(parts)[order.argsort()].reshape(len(x), spec.selected, -1)
         return torch.sum(weights[..., None] * answers, dim=1)

@@ -24,7 +24,7 @@ from gadfly.chat.licences import Verdict, training_verdict
 from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
-from gadfly.lines import Problem, Row, kind_of, read_lines, read_text
+from gadfly.lines import Problem, Row, kind_of, line_of, read_lines, read_text
 from gadfly.train.chats import message_of
 from gadfly.train.teacher import Teacher
 from gadfly.weights.disk import writing
@@ -125,8 +125,7 @@ def _line(prompt: _Prompt, answer: str, teacher: Teacher) -> bytes:
         "id": prompt.id,
         "made": datetime.now(UTC).date().isoformat(),
     }
-    lesson = {"messages": [*messages, {"role": "assistant", "content": answer}], "meta": meta}
-    return json.dumps(lesson, ensure_ascii=False).encode(errors="replace") + b"\n"
+    return line_of({"messages": [*messages, {"role": "assistant", "content": answer}], "meta": meta})
 
 
 def _known(target: Path) -> set[str]:
