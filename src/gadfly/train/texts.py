@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from gadfly.answer import Prompts
-from gadfly.errors import NotFoundError, RequestError, UnsupportedError
-from gadfly.lines import Problem, Row, kind_of, read_lines, read_text
+from gadfly.errors import UnsupportedError
+from gadfly.lines import Problem, Row, kind_of, read_lines, text_of
 from gadfly.train.chats import meta_of, number_of
 from gadfly.train.sample import Sample
 
@@ -48,14 +48,11 @@ def text_files(path: Path, judged: bool = False) -> list[Path]:
 def read_documents(path: Path) -> Iterator[Document | Problem]:
     """Of one file. Raises NotFoundError or RequestError if it cannot be read at all."""
     if path.suffix.lower() in PLAIN:
-        try:
-            text = read_text(path, LARGEST_TEXT)
-        except NotFoundError:
-            raise
-        except RequestError as error:  # which names the file and the line
-            yield Problem(0, str(error))
-            return
-        yield Document(text, line=1) if text.strip() else Problem(1, "has no text in it")
+        text = text_of(path, LARGEST_TEXT)
+        if isinstance(text, Problem):
+            yield text
+        else:
+            yield Document(text, line=1) if text.strip() else Problem(1, "has no text in it")
         return
     for found in read_lines(path):
         yield document_of(found) if isinstance(found, Row) else found
