@@ -31,11 +31,11 @@ MOST_PROBLEMS = 10  # that are shown of a file
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object per step on stdout.")
 def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: bool) -> None:
-    """Teach a model a tone or a character from examples, as RECIPE says.
+    """Teach a model from examples, texts, preferences or thumbs, as RECIPE says, or make a small one from nothing.
 
-    What is learnt is an adapter: a small folder beside the model, which stays as it is. Ctrl-C stops after the step
-    under way, and the same command goes on from there, as it does after a crash. gadfly convert --adapter makes a model
-    of both. Needs the extra: pip install 'gadfly[train]'
+    What is learnt is an adapter, a small folder beside the model, which stays as it is; or, if the recipe says so, a
+    model. Ctrl-C stops after the step under way, and the same command goes on from there, as it does after a crash.
+    gadfly convert --adapter makes a model of both. Needs the extra: pip install 'gadfly[train]'
 
     \b
     gadfly train recipe.toml

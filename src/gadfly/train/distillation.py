@@ -92,9 +92,12 @@ def distil(
     coming = iter(open_ones)
     with writing(target), target.open("ab") as file, ThreadPoolExecutor(at_once) as pool:
         try:
-            while not stopped():
-                for one in islice(coming, 2 * at_once - len(waiting)):
-                    waiting.append((one, pool.submit(teacher.answer, one.messages, int(one.id[:8], 16))))
+            while True:
+                if not stopped():
+                    for one in islice(coming, 2 * at_once - len(waiting)):
+                        waiting.append((one, pool.submit(teacher.answer, one.messages, int(one.id[:7], 16))))
+                else:  # what is being answered is taken along
+                    waiting = deque(each for each in waiting if not each[1].cancel())
                 if not waiting:
                     break
                 one, future = waiting.popleft()

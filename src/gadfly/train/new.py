@@ -9,8 +9,9 @@ is kept beside the model, so that a run which goes on asks no clock.
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -18,7 +19,7 @@ import torch
 from gadfly.convert.fresh import write_fresh
 from gadfly.convert.sizes import Sizes, draw_up, plain_pattern, sizes_for
 from gadfly.convert.tokenizer_source import BYTES, tokenizer_from, vocabulary_size
-from gadfly.errors import RequestError
+from gadfly.errors import ModelFileError, RequestError
 from gadfly.hub.library import Library
 from gadfly.model.cost import Cost
 from gadfly.ops.torch import Torch
@@ -76,8 +77,16 @@ class NewConfig:
 
 
 def make_new(folder: Path, config: NewConfig, plan: Plan, told: Callable[[str], None]) -> None:
-    """Write a model with random weights into `folder`, unless it is there already."""
+    """Write a model with random weights into `folder`, unless it is there already.
+
+    Raises RequestError if that was made for something else.
+    """
     if folder.exists():
+        if _facts(folder).get("new") != asdict(config):
+            raise RequestError(
+                f"{folder} was begun with another budget, tokenizer or kind of model; choose another `out`, or delete "
+                f"{folder.parent} to begin anew"
+            )
         return
     files = tokenizer_from(None if config.tokenizer == BYTES else Library(home()).require(config.tokenizer))
     sizes = Sizes(
@@ -88,14 +97,26 @@ def make_new(folder: Path, config: NewConfig, plan: Plan, told: Callable[[str], 
         tokens = TOKENS * _met(spec)
     else:
         spec, tokens = _timed(sizes, config.seconds, plan, told)
-    facts = {FACTS: (json.dumps({"budget": config.budget, "tokens": tokens}) + "\n").encode()}
+    facts = {FACTS: (json.dumps({"new": asdict(config), "tokens": tokens}) + "\n").encode()}
     write_fresh(folder, PATTERN.page, spec, plan.seed, "F32", True, {**files, **facts}, lambda _done, _total: None)
 
 
 def planned_tokens(folder: Path) -> int:
     """That the model of this folder is to learn."""
-    tokens: int = json.loads((folder / FACTS).read_text())["tokens"]
+    tokens = _facts(folder).get("tokens")
+    if not isinstance(tokens, int):
+        raise ModelFileError(f"{folder / FACTS} does not say how long to learn; delete {folder.parent} to begin anew")
     return tokens
+
+
+def _facts(folder: Path) -> Mapping[str, Any]:
+    try:
+        facts = json.loads((folder / FACTS).read_bytes())
+    except (OSError, ValueError, RecursionError) as error:
+        raise ModelFileError(
+            f"{folder / FACTS} cannot be read: {error}; delete {folder.parent} to begin anew"
+        ) from error
+    return facts if isinstance(facts, dict) else {}
 
 
 def for_budget(plan: Plan, objective: Objective, tokens: int) -> Plan:

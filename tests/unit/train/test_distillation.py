@@ -88,14 +88,14 @@ def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
 
     heard = Heard()
     with teacher(note) as there:
-        stopped = distil(path, target, there, heard, lambda: len(heard.progress) == 4, at_once=1)
-        assert not stopped.finished and stopped.lessons == 4
+        stopped = distil(path, target, there, heard, lambda: len(heard.progress) >= 4, at_once=1)
+        assert not stopped.finished and stopped.lessons == len(asked) in (4, 5, 6)  # what was under way is kept
         with target.open("ab") as file:
             file.write(b'{"messages": [{"role": "user", "con')  # a process that died
         asked.clear()
         done = distil(path, target, there, heard, at_once=3)
-    assert done == Distilled(lessons=9, new=5, failed=0, finished=True)
-    assert sorted(asked) == [f"question {n}" for n in range(4, 9)]
+    assert done == Distilled(lessons=9, new=9 - stopped.lessons, failed=0, finished=True)
+    assert sorted(asked) == [f"question {n}" for n in range(stopped.lessons, 9)]
     assert [one.messages[0].content for one in read_lessons(target)] == [f"question {n}" for n in range(9)]
 
 

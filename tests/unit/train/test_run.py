@@ -158,7 +158,9 @@ def test_a_budget_of_time_takes_the_deepest_model_that_sees_enough(tmp_path: Pat
     assert tokens == int(20 / (len(spec.blocks) ** 2 * 1e-6)) > 20 * new._met(spec)
     assert len(told) == len(spec.blocks) + 1
     before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
-    new.make_new(tmp_path / "model", NewConfig(budget="1 h"), recipe(tmp_path, "new", "text").plan, told.append)
+    new.make_new(tmp_path / "model", NewConfig(budget="20 s"), recipe(tmp_path, "new", "text").plan, told.append)
+    with pytest.raises(RequestError, match="another budget"):
+        new.make_new(tmp_path / "model", NewConfig(budget="1 h"), recipe(tmp_path, "new", "text").plan, told.append)
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
