@@ -80,12 +80,16 @@ def command(
         )
     wanted = Wanted(format_name, target_size, pure, read_importance(importance) if importance else {})
     with showing_progress() as progress:
-        done = convert(path, target, wanted, threads or available_processors(), progress, adapter)
+        done = convert(path, target, wanted, threads or available_processors(), progress, _given(adapter))
     if as_json:
         click.echo(json.dumps(facts(done)))
     else:
         for line in lines(done):
             click.echo(line)
+
+
+def _given(adapter: Path | None) -> list[tuple[Path, float]]:
+    return [] if adapter is None else [(adapter, 1.0)]
 
 
 def facts(done: Converted) -> dict[str, object]:

@@ -45,6 +45,7 @@ COMMANDS = {
         "Make your own", "gadfly.cli.data", "Check, show, take in, divide, make and gather examples to learn from."
     ),
     "eval": Entry("Make your own", "gadfly.cli.eval", "Judge MODEL by files of questions, or chats by their votes."),
+    "export": Entry("Make your own", "gadfly.cli.export", "Write adapters in a form that others take, with a card."),
     "pull": Entry("Models", "gadfly.cli.pull", "Bring a model to this machine."),
     "list": Entry("Models", "gadfly.cli.list", "Show the models on this machine."),
     "show": Entry("Models", "gadfly.cli.show", "Show what is known of a model."),

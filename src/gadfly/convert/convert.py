@@ -36,6 +36,7 @@ from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
 from gadfly.weight import Int8, Plain, Quantised
 from gadfly.weights.adapter import merged, read_adapter
+from gadfly.weights.adapter_sum import summed
 from gadfly.weights.disk import held_bytes, new_file, sync_folder, writing
 from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
@@ -98,19 +99,25 @@ class Plan:
 
 
 def convert(
-    source: Path, target: Path, wanted: Wanted, threads: int, progress: Progress, adapter: Path | None = None
+    source: Path,
+    target: Path,
+    wanted: Wanted,
+    threads: int,
+    progress: Progress,
+    adapters: Sequence[tuple[Path, float]] = (),
 ) -> Converted:
-    """Convert a model, with the adapter of a folder in its weights. A target that ends in .gguf is a file.
+    """Convert a model, with adapters in its weights: folders, and how strong each is. A target that ends in .gguf is a
+    file, any other a folder.
 
-    Any other is a folder.
     Raises RequestError for a target that exists or a format that it cannot have, CapacityError if the disk is too
     small, ModelFileError for what is wrong with the source.
     """
     _require_free_name(target)
     model, state = open_model(source), _state(source)
-    if adapter is not None:
-        model = merged(model, read_adapter(adapter, model.page, model.spec))
-        state += _state(adapter)
+    if adapters:
+        read = [(read_adapter(path, model.page, model.spec), strength) for path, strength in adapters]
+        model = merged(model, summed(read))
+        state += repr([(_state(path), strength) for path, strength in adapters])
     return convert_model(model, state, target, wanted, threads, progress)
 
 

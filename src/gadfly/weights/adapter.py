@@ -29,7 +29,7 @@ from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import Safetensors
 from gadfly.weights.safetensors_writer import write_safetensors
 
-__all__ = ["Adapter", "Pair", "merged", "read_adapter", "write_adapter"]
+__all__ = ["Adapter", "Pair", "base_of", "merged", "read_adapter", "write_adapter"]
 
 CONFIG, TENSORS, FACTS = "adapter_config.json", "adapter_model.safetensors", "gadfly.json"
 PREFIX, DOWN, UP, WEIGHT = "base_model.model.", ".lora_A.weight", ".lora_B.weight", ".weight"
@@ -127,6 +127,12 @@ def read_adapter(folder: Path, page: Page, spec: ModelSpec) -> Adapter:
     scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
     facts = _object(folder / FACTS) if (folder / FACTS).exists() else {}
     return Adapter(pairs, scale, facts)
+
+
+def base_of(folder: Path) -> str | None:
+    """The model that an adapter says that it is for. Raises as `read_adapter` does."""
+    name = _object(folder / CONFIG).get("base_model_name_or_path")
+    return name if isinstance(name, str) and name else None
 
 
 def _number(path: Path, config: Mapping[str, Any], key: str, high: float) -> float:
