@@ -14,7 +14,7 @@ from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
 from gadfly.settings import available_processors, bytes_of, home
 
-__all__ = ["SIZE", "command"]
+__all__ = ["SIZE", "command", "lines"]
 
 
 class Size(click.ParamType[int]):
