@@ -7,6 +7,9 @@ export class Follow {
   private box: HTMLElement | null = null;
   private last = 0;
 
+  /** `ends` tells whether what is in the box ends where all of it ends. */
+  constructor(private readonly ends: () => boolean = () => true) {}
+
   /** An attachment: `<div {@attach follow.attach}>` with one child that grows. */
   attach = (box: HTMLElement) => {
     this.box = box;
@@ -15,7 +18,7 @@ export class Follow {
     if (box.firstElementChild) sizes.observe(box.firstElementChild);
     const scrolled = () => {
       const rest = box.scrollHeight - box.clientHeight - box.scrollTop;
-      if (rest < NEAR) this.following = true;
+      if (rest < NEAR && this.ends()) this.following = true;
       else if (box.scrollTop < this.last - 1) this.following = false;
       this.last = box.scrollTop;
     };

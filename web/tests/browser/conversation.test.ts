@@ -91,15 +91,30 @@ test("whoever scrolls up is left alone, and can go back to the end", async () =>
   expect(rest).toBeLessThan(2);
 });
 
-test("of a thousand messages those at hand are there, and earlier ones come when they are wanted", async () => {
+test("of a thousand messages those at hand are there, and others come and go as they are wanted", async () => {
   const id = on.chat(Array.from({ length: 1000 }, (_, i) => `message **${i}** of a thousand`));
   await on.here.page.goto(`${on.server.url}/#/c/${id}`);
-  await on.here.page.getByText("message 999 of").waitFor();
+  await on.here.answers.getByText("message 999 of").waitFor();
   const articles = on.here.page.locator("article");
   expect(await articles.count()).toBeLessThan(100);
   await on.here.page.locator(".box").evaluate((box) => (box.scrollTop = 0));
-  await expect.poll(() => articles.count()).toBeGreaterThan(55);
+  await expect.poll(() => articles.count()).toBeGreaterThan(40);
   expect(await on.here.page.locator(".box").evaluate((box) => box.scrollTop)).toBeGreaterThan(0);
+  const first = async () => Number(await articles.first().getAttribute("data-node"));
+  const turn = async (pixels: number) => {
+    await on.here.page.mouse.wheel(0, pixels);
+    await on.here.page.evaluate(() => new Promise(requestAnimationFrame));
+  };
+  await articles.first().hover();
+  while ((await first()) > 700) await turn(-3000);
+  expect(await articles.count()).toBeLessThan(130);
+  expect(await on.here.page.locator('article[data-node="1000"]').count()).toBe(0);
+  const back = await first();
+  while ((await first()) < back + 60) await turn(3000);
+  expect(await articles.count()).toBeLessThan(130);
+  await on.here.page.getByRole("button", { name: "Latest" }).click();
+  await on.here.page.locator('article[data-node="1000"]').waitFor();
+  expect(await articles.count()).toBeLessThan(40);
   await on.here.page.goto(`${on.server.url}/#/c/${id}?node=11`);
   await on.here.page.reload();
   await on.here.page.locator('article[data-node="11"]:focus').waitFor();
