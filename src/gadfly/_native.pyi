@@ -81,7 +81,7 @@ class PackedMatrix:
 
 class PagedCache:
     def __init__(
-        self, layers: int, pages: int, page_size: int, kv_heads: int, head_dim: int, half_values: bool
+        self, layers: int, pages: int, page_size: int, kv_heads: int, head_dim: int, half: bool
     ) -> None: ...
     @property
     def bytes(self) -> int: ...
