@@ -21,7 +21,7 @@ from gadfly.hub.library import Library
 from gadfly.settings import home
 
 ROOT = Path(__file__).parents[2]
-PLACES = ("*.md", "docs/**/*.md", "recipes/*.md", "benchmarks/*.md")
+PLACES = ("*.md", "docs/**/*.md", "recipes/**/*.md", "benchmarks/*.md")
 DOCUMENTS = sorted(document for place in PLACES for document in ROOT.glob(place))
 
 BLOCK = re.compile(
