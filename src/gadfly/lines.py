@@ -8,7 +8,7 @@ import csv
 import gzip
 import json
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -52,15 +52,17 @@ def read_rows(path: Path) -> Iterator[Row | Problem]:
     return _array(path) if suffix.lower() == ".json" else read_lines(path)
 
 
-def read_lines(path: Path) -> Iterator[Row | Problem]:
-    """Objects of JSON, a line each; blank lines are skipped.
+def read_lines(path: Path, advanced: Callable[[int], None] = lambda _: None) -> Iterator[Row | Problem]:
+    """Objects of JSON, a line each; blank lines are skipped. `advanced` hears the bytes of each line.
 
     Raises NotFoundError if there is no such file, RequestError if it cannot be read at all.
     """
     for number, line in _lines(path):
         if isinstance(line, Problem):
             yield line
-        elif line.strip():
+            continue
+        advanced(len(line))
+        if line.strip():
             yield _row(number, line)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -10,11 +11,15 @@ import click
 from gadfly.cli.data_report import FILE, JSON, first_lines
 from gadfly.cli.data_view import prompts_of
 from gadfly.cli.printable import printable
+from gadfly.cli.progress import showing_progress
+from gadfly.hub.progress import Silent
 
 if TYPE_CHECKING:
     from gadfly.train.check import Check
 
 __all__ = ["check"]
+
+LARGE = 5_000_000  # bytes: what takes more than a moment
 
 
 @click.command("check")
@@ -34,8 +39,17 @@ def check(paths: Sequence[Path], model: str | None, longest: int, against: Seque
 
     prompts, context = prompts_of(model) if model else (None, longest)
     found = Check(prompts, min(longest, context), Leaks(against) if against else None)
-    for path in data_files(paths):
-        found.read(path)
+    files = data_files(paths)
+    done, total = 0, sum(path.stat().st_size for path in files if path.exists())
+
+    def advanced(size: int) -> None:
+        nonlocal done
+        done += size
+        progress.advance(min(done, total), total)  # what is unpacked on the way is more
+
+    with showing_progress() if total > LARGE else nullcontext(Silent()) as progress:
+        for path in files:
+            found.read(path, advanced)
     if as_json:
         click.echo(json.dumps(found.report(), indent=2))
     else:

@@ -10,7 +10,7 @@ what it would see. Lines are compared across all files, so a conversation in two
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -81,10 +81,10 @@ class Check:
         """Whether anything is found that is not harmless."""
         return any(count and kind not in HARMLESS for kind, count in self.counts.items())
 
-    def read(self, path: Path) -> None:
-        """Raises NotFoundError or RequestError if the file cannot be read at all."""
+    def read(self, path: Path, advanced: Callable[[int], None] = lambda _: None) -> None:
+        """`advanced` hears the bytes of each line. Raises NotFoundError or RequestError if it cannot be read at all."""
         counts = self.files.setdefault(str(path), Counts())
-        for found in read_native(path):
+        for found in read_native(path, advanced):
             counts.lines += 1
             if isinstance(found, Problem):
                 self._note(path, found.line, "damaged", found.text)

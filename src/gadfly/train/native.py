@@ -6,7 +6,7 @@
 {"text": …}                              a text to learn to continue          Document
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from gadfly.conversation import Message
@@ -21,9 +21,12 @@ __all__ = ["Native", "answers_of", "messages_of", "native_of", "read_native"]
 Native = Lesson | Preference | Thumb | Document
 
 
-def read_native(path: Path) -> Iterator[tuple[Row, Native] | Problem]:
-    """Lines as they are, and what they say. Raises NotFoundError or RequestError if the file cannot be read at all."""
-    for row in read_lines(path):
+def read_native(path: Path, advanced: Callable[[int], None] = lambda _: None) -> Iterator[tuple[Row, Native] | Problem]:
+    """Lines as they are, and what they say; `advanced` hears the bytes of each.
+
+    Raises NotFoundError or RequestError if the file cannot be read at all.
+    """
+    for row in read_lines(path, advanced):
         if isinstance(row, Row):
             found = native_of(row)
             yield found if isinstance(found, Problem) else (row, found)
