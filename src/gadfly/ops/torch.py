@@ -122,8 +122,7 @@ class Torch:
 
     def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
         """(tokens, 2, selected), float32: indices and weights."""
-        chances = self.router_logits(x, router, spec).softmax(dim=-1)
-        return routed(chances, chances, spec)
+        return routed(self.router_logits(x, router, spec).softmax(dim=-1), spec)
 
     def router_logits(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
         """(tokens, experts), float32."""
@@ -204,9 +203,9 @@ class Counting(Torch):
         return [used.tolist() for used in self._used]
 
 
-def routed(chances: Tensor, scores: Tensor, spec: MoE) -> Tensor:
-    """What `route` returns: the experts of the highest scores, and the weights that their chances give them."""
-    best = scores.argsort(dim=-1, descending=True, stable=True)[:, : spec.selected]  # ties: the lower index first
+def routed(chances: Tensor, spec: MoE) -> Tensor:
+    """What `route` returns, of the chances of all experts (tokens, experts)."""
+    best = chances.argsort(dim=-1, descending=True, stable=True)[:, : spec.selected]  # ties: the lower index first
     weights = chances.gather(-1, best)
     if spec.renormalised:
         weights = weights / weights.sum(dim=-1, keepdim=True)

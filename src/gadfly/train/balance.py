@@ -1,13 +1,14 @@
 """Experts that are all used, without a loss that asks for it: the backend that new mixtures are trained on.
 
-A number per expert is added to its chance when experts are chosen, and only then; after each step it goes up a little
-where an expert had too few tokens, and down where it had too many (Wang et al., arXiv 2408.15664). No token is
-dropped, however uneven the choice. The architectures have no place for such numbers, so they fade to nothing towards
-the end of a run, and the model learns to do without. Beside that, a router's logits are kept small (Zoph et al., arXiv
-2202.08906).
+After each step, the logit of an expert that had too few tokens is raised a little, and that of one which had too many
+is lowered: the idea of Wang et al., arXiv 2408.15664. They keep a number beside the router for that, for which Grok's
+architecture has no place, and which cannot be left out in the end either: experts fall idle again within some dozens of
+steps. So the router itself is moved, along the mean of what it sees, where a change means about the same to all tokens;
+what is trained is what is served. No token is dropped, however uneven the choice. Beside that, a router's logits are
+kept small (Zoph et al., arXiv 2202.08906).
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
@@ -17,48 +18,50 @@ from gadfly.spec import MoE
 
 __all__ = ["Balance"]
 
-STEP = 1e-3  # that the number of an expert moves by, where chances are from 0 to 1
+STEP = 0.03  # of a logit: a few thousandths of a chance of 1 in 8
 Z_LOSS = 1e-3
-FADING = 0.2  # of a run
 
 
 class Balance(Torch):
-    """`routers` by path. What `memory` holds changes after each step, and has to be kept with the weights."""
+    """Routes as it is done without this class, and counts what is learnt from."""
 
-    def __init__(self, routers: Mapping[str, Tensor], backend: Torch) -> None:
+    def __init__(self, routers: Sequence[Tensor], backend: Torch) -> None:
         super().__init__(str(backend.device), backend.dtype)
-        self.memory = {f"balance.{path}": torch.zeros(len(router)) for path, router in routers.items()}
-        self._biases = dict(zip(map(id, routers.values()), self.memory.values(), strict=True))
-        self._used = {router: torch.zeros_like(bias) for router, bias in self._biases.items()}
-        self._strength = 1.0
+        self._routers = {id(router): router for router in routers}
+        self._used: dict[int, Tensor] = {}
+        self._seen: dict[int, Tensor] = {}
         self._squares: list[Tensor] = []
+        self.begin()
 
-    def begin(self, done: float) -> None:
-        """A step, when a fraction `done` of the run lies behind."""
-        self._strength = min(1.0, (1 - done) / FADING)
+    def begin(self) -> None:
+        """A step."""
         self._squares.clear()
-        for used in self._used.values():
-            used.zero_()
+        self._tokens = 0  # that all routers have seen together
+        for key, router in self._routers.items():
+            self._used[key] = router.new_zeros(len(router))
+            self._seen[key] = torch.zeros_like(router[0])
 
     def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
-        """Counts and shares out what is learnt from; where nothing is, routes as it is done without this class."""
-        if not torch.is_grad_enabled():
-            return super().route(x, router, spec)
         logits = self.router_logits(x, router, spec)
-        self._squares.append(logits.logsumexp(dim=-1).square().sum())
-        chances = logits.softmax(dim=-1)
-        bias = self._strength * self._biases[id(router)].to(chances.device)
-        chosen = routed(chances, chances.detach() + bias, spec)
-        self._used[id(router)] += chosen[:, 0].detach().long().flatten().bincount(minlength=spec.experts).cpu()
+        chosen = routed(logits.softmax(dim=-1), spec)
+        if torch.is_grad_enabled():
+            self._squares.append(logits.logsumexp(dim=-1).square().sum())
+            self._used[id(router)] += chosen[:, 0].detach().long().flatten().bincount(minlength=spec.experts)
+            self._seen[id(router)] += x.detach().sum(dim=0)
+            self._tokens += len(x)
         return chosen
 
     def penalty(self) -> Tensor:
         """Of the tokens since it was last asked for: the mean over layers of Σ log² Σ exp(logit), times Z_LOSS."""
-        total = torch.stack(self._squares).sum() / len(self._biases)
+        total = torch.stack(self._squares).sum() / len(self._routers)
         self._squares.clear()
         return Z_LOSS * total
 
     def end(self) -> None:
         """The step: who had too few tokens will have more."""
-        for router, used in self._used.items():
-            self._biases[router] += STEP * torch.sign(used.mean() - used)
+        with torch.no_grad():
+            for key, router in self._routers.items():
+                lacking = torch.sign(self._used[key].mean() - self._used[key])
+                mean = self._seen[key] * len(self._routers) / self._tokens
+                along = mean / mean.square().sum().clamp(min=1e-12)  # its product with what is seen is 1 in the mean
+                router += STEP * lacking[:, None] * along

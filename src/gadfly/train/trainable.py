@@ -47,11 +47,11 @@ def with_adapter(spec: ModelSpec, weights: Weights[Tensor], config: LoraConfig, 
 def all_of(spec: ModelSpec, weights: Weights[Tensor], backend: Torch, new: bool = False) -> Trainable:
     """Every weight, under its first path, but for the routers of a model that is not `new`."""
     parameters: dict[str, Tensor] = {}
-    routers: dict[str, Tensor] = {}
+    routers: list[Tensor] = []
     for path in weights:
         router = path.endswith("router")
         if router and new:
-            routers[path] = weights[path]
+            routers.append(weights[path])
         if (new or not router) and all(weights[path] is not known for known in parameters.values()):
             parameters[path] = weights[path].requires_grad_()
     balance = Balance(routers, backend) if routers else None

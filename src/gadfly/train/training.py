@@ -130,7 +130,7 @@ class Training:
         count = sum(map(objective.weight, step)) or 1.0  # samples may all count nothing
         self._optimiser.zero_grad()
         if balance is not None:
-            balance.begin(self.step / self.steps)
+            balance.begin()
         sums: dict[str, float] = defaultdict(float)
         for one in step:
             loss = self._scored(one, objective, sums)
@@ -204,9 +204,7 @@ class Training:
                 }
 
     def _memory(self) -> dict[str, Tensor]:
-        balance = self.trainable.balance
-        objective = {f"objective.{name}": tensor for name, tensor in self.objective.memory.items()}
-        return objective if balance is None else {**objective, **balance.memory}
+        return {f"objective.{name}": tensor for name, tensor in self.objective.memory.items()}
 
     def _batch(self) -> Numbers:
         count = len(self.objective.sequences)
