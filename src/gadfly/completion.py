@@ -1,7 +1,7 @@
 """How text is asked for and what comes back: values shared by the engine, the chat and everything above them."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from typing import Literal
 
 from gadfly.errors import RequestError
@@ -87,6 +87,7 @@ class Reads:
     bytes: int  # read
     reading: float  # seconds in which something was on its way
     waiting: float  # seconds that computing waited for it, as the average thread did
+    room: float = 0.0  # share of the experts that memory has room for
     tokens: int = 0  # computed meanwhile, of prompts and answers
     seconds: float = 0.0  # of all steps
 
@@ -102,5 +103,5 @@ class Reads:
 
     def since(self, before: "Reads") -> "Reads":
         """What has been added to an earlier count."""
-        names = [each.name for each in fields(self)]
-        return Reads(**{name: getattr(self, name) - getattr(before, name) for name in names})
+        names = [each.name for each in fields(self) if each.name != "room"]
+        return replace(self, **{name: getattr(self, name) - getattr(before, name) for name in names})

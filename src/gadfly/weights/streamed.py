@@ -60,7 +60,8 @@ class Streamed:
     def reads(self) -> Reads:
         counts = self._store.counts
         found, missing, read = (int(counts[name]) for name in ("found", "missing", "bytes"))
-        return Reads(found, missing, read, counts["reading"], counts["waiting"] / self._backend.threads)
+        waiting = counts["waiting"] / self._backend.threads
+        return Reads(found, missing, read, counts["reading"], waiting, self._room / self._experts)
 
     def place(self, weight: Any) -> Any:
         if len(weight.shape) < 2:
