@@ -1,4 +1,4 @@
-"""A mixture of experts in less memory than it takes, beside what its disk gives and beside llama.cpp, which maps the file.
+"""A mixture of experts in less memory than it takes, beside what its disk gives and beside llama.cpp, which maps it.
 
     python benchmarks/streaming.py MODEL [--shares 0.5,0.25] [--prompt 2000] [--answer 24] [--sequences 1,16]
         [--threads N] [--kernels K] [--peer] [--results FILE] [--json]
@@ -8,8 +8,8 @@ share of the file's size runs in a control group which kills who does not; nothi
 are drawn at random, so that random weights route evenly. The disk is probed on the packed file just before and after,
 by direct reads. The peer reads the same file in a group of the same size, mapped and not repacked.
 
-What is found: tokens per second and what of them the disk's rate allows (bytes read over seconds, over what the probe
-read); the prompt's seconds to the first token, and bytes read beside those of experts that have no room; several
+What is found: tokens per second and bytes read a second beside what the probe read; the seconds until a prompt is
+read and, of a second one, the bytes read beside those of experts that have no room; several
 sequences together, beside what reading every expert once for all of them allows. This needs the right to make control
 groups. `gadfly fit`'s prediction from the same probe is the last row.
 """
@@ -131,6 +131,8 @@ def one(
     llm.generate([*ids, 0], max_tokens=1, ignore_eos=True)
     first, read = perf_counter() - began, llm.reads()
     assert start is not None and read is not None
+    llm.generate([token + 1 for token in ids], max_tokens=1, ignore_eos=True)
+    again = llm.reads()
     llm.generate([*ids, 1], max_tokens=16, ignore_eos=True, seed=1)  # whatever has just been read makes room
     before, began = llm.reads(), perf_counter()
     asked = [
@@ -142,7 +144,7 @@ def one(
     for each in asked:
         each.join()
     seconds, after = perf_counter() - began, llm.reads()
-    assert before is not None and after is not None
+    assert again is not None and before is not None and after is not None
     spent = after.since(before)
     stacks = [matrix for matrix in matrices(llm.spec) if matrix.experts > 1]
     room = read.room
@@ -150,7 +152,7 @@ def one(
     wanted = spent.found + spent.missing  # matrices, each once for a step of all sequences
     return {
         "first": first,
-        "prompt_bytes": read.since(start).bytes,
+        "prompt_bytes": again.since(read).bytes,
         "missing_bytes": (1 - room) * total,
         "rate": sequences * answer / seconds,
         "bytes": spent.bytes,

@@ -6,32 +6,16 @@ from pathlib import Path
 import click
 
 from gadfly.cli.progress import showing_progress
+from gadfly.cli.size import SIZE
 from gadfly.convert.convert import Converted, Wanted, convert
 from gadfly.convert.importance import read_importance
 from gadfly.convert.mix import LOSSLESS, MIXES
 from gadfly.errors import NotFoundError
 from gadfly.hub.library import Library
 from gadfly.hub.progress import size_text
-from gadfly.settings import available_processors, bytes_of, home
+from gadfly.settings import available_processors, home
 
-__all__ = ["SIZE", "command", "lines"]
-
-
-class Size(click.ParamType[int]):
-    """120GB, 1.5GiB or a number of bytes."""
-
-    name = "size"
-
-    def convert(self, value: str | int, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        if isinstance(value, int):
-            return value
-        size = bytes_of(value)
-        if size is None:
-            self.fail(f"{value!r} is not a size; write it as 120GB or 1.5GiB", param, ctx)
-        return size
-
-
-SIZE = Size()
+__all__ = ["command", "lines"]
 
 
 @click.command("convert")

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from gadfly.cli.size import SIZE
+
 if TYPE_CHECKING:
     from gadfly.evaluate.fit_report import Candidate, Machine
 
@@ -20,11 +22,20 @@ DISK_BYTES = 2**27  # to be read, at most
 @click.argument("model", required=False)
 @click.option("--context", type=int, help="Tokens the model should see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
+@click.option("--memory", type=SIZE, help="Of a machine with so much, all of it free: 64GB. Default: what is here.")
+@click.option("--disk", type=SIZE, help="A disk that gives so much in a second: 7GB. Default: it is measured.")
 @click.option("--no-probe", is_flag=True, help="Do not measure this machine: no speeds, but an answer at once.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON on stdout.")
 @click.pass_context
 def command(
-    ctx: click.Context, model: str | None, context: int | None, threads: int | None, no_probe: bool, as_json: bool
+    ctx: click.Context,
+    model: str | None,
+    context: int | None,
+    threads: int | None,
+    memory: int | None,
+    disk: int | None,
+    no_probe: bool,
+    as_json: bool,
 ) -> None:
     """Tell whether a model will run on this machine, and how fast.
 
@@ -33,7 +44,7 @@ def command(
 
     \b
     gadfly fit smollm2
-    gadfly fit grok-1
+    gadfly fit grok-1 --memory 64GB --disk 7GB
     gadfly fit ./model.gguf --context 32768 --json
     """
     from gadfly.cli.fit_facts import report_facts
@@ -49,7 +60,7 @@ def command(
         raise click.UsageError("--threads is from 1 to 1024")
     models = Catalogue.load()
     candidates = [find(model)] if model else [from_catalogue(one.name) for one in models.values()]
-    machine = this_machine(candidates, None if no_probe else threads or available_processors())
+    machine = this_machine(candidates, None if no_probe else threads or available_processors(), memory, disk)
     told = [report(each, machine, positions(each, context, exact=bool(model))) for each in candidates]
     if not model:
         facts = [report_facts(each, None) for each in told]
@@ -119,8 +130,13 @@ def from_catalogue(name: str) -> "Candidate":
     return candidate(Catalogue.load()[name], Library(home()).resolve(name) is not None)
 
 
-def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine":
-    """What there is, and unless `threads` is None, how fast: only formats are timed that a candidate might have."""
+def this_machine(
+    candidates: "list[Candidate]", threads: int | None, given_memory: int | None, given_disk: int | None
+) -> "Machine":
+    """What there is, and unless `threads` is None, how fast: only formats are timed that a candidate might have.
+
+    What is given of it is believed.
+    """
     from dataclasses import replace
     from shutil import disk_usage
 
@@ -135,12 +151,15 @@ def this_machine(candidates: "list[Candidate]", threads: int | None) -> "Machine
     folder = home() / "models"
     existing = next(path for path in (folder, *folder.parents) if path.is_dir())
     memory, held = Memory(memory_here(), memory_available()), held_formats()
+    free = memory.available
+    if given_memory is not None:
+        memory = Memory(given_memory, given_memory)
     machine = Machine(memory, disk_usage(existing).free, held)
     if threads is None:
         return machine
     versions = [version for each in candidates for version in (each.given, *precisions(each))]
     kernels = {held[name].kernel for version in versions for name in version.formats.values()}
     largest = max(needs(each.given, held, DEFAULT_CONTEXT).weights for each in candidates)
-    size = max(2**24, min(largest, memory.available // (4 * len(kernels))))
+    size = max(2**24, min(largest, free // (4 * len(kernels))))
     speeds = probe(threads, kernels, held, size)
-    return replace(machine, speeds=replace(speeds, disk=disk_bandwidth(folder, DISK_BYTES)))
+    return replace(machine, speeds=replace(speeds, disk=given_disk or disk_bandwidth(folder, DISK_BYTES)))

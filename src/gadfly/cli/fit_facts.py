@@ -35,10 +35,11 @@ def report_facts(told: Report, instead: Model | None) -> dict[str, Any]:
         "precisions": [row_facts(row) for row in told.rows],
         "streamed": told.streamed
         and {
-            "implemented": False,
-            "precision": told.four_bits.version.name,
+            "implemented": True,
+            "precision": told.on_disk.version.name,
             "resident_share_of_experts": told.streamed.resident,
             "bytes_read_per_token": told.streamed.read_per_token,
+            "prefill_tokens_per_s": told.streamed.prefill,
             "decode_tokens_per_s": told.streamed.decode,
             "sequences_together": told.streamed.many,
             "decode_tokens_per_s_together": told.streamed.decode_many,

@@ -76,26 +76,27 @@ def cells(row: Row, told: Report) -> tuple[str, ...]:
 
 
 def speed_sentence(told: Report) -> str:
+    sentences = []
     if told.chosen and told.chosen.prediction:
         fast = told.chosen.prediction
-        return (
+        sentences.append(
             f"It would read about {rate(fast.prefill)} and write about {rate(fast.decode)} (tokens per second; a token "
             f"is most of a word), after a prompt of {fast.prompt} tokens, bound by {fast.bound}."
         )
-    if told.chosen is None and told.streamed:
-        flow = told.streamed
-        return (
-            f"Read from disk as fast as that goes, it would write {rate(flow.decode)} tokens per second: "
-            f"{flow.resident:.0%} of its experts have room in memory, so each token waits for "
-            f"{size_text(round(flow.read_per_token))} from a disk that gives {size_text(round(disk(told)))} a second; "
-            f"{flow.many} conversations at once would share the reading and write {rate(flow.decode_many)} together. "
-            "Gadfly does not read like that yet: it maps experts and leaves the reading to the system. That takes "
-            f"another {size_text(round(told.four_bits.needs.experts))} of disk and was ten times as slow where it was "
-            "measured."
+    if flow := told.streamed:
+        sentences.append(
+            f"As {told.on_disk.version.name}, with experts on disk, it would read about {rate(flow.prefill)} and write "
+            f"about {rate(flow.decode)} tokens per second: {flow.resident:.0%} of its experts have room in memory, so "
+            f"each token waits for {size_text(round(flow.read_per_token))} from a disk that gives "
+            f"{size_text(round(disk(told)))} a second; {flow.many} conversations at once would share the reading and "
+            f"write {rate(flow.decode_many)} together. For that it is packed, once, into another "
+            f"{size_text(told.on_disk.needs.weights)} of disk."
         )
-    if told.chosen is None:
-        return "Only experts of a mixture can stay on disk, which is slow; all else of a model has to be in memory."
-    return ""
+    elif told.chosen is None:
+        sentences.append(
+            "Only experts of a mixture can stay on disk, which is slow; all else of a model has to be in memory."
+        )
+    return " ".join(sentences)
 
 
 def disk(told: Report) -> float:

@@ -4,9 +4,9 @@ import json
 
 import click
 
-from gadfly.cli.convert import SIZE
 from gadfly.cli.facts import entry_facts
 from gadfly.cli.progress import showing_progress
+from gadfly.cli.size import SIZE
 from gadfly.convert.convert import Wanted
 from gadfly.convert.pull_as import pull_as
 from gadfly.hub.library import Library

@@ -63,7 +63,7 @@ class Report:
     best: Row | None  # of these, the most precise up to eight bits that fits well
     chosen: Row | None  # what to run: the file that there is if it fits, else the best; None: nothing fits
     four_bits: Row
-    streamed: Streamed | None  # what four bits would do from disk, where nothing fits and the disk was measured
+    streamed: Streamed | None  # what comes of reading experts of `on_disk` from disk, where it does not fit
 
     @property
     def download(self) -> int:
@@ -71,8 +71,20 @@ class Report:
         return 0 if self.candidate.here else self.given.version.file
 
     @property
+    def on_disk(self) -> Row:
+        """The version whose experts would be read from disk: the file there is, or four bits."""
+        return self.given if self.candidate.here else self.four_bits
+
+    @property
+    def from_disk(self) -> bool:
+        """Whether that is the only way to run it."""
+        return self.chosen is None and self.streamed is not None
+
+    @property
     def disk(self) -> int:
         """Bytes that the model would take on disk beside what is there."""
+        if self.from_disk:  # packed, beside the file
+            return self.on_disk.needs.weights + (0 if self.candidate.here else self.on_disk.version.file)
         converted = self.candidate.convertible and self.chosen is not None and self.chosen is not self.given
         return self.chosen.version.file if converted and self.chosen else self.download
 
@@ -83,8 +95,9 @@ class Report:
     @property
     def runs(self) -> bool:
         """As it can be had: not if it would take a file that somebody has to find or make first."""
-        there = self.chosen is self.given or self.candidate.convertible
-        return self.chosen is not None and there and self.has_disk and self.candidate.obstacle is None
+        there = self.candidate.here if self.from_disk else self.chosen is self.given
+        runs = self.chosen is not None or self.from_disk
+        return runs and (there or self.candidate.convertible) and self.has_disk and self.candidate.obstacle is None
 
 
 def precisions(candidate: Candidate) -> list[Version]:
@@ -110,23 +123,34 @@ def report(candidate: Candidate, machine: Machine, context: int) -> Report:
     fitting = rows[version.name] if version else None
     there = given.comfort != "no" and (candidate.here or candidate.obstacle is None)
     chosen = given if there else fitting
-    streamed = None
-    if chosen is None and machine.speeds and machine.speeds.disk:
-        decode = predict(four_bits.version, machine.held, machine.speeds, min(512, context)).decode
-        streamed = stream(four_bits.needs, machine.memory.available, candidate.spec, machine.speeds.disk, decode)
+    streamed, source = None, given if candidate.here else four_bits
+    if source.comfort == "no" and machine.speeds and machine.speeds.disk:
+        fast = predict(source.version, machine.held, machine.speeds, min(512, context))
+        room = machine.memory.available
+        streamed = stream(source.needs, room, candidate.spec, machine.speeds.disk, fast.prefill, fast.decode)
     return Report(candidate, machine, context, given, tuple(rows.values()), fitting, chosen, four_bits, streamed)
 
 
 def verdict(told: Report) -> str:
     """The answer in a sentence or two."""
     name, has = told.candidate.name, size_text(told.machine.memory.total)
-    if told.chosen is None:
+    if told.from_disk and told.runs:
+        how = (
+            ""
+            if told.candidate.here
+            else f" gadfly pull {name} --as {told.on_disk.version.name.lower()} fetches it so."
+        )
+        return (
+            f"{name} will run here from disk, slowly: it needs {size_text(told.on_disk.needs.total)} of memory as "
+            f"{told.on_disk.version.name}, and this machine has {has}{_taken(told.machine.memory)}.{how}"
+        )
+    if told.chosen is None and (not told.from_disk or told.has_disk):
         row = told.four_bits
         return (
             f"{name} does not fit here: it needs {size_text(row.needs.total)} of memory as {row.version.name}, and "
             f"this machine has {has}{_taken(told.machine.memory)}."
         )
-    row = told.chosen
+    row = told.chosen or told.on_disk
     wants = f"{size_text(row.needs.total)} of memory as {row.version.name}"
     if told.candidate.obstacle:
         how = "would fit here" if row.comfort == "comfortable" else "would only just fit here"

@@ -6,7 +6,7 @@
                          + n · earlier positions · what attending to one costs
 
 Writing an answer is steps of one token, bound by memory; reading a prompt is steps of many, bound by arithmetic. Where
-experts do not fit into memory, those that are missing would be read from disk, which then is all that matters.
+experts do not fit into memory, those that are missing are read from disk, which then is nearly all that matters.
 Where the speeds come from: `gadfly.evaluate.fit_probe`.
 """
 
@@ -16,8 +16,9 @@ from dataclasses import dataclass
 
 from gadfly.evaluate.fit import Held, Needs, Version
 from gadfly.llm import STEP_TOKENS
-from gadfly.model.cost import expected_experts, hidden_width, matrices
+from gadfly.model.cost import activation_bytes, expected_experts, hidden_width, matrices
 from gadfly.spec import ModelSpec
+from gadfly.weights.streamed import BUFFERS, STEPS
 
 __all__ = [
     "Kernel",
@@ -127,30 +128,41 @@ class Streamed:
 
     resident: float  # share of the experts that has room in memory
     read_per_token: float  # from disk
+    prefill: float
     decode: float
     decode_many: float  # all of `many` sequences together
     many: int
 
 
-def stream(wanted: Needs, room: int, spec: ModelSpec, disk: float, decode: float, many: int = 16) -> Streamed | None:
-    """With `room` bytes of memory and a disk of `disk` bytes per second: reads hide computing, or the other way round.
+def stream(
+    wanted: Needs, room: int, spec: ModelSpec, disk: float, prefill: float, decode: float, many: int = 16
+) -> Streamed | None:
+    """With `room` bytes of memory and a disk of `disk` bytes per second, where routers choose evenly.
 
-    `decode` is the speed with everything in memory. A token's experts are in memory as often as there is room for them.
-    None where not even the weights that every token meets have room, or there are no experts.
+    `prefill` and `decode` are the speeds with everything in memory. Experts are computed while others are read; what
+    every token meets is computed between. A token's experts are in memory as often as there is room for them, beside
+    the buffers of a step of so many tokens as `gadfly.weights.streamed` takes. None where not even the weights that
+    every token meets have room, or there are no experts.
     """
     left = room - wanted.beside_weights - wanted.always
     ffn = next((matrix for matrix in matrices(spec) if matrix.experts > 1), None)
     if left < 0 or ffn is None:
         return None
-    missing = max(0.0, 1 - left / wanted.experts)
-    alone, together = (
-        missing * wanted.experts * expected_experts(ffn.experts, ffn.selected, tokens) / ffn.experts
-        for tokens in (1, many)
-    )
+    more = {tokens: activation_bytes(spec, tokens) - wanted.activations for tokens in STEPS}
+    step = next((tokens for tokens in STEPS if more[tokens] <= left // BUFFERS), STEPS[-1])
+    missing = max(0.0, 1 - max(0, left - max(0, more[step])) / wanted.experts)
+    each = wanted.experts / ffn.experts  # bytes of one expert of every layer
+    chosen = {tokens: each * expected_experts(ffn.experts, ffn.selected, tokens) for tokens in (1, many, step)}
+    share = chosen[1] / (chosen[1] + wanted.always)  # of the bytes that a token meets, and so of its time
+
+    def seconds(tokens: int, computing: float) -> float:
+        return max(missing * chosen[tokens] / disk, share * computing) + (1 - share) * computing
+
     return Streamed(
         resident=1 - missing,
-        read_per_token=alone,
-        decode=1 / max(alone / disk, 1 / decode),
-        decode_many=many / max(together / disk, 1 / decode),
+        read_per_token=missing * chosen[1],
+        prefill=step / seconds(step, step / prefill),
+        decode=1 / seconds(1, 1 / decode),
+        decode_many=many / seconds(many, 1 / decode),
         many=many,
     )

@@ -26,10 +26,10 @@ from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import PAGE, PackedFile
 
-__all__ = ["FEWEST", "Streamed", "size_up"]
+__all__ = ["BUFFERS", "FEWEST", "STEPS", "Streamed", "size_up"]
 
 STEPS = (2048, 1024, 512, 256)  # tokens that a step may have: as many as
-BUFFERS = 8  # fit into one part in so many of what is left
+BUFFERS = 6  # fit into one part in so many of what is left
 FEWEST = 2  # experts in the arena: one is computed while the next is read
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import click
 import pytest
 
-from gadfly.cli.convert import SIZE
 from gadfly.cli.main import main
+from gadfly.cli.size import SIZE
 from gadfly.testing import random_weights, tiny_spec
 from gadfly.weights.gguf_writer import write_gguf
 
