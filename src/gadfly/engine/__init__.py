@@ -6,6 +6,7 @@ whose turn it is (`queue`), how much fits into its time (`pace`) and what may be
 need not be computed again; `sampling` draws.
 """
 
+from gadfly.engine.cancellation import Cancellation
 from gadfly.engine.constraint import Constraint, ConstraintSource
 from gadfly.engine.counts import Counts
 from gadfly.engine.embedder import Embedder
@@ -17,6 +18,7 @@ from gadfly.engine.pooling import declared_pooling
 from gadfly.engine.request import Request
 
 __all__ = [
+    "Cancellation",
     "Constraint",
     "ConstraintSource",
     "Counts",

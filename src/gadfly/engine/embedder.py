@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from gadfly.engine.cancellation import Cancellation
 from gadfly.engine.engine import Engine
 from gadfly.engine.handle import Handle
 from gadfly.engine.pooling import Pooling
@@ -25,8 +26,13 @@ class Embedder:
         self._engine = engine
         self._pooling = pooling
 
-    def embed(self, sequences: Iterable[Sequence[int]], **terms: Any) -> Floats:
-        """Float32 (sequences, dim), rows of length 1. Raises as `Engine.submit` and `Handle.vector` do."""
+    def embed(
+        self, sequences: Iterable[Sequence[int]], cancellation: Cancellation | None = None, **terms: Any
+    ) -> Floats:
+        """Float32 (sequences, dim), rows of length 1. Raises as `Engine.submit` and `Handle.vector` do.
+
+        Given up by its `cancellation`, it ends with BusyError before the next step.
+        """
         vectors: list[Floats] = []
         asked: deque[Handle] = deque()
         try:
@@ -34,6 +40,8 @@ class Embedder:
                 request = Request(tuple(ids), pooling=self._pooling, **terms)
                 while not self._ask(request, asked):
                     vectors.append(asked.popleft().vector())
+                if cancellation:
+                    cancellation.then(asked[-1].cancel)
             while asked:
                 vectors.append(asked.popleft().vector())
         finally:

@@ -53,7 +53,7 @@ class Handle:
         """
         self.wait()
         if self._sequence.pool is None or self._sequence.finish_reason == "cancelled":
-            raise BusyError("the text was not read to its end: the model is about to stop", 1.0)
+            raise BusyError("the text was not read to its end: it was given up, or the model is about to stop", 1.0)
         return self._sequence.pool.vector
 
     def cancel(self) -> None:

@@ -11,7 +11,7 @@ from gadfly.api.model_card import ModelCard
 from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion, write_count
 from gadfly.chat.persona import load_persona
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, Message, TextRequest, Tool
-from gadfly.engine import Counts
+from gadfly.engine import Cancellation, Counts
 from gadfly.errors import NotFoundError, UnsupportedError
 from gadfly.hub.progress import Progress
 from gadfly.server.model import Model, Shelf
@@ -58,13 +58,13 @@ class RemoteModel:
         body = write_completion(request, self._name)
         return self._ask("/v1/completions", body, CompletionReader(request.n), request.n, listener)
 
-    def embed(self, request: EmbeddingRequest, **terms: Any) -> Embeddings:  # noqa: ARG002
+    def embed(self, request: EmbeddingRequest, cancellation: Cancellation | None = None, **_: Any) -> Embeddings:
         """Like `LLM.embed`, but that vectors are as long as the upstream makes them."""
         inputs = [one if isinstance(one, str) else list(one) for one in request.inputs]
         body = {"model": self._name, "input": inputs, "encoding_format": "float"}
         if request.truncate:
             body["truncation"] = "auto"
-        return self._pool.post(self._name, "/v1/embeddings", body, _embeddings)
+        return self._pool.post(self._name, "/v1/embeddings", body, _embeddings, cancellation)
 
     def prompt_ids(self, messages: Sequence[Message], tools: Sequence[Tool] = ()) -> list[int]:
         """Like `LLM.prompt_ids`. Raises UnsupportedError if the upstream has no /tokenize for conversations."""

@@ -8,11 +8,12 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, TypeVar
 
-from starlette.requests import Request
+from starlette.requests import ClientDisconnect, Request
 
 from gadfly.api.model_card import ModelCard
 from gadfly.completion import Usage
 from gadfly.conversation import EmbeddingRequest, Embeddings
+from gadfly.engine import Cancellation
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.server.body import read_body
@@ -21,6 +22,7 @@ from gadfly.server.limits import Limits
 from gadfly.server.metrics import Metrics
 from gadfly.server.models import Loaded, Models
 from gadfly.server.record import Record
+from gadfly.server.stream import unless_gone
 
 T = TypeVar("T")
 
@@ -41,7 +43,6 @@ class Service:
 
     def __post_init__(self) -> None:
         self._files = ThreadPoolExecutor(2, "gadfly-files")
-        self._embedding = ThreadPoolExecutor(self.limits.connections, "gadfly-embed")  # threads that wait for a model
         self.continuations = Continuations(self.limits.conversations, self.limits.conversation_bytes)
 
     def model_name(self, asked: str | None) -> str:
@@ -55,14 +56,22 @@ class Service:
         """What `work` returns, which moves files for minutes or hours: in one of two threads that do nothing else."""
         return await asyncio.get_running_loop().run_in_executor(self._files, work)
 
-    async def embed(self, asked: str | None, request: EmbeddingRequest, record: Record) -> tuple[str, Embeddings]:
-        """The vectors that a model makes of texts, and its name."""
+    async def embed(self, http: Request, asked: str | None, request: EmbeddingRequest) -> tuple[str, Embeddings]:
+        """The vectors that a model makes of texts, and its name. Raises ClientDisconnect if nobody waits for them."""
+        record, cancellation = Record.of(http.scope), Cancellation()
         async with self.models.use(self.model_name(asked)) as loaded:
             record.model = loaded.name
-            run = asyncio.get_running_loop().run_in_executor
-            made = await run(self._embedding, partial(loaded.llm.embed, request, client=record.client))
-            record.usages = [Usage(made.tokens, 0, 0, 0.0, 0.0)]
-            return loaded.name, made
+            work = partial(loaded.llm.embed, request, client=record.client, cancellation=cancellation)
+            thread = ThreadPoolExecutor(1, "gadfly-embed")  # of its own: it waits for the model as long as it takes
+            try:
+                made = await unless_gone(http.receive, asyncio.get_running_loop().run_in_executor(thread, work))
+            finally:
+                cancellation.cancel()
+                thread.shutdown(wait=False)
+        if made is None:
+            raise ClientDisconnect
+        record.usages = [Usage(made.tokens, 0, 0, 0.0, 0.0)]
+        return loaded.name, made
 
     async def cards(self) -> list[ModelCard]:
         """Everything that can be asked for."""

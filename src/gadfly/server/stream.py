@@ -5,7 +5,7 @@ there is anything to send.
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Coroutine
+from collections.abc import AsyncGenerator, Awaitable
 from contextlib import AsyncExitStack, aclosing, suppress
 from typing import Any, TypeVar
 
@@ -67,7 +67,7 @@ class Streamed(Response):
         await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def unless_gone(receive: Receive, work: Coroutine[Any, Any, T]) -> T | None:
+async def unless_gone(receive: Receive, work: Awaitable[T]) -> T | None:
     """What `work` returns; it is cancelled, and there is nothing, if the client leaves before.
 
     The body of the request has to have been read.

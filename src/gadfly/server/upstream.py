@@ -8,6 +8,7 @@ seconds. An answer that has begun is not begun again elsewhere: it ends with an 
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from concurrent.futures import CancelledError
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -18,6 +19,7 @@ import orjson
 from gadfly.api.model_card import ModelCard
 from gadfly.api.openai_refusal import error_text, refusal
 from gadfly.api.openai_upstream import Reader
+from gadfly.engine import Cancellation
 from gadfly.errors import CapacityError, GadflyError
 from gadfly.server.remote_choice import RemoteChoice
 
@@ -73,11 +75,22 @@ class Pool:
         asyncio.run_coroutine_threadsafe(begin(), self._loop).result()
         return choices
 
-    def post(self, model: str, path: str, body: Mapping[str, Any], read: Callable[[Any], T]) -> T:
+    def post(
+        self,
+        model: str,
+        path: str,
+        body: Mapping[str, Any],
+        read: Callable[[Any], T],
+        cancellation: Cancellation | None = None,
+    ) -> T:
         """What `read` makes of an upstream's answer to a request without a stream. Waits and raises like `ask`."""
-        answer = asyncio.run_coroutine_threadsafe(self._post(model, path, body), self._loop).result()
+        asked = asyncio.run_coroutine_threadsafe(self._post(model, path, body), self._loop)
+        if cancellation:
+            cancellation.then(asked.cancel)
         try:
-            return read(orjson.loads(answer.content))
+            return read(orjson.loads(asked.result().content))
+        except CancelledError:
+            raise CapacityError("the request was given up") from None
         except (ValueError, KeyError, TypeError) as error:
             raise CapacityError(f"the upstream answered with what is none to {path}") from error
 

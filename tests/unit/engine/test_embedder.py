@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from gadfly.completion import Sampling
-from gadfly.engine import Embedder, Engine, Executor, Request, declared_pooling
+from gadfly.engine import Cancellation, Embedder, Engine, Executor, Request, declared_pooling
 from gadfly.errors import BusyError, ContextError, RequestError
 from gadfly.ops.reference import Reference
 from gadfly.testing import ScriptedModel, noise, random_weights, tiny_spec
@@ -103,6 +103,24 @@ def test_a_step_that_fails_fails_its_vectors_only():
     with pytest.raises(OSError, match="no"):
         Embedder(engine, "mean").embed([[1, 2]])
     assert len(answer.wait()) == 3
+    engine.check()
+
+
+def test_what_is_given_up_ends_before_the_next_step():
+    cancellation, batches = Cancellation(), []
+
+    def states(batch):
+        batches.append(batch)
+        cancellation.cancel()
+        return state(batch.tokens, batch.positions)[batch.rows]
+
+    engine, _ = make(states=states)
+    with pytest.raises(BusyError, match="given up"):
+        Embedder(engine, "mean").embed([[1] * CONTEXT, [2] * CONTEXT], cancellation)
+    assert len(batches) == 1
+    with pytest.raises(BusyError, match="given up"):  # before it had begun
+        Embedder(engine, "mean").embed([[1]], cancellation)
+    assert engine.counts().running == engine.counts().waiting == engine.counts().pages_held == 0
     engine.check()
 
 

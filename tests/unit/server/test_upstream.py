@@ -1,7 +1,9 @@
 """Servers in front of servers: the same answers, the load shared, and one that dies does not take the others along."""
 
 import json
+import socket
 from contextlib import ExitStack, contextmanager
+from threading import Event
 
 import orjson
 import pytest
@@ -9,7 +11,7 @@ import pytest
 from gadfly.api.openai_upstream import ChatReader
 from gadfly.completion import Usage
 from gadfly.conversation import Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStart
-from gadfly.errors import CapacityError, NotFoundError
+from gadfly.errors import BusyError, CapacityError, NotFoundError
 from gadfly.server.gate import House
 from gadfly.server.keys import new_key
 from gadfly.server.limits import Limits
@@ -147,6 +149,32 @@ def test_a_client_that_leaves_in_front_is_not_worked_for_behind():
             assert eventually(lambda: len(llm.choices) == 1)
             assert 'gadfly_requests_running{model="scripted"} 1.0' in front.client.get("/metrics").text
         assert eventually(lambda: llm.choices[0].cancelled)
+
+
+class Slow(ScriptedAnswers):
+    """Makes vectors until they are given up."""
+
+    def embed(self, request, cancellation, **terms):
+        self.given_up = Event()
+        cancellation.then(self.given_up.set)
+        super().embed(request, **terms)
+        assert self.given_up.wait(60)
+        raise BusyError("given up", 1.0)
+
+
+@pytest.mark.parametrize("path", ["/v1/embeddings", "/api/embed", "/api/embeddings"])
+def test_vectors_that_nobody_waits_for_are_not_made_in_front_nor_behind(path):
+    llm = Slow()
+    with upstreams(llm) as (behind,), in_front_of(behind) as front:
+        with socket.create_connection((front.host, front.port)) as connection:
+            body = b'{"model": "scripted", "input": "x", "prompt": "x"}'
+            head = b"POST %s HTTP/1.1\r\nhost: localhost\r\ncontent-length: %d\r\n\r\n" % (path.encode(), len(body))
+            connection.sendall(head + body)
+            assert eventually(lambda: llm.requests)
+        assert eventually(llm.given_up.is_set)
+        for server in (front, behind):
+            assert eventually(lambda server=server: server.service.models.loaded[0].users == 0)
+            assert eventually(lambda server=server: any(" 499 " in line for line in server.lines.text))
 
 
 def test_the_load_is_shared():

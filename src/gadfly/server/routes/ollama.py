@@ -11,7 +11,6 @@ from gadfly.api.ollama_answers import OllamaStream, loaded, ollama_answer
 from gadfly.api.ollama_embed import ollama_embedding, ollama_embeddings, read_ollama_embed
 from gadfly.api.ollama_request import OllamaCall, read_model, read_ollama_chat, read_ollama_generate
 from gadfly.api.stamp import Stamp
-from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Dialect, Exchange, reply
 from gadfly.server.schemas import body
@@ -82,7 +81,7 @@ async def embed(request: Request) -> Response:
     """Turn texts into vectors."""
     call, service = read_ollama_embed(await body_of(request)), service_of(request)
     began = service.clock()
-    _, made = await service.embed(call.model, call.request, Record.of(request.scope))
+    _, made = await service.embed(request, call.model, call.request)
     return json_response(ollama_embeddings(made.vectors, made.tokens, service.clock() - began, call))
 
 
@@ -90,7 +89,7 @@ async def embed(request: Request) -> Response:
 async def embedding(request: Request) -> Response:
     """The same, as it was before, for one text."""
     call = read_ollama_embed(await body_of(request))
-    _, made = await service_of(request).embed(call.model, call.request, Record.of(request.scope))
+    _, made = await service_of(request).embed(request, call.model, call.request)
     return json_response(ollama_embedding(made.vectors))
 
 

@@ -8,7 +8,6 @@ from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_completions import CompletionStream, completion, read_completion
 from gadfly.api.openai_embeddings import embeddings, read_embeddings
 from gadfly.api.openai_models import model_list, model_object
-from gadfly.server.record import Record
 from gadfly.server.refusals import json_response
 from gadfly.server.reply import Dialect, Exchange, reply
 from gadfly.server.schemas import body
@@ -76,5 +75,5 @@ async def completions(request: Request) -> Response:
 async def vectors(request: Request) -> Response:
     """Turn texts into vectors."""
     call = read_embeddings(await body_of(request))
-    name, made = await service_of(request).embed(call.model, call.request, Record.of(request.scope))
+    name, made = await service_of(request).embed(request, call.model, call.request)
     return json_response(embeddings(made.vectors, made.tokens, name, call))
