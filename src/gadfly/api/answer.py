@@ -16,7 +16,7 @@ from gadfly.conversation import (
     ToolCallStart,
 )
 
-__all__ = ["Answer", "Tally", "collect", "tally"]
+__all__ = ["Answer", "Tally", "collect", "spent", "tally"]
 
 
 class Answer:
@@ -98,10 +98,15 @@ class Tally:
 
 def tally(ends: Sequence[Finished], n: int = 1) -> Tally:
     """The tokens of a request with `n` answers to each of its prompts, in this order: a prompt counts once."""
-    first: list[Usage] = [end.usage for end in ends[::n]]
+    return spent([end.usage for end in ends], n, sum(end.reasoning_tokens for end in ends))
+
+
+def spent(usages: Sequence[Usage], n: int = 1, reasoning: int = 0) -> Tally:
+    """The same of answers that may not be finished, of which `reasoning` tokens are known to be thoughts."""
+    first = usages[::n]
     return Tally(
         prompt=sum(usage.prompt_tokens for usage in first),
         cached=sum(usage.cached_tokens for usage in first),
-        answer=sum(end.usage.completion_tokens for end in ends),
-        reasoning=sum(end.reasoning_tokens for end in ends),
+        answer=sum(usage.completion_tokens for usage in usages),
+        reasoning=reasoning,
     )

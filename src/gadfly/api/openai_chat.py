@@ -1,13 +1,13 @@
 """What OpenAI's chat completions send back, at once or as a stream:
 
     role ► (reasoning | content | tool call)* ► finish_reason       for each choice, interleaved as they come
-    ► usage, with `choices: []`, where the client asked for it
+    ► usage, with `choices: []`, where the client asked for it; in every chunk so far, where it asked for that
 
 `[DONE]` belongs to the transport. `reasoning_content` is how engines of open models send what a model thinks, and
 `dropped_messages` tells those who allowed truncation that there was one. What is asked: `openai_chat_request`.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
 from gadfly.api.answer import Answer, Tally, tally
@@ -60,11 +60,18 @@ def chat_completion(answers: Sequence[Answer], stamp: Stamp, old_functions: bool
 
 
 class ChatStream:
-    """Chunks for the events of `n` answers to one request."""
+    """Chunks for the events of `n` answers to one request. With `so_far`, each says what they have taken by then."""
 
-    def __init__(self, stamp: Stamp, n: int = 1, include_usage: bool = False, old_functions: bool = False) -> None:
+    def __init__(
+        self,
+        stamp: Stamp,
+        n: int = 1,
+        include_usage: bool = False,
+        old_functions: bool = False,
+        so_far: Callable[[], Tally] | None = None,
+    ) -> None:
         self._old = old_functions
-        self._chunks = Chunks("chat.completion.chunk", stamp, n, n, include_usage)
+        self._chunks = Chunks("chat.completion.chunk", stamp, n, n, include_usage, so_far)
         self._started = [False] * n
 
     def events(self, event: AnswerEvent, choice: int = 0) -> list[dict[str, Any]]:
@@ -100,10 +107,19 @@ class ChatStream:
 class Chunks:
     """The frame around pieces of so many `answers`, `n` to each prompt; behind the last of all, what they took."""
 
-    def __init__(self, kind: str, stamp: Stamp, answers: int, n: int, include_usage: bool) -> None:
+    def __init__(
+        self,
+        kind: str,
+        stamp: Stamp,
+        answers: int,
+        n: int,
+        include_usage: bool,
+        so_far: Callable[[], Tally] | None = None,
+    ) -> None:
         self._head = head(kind, stamp)
         self._n = n
         self._include_usage = include_usage
+        self._so_far = so_far
         self._ends: list[Finished | None] = [None] * answers
 
     def one(
@@ -111,7 +127,9 @@ class Chunks:
     ) -> dict[str, Any]:
         """A chunk with a piece of one answer."""
         made = {"index": choice, **piece, "logprobs": logprobs, "finish_reason": end and finish_reason(end)}
-        usage = {"usage": None} if self._include_usage else {}
+        usage: dict[str, Any] = {"usage": None} if self._include_usage else {}
+        if self._so_far:
+            usage = {"usage": usage_object(self._so_far())}
         return {**self._head, "choices": [made], **usage, **dropped([end] if end else [])}
 
     def last(

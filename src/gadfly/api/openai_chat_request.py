@@ -39,12 +39,16 @@ ADAPTER_LIMIT = 16
 
 @dataclass(frozen=True)
 class ChatCall:
-    """A request and how it is to be answered. `model` None: whatever is there; `old_functions`: in the old words."""
+    """A request and how it is to be answered. `model` None: whatever is there; `old_functions`: in the old words.
+
+    `usage_so_far`: in every chunk, which vLLM and SGLang call continuous.
+    """
 
     model: str | None
     request: ChatRequest
     stream: bool = False
     include_usage: bool = False
+    usage_so_far: bool = False
     old_functions: bool = False
 
 
@@ -58,6 +62,7 @@ def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
     tools, choice = read_old_tools(fields) if old else _tools(fields)
     formats = read_openai_format(fields.table("response_format"), "json_schema") + read_extensions(fields)
     options = fields.table("stream_options")
+    with_usage = options is not None and options.flag("include_usage")
     most = fields.whole("max_completion_tokens", 1, TOKEN_LIMIT)
     request = ChatRequest(
         messages,
@@ -75,7 +80,8 @@ def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
         fields.text("model"),
         request,
         stream=fields.flag("stream"),
-        include_usage=options is not None and options.flag("include_usage"),
+        include_usage=with_usage,
+        usage_so_far=options is not None and options.flag("continuous_usage_stats") and with_usage,
         old_functions=old,
     )
 

@@ -28,14 +28,29 @@ from gadfly.conversation import (
     ToolChoice,
 )
 
-__all__ = ["ChatReader", "CompletionReader", "Reader", "write_chat", "write_completion", "write_count"]
+__all__ = [
+    "SO_FAR",
+    "ChatReader",
+    "CompletionReader",
+    "Reader",
+    "without_usage_so_far",
+    "write_chat",
+    "write_completion",
+    "write_count",
+]
 
+SO_FAR = "continuous_usage_stats"  # of vLLM and SGLang
+_USAGE: Mapping[str, Any] = {"include_usage": True}
 _REASONS: Mapping[str, Any] = {"length": "length", "tool_calls": "tool_calls", "function_call": "tool_calls"}
 
 
 def write_chat(request: ChatRequest, model: str) -> dict[str, Any]:
-    """The body of a request for chat completions, streamed, with usage."""
+    """The body of a request for chat completions, streamed, with usage in every chunk.
+
+    Some are told at the beginning what their prompt has taken; for engines that know no such usage, see below.
+    """
     body = {**_shared(request, model), "messages": [_message(each) for each in request.messages]}
+    body["stream_options"] = {**_USAGE, SO_FAR: True}
     if request.logprobs is not None:
         body |= {"logprobs": True, "top_logprobs": request.logprobs}
     if request.tools:
@@ -45,6 +60,11 @@ def write_chat(request: ChatRequest, model: str) -> dict[str, Any]:
     if request.template_variables:
         body["chat_template_kwargs"] = dict(request.template_variables)
     return body
+
+
+def without_usage_so_far(body: Mapping[str, Any]) -> dict[str, Any]:
+    """The same request with usage at its end only."""
+    return {**body, "stream_options": _USAGE}
 
 
 def write_completion(request: TextRequest, model: str) -> dict[str, Any]:
@@ -139,7 +159,7 @@ class CompletionReader(_Ends):
 
 
 def _shared(request: ChatRequest | TextRequest, model: str) -> dict[str, Any]:
-    body: dict[str, Any] = {"model": model, "stream": True, "stream_options": {"include_usage": True}}
+    body: dict[str, Any] = {"model": model, "stream": True, "stream_options": _USAGE}
     if request.max_tokens is not None:
         body["max_tokens"] = request.max_tokens
     if request.stop:

@@ -39,12 +39,12 @@ log = logging.getLogger("gadfly.server")
 class Start:
     """What is known when an answer begins: `load_seconds` passed until the model was there.
 
-    `usage` is that of the first choice so far.
+    `usages` are those of all choices so far.
     """
 
     stamp: Stamp
     load_seconds: float
-    usage: Usage
+    usages: Callable[[], Sequence[Usage]]
 
 
 class Stream(Protocol):
@@ -100,10 +100,13 @@ async def reply(request: Request, exchange: Exchange) -> Response:
         stamp = Stamp(f"{exchange.dialect.id}{secrets.token_hex(12)}", service.clock(), loaded.name)
         computed = _fingerprint(loaded)
 
+        def usages() -> list[Usage]:
+            return [choice.usage for choice in answering.choices]
+
         def start() -> Start:
             first = answering.choices[0]
             made = computed if first.fingerprint is None else first.fingerprint
-            return Start(replace(stamp, fingerprint=made), load_seconds, first.usage)
+            return Start(replace(stamp, fingerprint=made), load_seconds, usages)
 
         if exchange.streamed:
             chunks = _chunks(answering, exchange, start, service.limits.heartbeat, record)

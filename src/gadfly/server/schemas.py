@@ -69,7 +69,7 @@ BODIES: dict[str, dict[str, Any]] = {
         model=_TEXT,
         messages=_MESSAGES,
         stream=_FLAG,
-        stream_options=_object(include_usage=_FLAG),
+        stream_options=_object(include_usage=_FLAG, continuous_usage_stats=_FLAG),
         max_tokens=_COUNT,
         max_completion_tokens=_COUNT,
         n=_COUNT,

@@ -7,6 +7,7 @@ seconds. An answer that has begun is not begun again elsewhere: it ends with an 
 
 import asyncio
 import threading
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
@@ -18,7 +19,7 @@ import orjson
 
 from gadfly.api.model_card import ModelCard
 from gadfly.api.openai_refusal import error_text, refusal
-from gadfly.api.openai_upstream import Reader
+from gadfly.api.openai_upstream import SO_FAR, Reader, without_usage_so_far
 from gadfly.engine import Cancellation
 from gadfly.errors import CapacityError, GadflyError
 from gadfly.server.remote_choice import RemoteChoice
@@ -33,11 +34,15 @@ _CONNECTIONS = httpx2.Limits(keepalive_expiry=2.0)  # as many as it takes; engin
 
 @dataclass(eq=False)
 class Upstream:
-    """An engine: `url` without /v1, its models by name as of the last look, `well` whether it answered then."""
+    """An engine: `url` without /v1, its models by name as of the last look, `well` whether it answered then.
+
+    `counts`: it has not refused yet to say in every chunk what has been used.
+    """
 
     url: str
     running: int = 0
     well: bool = False
+    counts: bool = True
     models: Mapping[str, ModelCard] = field(default_factory=dict)
 
 
@@ -170,13 +175,20 @@ class Pool:
         self, model: str, path: str, body: Mapping[str, Any], accepted: asyncio.Future[None]
     ) -> AsyncIterator[Mapping[str, Any]]:
         """What the first upstream that takes the request streams."""
-        for upstream in self._in_order(model):
+        able = deque(self._in_order(model))
+        while able:
+            upstream = able.popleft()
+            asked = body if upstream.counts else without_usage_so_far(body)
             upstream.running += 1
             try:
-                async with self._client.stream("POST", f"{upstream.url}{path}", json=body) as answer:
+                async with self._client.stream("POST", f"{upstream.url}{path}", json=asked) as answer:
                     if answer.status_code == 503:  # full, or about to end
                         continue
                     if answer.status_code != 200:
+                        if upstream.counts and SO_FAR.encode() in await answer.aread():
+                            upstream.counts = False
+                            able.appendleft(upstream)
+                            continue
                         await answer.aread()
                         raise _refusal(answer)
                     accepted.set_result(None)

@@ -3,9 +3,10 @@
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionChunk
 
-from gadfly.api.answer import collect
+from gadfly.api.answer import collect, spent
 from gadfly.api.openai_chat import ChatStream, chat_completion
-from gadfly.conversation import AnswerEvent
+from gadfly.completion import Usage
+from gadfly.conversation import AnswerEvent, TextDelta
 from wire import ANSWERS, CALLS, CANCELLED, CUT, LIKELY, SHORT, STAMP, STOPPED, THOUGHT, strict
 
 HEAD = {
@@ -87,6 +88,18 @@ def test_choices_begin_and_end_each_for_itself_and_the_prompt_counts_once() -> N
     both = chat_completion([collect(SHORT), collect(CUT)], STAMP)
     assert both["usage"] == usage["usage"]
     assert [(choice["index"], choice["finish_reason"]) for choice in both["choices"]] == [(0, "stop"), (1, "length")]
+
+
+def test_every_chunk_says_what_was_used_by_then_if_asked_to() -> None:
+    usages = [Usage(9, 4, 0, 0.0, 0.0), Usage(9, 4, 0, 0.0, 0.0)]
+    stream = ChatStream(STAMP, n=2, include_usage=True, so_far=lambda: spent(usages, 2))
+    role, text = stream.events(TextDelta("Hi"), 0)
+    assert role["usage"] == text["usage"] and text["usage"]["completion_tokens"] == 0
+    assert (text["usage"]["prompt_tokens"], text["usage"]["prompt_tokens_details"]["cached_tokens"]) == (9, 4)
+    usages[:] = [Usage(9, 4, 2, 0.0, 0.0), Usage(9, 4, 1, 0.0, 0.0)]
+    (text,) = stream.events(TextDelta("Hi"), 0)
+    assert text["usage"]["completion_tokens"] == 3
+    assert [len(each["choices"]) for number in (0, 1) for each in stream.events(SHORT[-1], number)] == [1, 1, 1, 0]
 
 
 def test_log_probabilities_are_numbers_even_of_what_cannot_be() -> None:

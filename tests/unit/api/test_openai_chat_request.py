@@ -139,7 +139,10 @@ def test_extensions() -> None:
 
 def test_how_it_is_to_be_sent() -> None:
     call = read_chat({"messages": HI, "model": "m", "stream": True, "stream_options": {"include_usage": True}})
-    assert (call.model, call.stream, call.include_usage) == ("m", True, True)
+    assert (call.model, call.stream, call.include_usage, call.usage_so_far) == ("m", True, True, False)
+    for with_usage in (True, False):  # as vLLM has it, one does not come without the other
+        options = {"include_usage": with_usage, "continuous_usage_stats": True}
+        assert read_chat({"messages": HI, "stream": True, "stream_options": options}).usage_so_far is with_usage
 
 
 def deep(levels: int) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from gadfly.api.openai_chat import ChatStream
 from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_completions import CompletionStream, read_completion
-from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion
+from gadfly.api.openai_upstream import ChatReader, CompletionReader, without_usage_so_far, write_chat, write_completion
 from gadfly.api.stamp import Stamp
 from gadfly.completion import Sampling, Usage
 from gadfly.conversation import (
@@ -54,8 +54,11 @@ CHATS = [
 
 @pytest.mark.parametrize("request_", CHATS)
 def test_a_chat_is_read_as_it_was_written(request_):
-    call = read_chat(json.loads(json.dumps(write_chat(request_, "model"))))
-    assert (call.model, call.stream, call.include_usage) == ("model", True, True)
+    body = json.loads(json.dumps(write_chat(request_, "model")))
+    call = read_chat(body)
+    assert (call.model, call.stream, call.include_usage, call.usage_so_far) == ("model", True, True, True)
+    plain = read_chat(without_usage_so_far(body))
+    assert (plain.include_usage, plain.usage_so_far, plain.request) == (True, False, call.request)
     assert call.request == request_
 
 

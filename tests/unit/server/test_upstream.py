@@ -3,15 +3,17 @@
 import json
 import socket
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from threading import Event
 
 import orjson
 import pytest
 
+from gadfly.api.openai_chat_request import read_chat
 from gadfly.api.openai_upstream import ChatReader
 from gadfly.completion import Usage
 from gadfly.conversation import Finished, ReasoningDelta, TextDelta, ToolCallDelta, ToolCallStart
-from gadfly.errors import BusyError, CapacityError, NotFoundError
+from gadfly.errors import BusyError, CapacityError, NotFoundError, RequestError
 from gadfly.server.gate import House
 from gadfly.server.keys import new_key
 from gadfly.server.limits import Limits
@@ -75,6 +77,44 @@ def test_an_answer_is_the_same_in_front_as_behind():
         message = front.post("/v1/messages", messages=MESSAGES, max_tokens=9).json()
         assert [block["type"] for block in message["content"]] == ["thinking", "text", "tool_use"]
         assert front.post("/v1/completions", prompt="Once", max_tokens=4).json()["choices"][0]["text"] == "Hello."
+
+
+class Halting(ScriptedAnswers):
+    """Gives out the first event of each answer, and the others when the beginning has been looked at."""
+
+    def _next(self, request, listener, terms):
+        answer = super()._next(request, listener, terms)
+        self.hold()
+        for choice in answer.choices:
+            choice.take = partial(first_and_then, choice._next(1), choice.take)
+        return answer
+
+
+def first_and_then(first, take):
+    return [first.pop()] if first else take()
+
+
+def strict(body):
+    if "continuous_usage_stats" in body.get("stream_options", {}):
+        raise RequestError("unknown parameter: stream_options.continuous_usage_stats")
+    return read_chat(body)
+
+
+@pytest.mark.parametrize(("read", "tokens", "refused"), [(read_chat, 7, 0), (strict, 0, 1)])
+def test_a_message_in_front_begins_with_what_its_prompt_takes_if_the_engine_says_so(monkeypatch, read, tokens, refused):
+    monkeypatch.setattr("gadfly.server.routes.openai.read_chat", read)
+    llm = Halting(FULL)
+    asked = {"messages": MESSAGES, "max_tokens": 9, "stream": True}
+    with upstreams(llm) as (behind,), in_front_of(behind) as front:
+        for _ in range(2):
+            with front.client.stream("POST", "/v1/messages", json=asked) as answer:
+                lines = (line[6:] for line in answer.iter_lines() if line.startswith("data: "))
+                usage = json.loads(next(lines))["message"]["usage"]
+                assert usage["input_tokens"] + usage["cache_read_input_tokens"] == tokens
+                llm.release()
+                *_, delta, _ = map(json.loads, lines)
+                assert delta["usage"]["input_tokens"] + delta["usage"]["cache_read_input_tokens"] == 7
+        assert sum(" 400 " in line for line in behind.lines.text) == refused
 
 
 def test_what_an_engine_sends_within_a_line_ends_no_line(monkeypatch):

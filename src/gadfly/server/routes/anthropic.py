@@ -31,7 +31,7 @@ async def messages(request: Request) -> Response:
             call.model,
             (call.request,),
             call.stream,
-            stream=lambda start: MessageStream(start.stamp, start.usage, request_id),
+            stream=lambda start: MessageStream(start.stamp, start.usages()[0], request_id),
             body=lambda answers, start: message(answers[0], start.stamp),
         ),
     )

@@ -2,6 +2,7 @@
 
 from fastapi import APIRouter, Request, Response
 
+from gadfly.api.answer import spent
 from gadfly.api.anthropic_models import model_info, model_page
 from gadfly.api.openai_chat import ChatStream, chat_completion
 from gadfly.api.openai_chat_request import read_chat
@@ -9,7 +10,7 @@ from gadfly.api.openai_completions import CompletionStream, completion, read_com
 from gadfly.api.openai_embeddings import embeddings, read_embeddings
 from gadfly.api.openai_models import model_list, model_object
 from gadfly.server.refusals import json_response
-from gadfly.server.reply import Dialect, Exchange, reply
+from gadfly.server.reply import Dialect, Exchange, Start, reply
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, service_of
 from gadfly.server.stream import DONE, HEARTBEAT, unnamed_event
@@ -40,6 +41,12 @@ async def model(request: Request, name: str) -> Response:
 async def chat_completions(request: Request) -> Response:
     """Answer a conversation."""
     call = read_chat(await body_of(request))
+    n = call.request.n
+
+    def stream(start: Start) -> ChatStream:
+        so_far = (lambda: spent(start.usages(), n)) if call.usage_so_far else None
+        return ChatStream(start.stamp, n, call.include_usage, call.old_functions, so_far)
+
     return await reply(
         request,
         Exchange(
@@ -47,7 +54,7 @@ async def chat_completions(request: Request) -> Response:
             call.model,
             (call.request,),
             call.stream,
-            stream=lambda start: ChatStream(start.stamp, call.request.n, call.include_usage, call.old_functions),
+            stream=stream,
             body=lambda answers, start: chat_completion(answers, start.stamp, call.old_functions),
         ),
     )
