@@ -15,11 +15,12 @@ from gadfly.api.errors import failure_of, ollama_error
 from gadfly.api.fields import Fields
 from gadfly.api.ollama_models import pull_progress, read_copy
 from gadfly.api.ollama_request import read_model
-from gadfly.errors import DownloadError, GadflyError
+from gadfly.errors import GadflyError
 from gadfly.hub.adopt import adopt
 from gadfly.hub.library import Library
 from gadfly.hub.progress import Silent
 from gadfly.hub.pull import Network, pull, require_name
+from gadfly.server.pulling import Pulling
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused, json_response
 from gadfly.server.schemas import body
@@ -31,6 +32,8 @@ __all__ = ["routes"]
 routes = APIRouter(tags=["Ollama"])
 log = logging.getLogger("gadfly.server")
 
+_NDJSON = "application/x-ndjson"
+
 
 @routes.post("/api/pull", openapi_extra=body("/api/pull"))
 async def fetch(request: Request) -> Response:
@@ -39,7 +42,8 @@ async def fetch(request: Request) -> Response:
     name, streamed = read_model(fields), fields.flag("stream", True)
     service = service_of(request)
     library, network = _library(request), Network.from_environment(offline=service.offline)
-    pulling = _Pulling(asyncio.get_running_loop())
+    news = asyncio.Event()
+    pulling = Pulling("pulling manifest", news.set)
 
     async def work() -> None:
         await service.with_files(lambda: pull(name, library, network, pulling, trusted=False))
@@ -49,7 +53,7 @@ async def fetch(request: Request) -> Response:
         return json_response(pull_progress("success"))
     stack = AsyncExitStack()
     stack.callback(pulling.stop)
-    return Streamed(_lines(asyncio.create_task(work()), pulling, Record.of(request.scope).id), _NDJSON, stack)
+    return Streamed(_lines(asyncio.create_task(work()), pulling, news, Record.of(request.scope).id), _NDJSON, stack)
 
 
 @routes.post("/api/copy", openapi_extra=body("/api/copy"))
@@ -77,42 +81,19 @@ async def create(_: Request) -> Response:
     raise Refused("invalid", "models are not made here; see gadfly convert for files and personas for manners", {}, 501)
 
 
-_NDJSON = "application/x-ndjson"
+async def _lines(
+    task: asyncio.Task[None], pulling: Pulling, news: asyncio.Event, request_id: str
+) -> AsyncGenerator[bytes, None]:
+    def line() -> bytes:
+        return json_line(pull_progress(pulling.text, pulling.text, pulling.total or 0, pulling.done))
 
-
-class _Pulling:
-    """The progress of a pull, told from its thread to the loop; `stop` ends the pull when it next has any."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.news = asyncio.Event()
-        self.line = pull_progress("pulling manifest")  # the latest
-        self._loop = loop
-        self._stopped = False
-
-    def note(self, text: str) -> None:
-        self._tell(text, 0, 0)
-
-    def advance(self, done: int, total: int | None) -> None:
-        self._tell("pulling", done, total or 0)
-
-    def stop(self) -> None:
-        self._stopped = True
-
-    def _tell(self, status: str, done: int, total: int) -> None:
-        if self._stopped:
-            raise DownloadError("whoever asked for this has left; what has arrived is kept")
-        self.line = pull_progress(status, status, total, done)
-        self._loop.call_soon_threadsafe(self.news.set)
-
-
-async def _lines(task: asyncio.Task[None], pulling: _Pulling, request_id: str) -> AsyncGenerator[bytes, None]:
-    yield json_line(pulling.line)
-    task.add_done_callback(lambda _: pulling.news.set())
+    yield line()
+    task.add_done_callback(lambda _: news.set())
     try:
         while not task.done():
-            await pulling.news.wait()
-            pulling.news.clear()
-            yield json_line(pulling.line)
+            await news.wait()
+            news.clear()
+            yield line()
         await task
         yield json_line(pull_progress("success"))
     except Exception as error:
