@@ -5,7 +5,9 @@
 Clients of every dialect ask, leave, send nonsense and have models loaded and unloaded; see traffic.py. Every minute
 they pause. When nothing is asked any more, no request may be left in an engine and no page with a request, and memory,
 open files and threads are counted: after a quarter of the time, in which caches fill, memory stays within 2 %, and of
-the others there are no more at the end than before. Ends with 1 if anything was wrong.
+the others there are no more at the end than before. What grows to a size of its own, by and by or at once, is made to
+do so first: pages that have never been used, room for the largest step, threads that wait for others. Ends with 1 if
+anything was wrong.
 """
 
 import argparse
@@ -36,6 +38,7 @@ __all__ = ["Sample", "complaints", "prepared", "served", "soak"]
 
 MODEL = "smollm2"
 TINY = ("tiny-a", "tiny-b")  # of which one has room beside the other
+CONTEXT, CONTEXTS = 1024, 4
 PAUSE = 60.0  # seconds of traffic between two looks
 GROWTH = 0.02
 SETTLING = 60.0  # seconds in which the server has to come to rest
@@ -79,7 +82,18 @@ def _gadfly(place: Path, *arguments: str) -> None:
 @contextmanager
 def served(place: Path) -> Iterator[tuple[str, int]]:
     """The address of a server of these models, and its process."""
-    limits = ("--context", "1024", "--contexts", "4", "--most", "2", "--queue", "16", "--keep-alive", "5")
+    limits = (
+        "--context",
+        str(CONTEXT),
+        "--contexts",
+        str(CONTEXTS),
+        "--most",
+        "2",
+        "--queue",
+        "16",
+        "--keep-alive",
+        "5",
+    )
     with (place / "log").open("wb") as log:
         process = subprocess.Popen(
             [sys.executable, "-m", "gadfly", "serve", MODEL, "--port", "0", *limits],
@@ -101,8 +115,20 @@ def served(place: Path) -> Iterator[tuple[str, int]]:
             process.wait(300)
 
 
+def fill(url: str) -> None:
+    """Let everything grow that has an end: more tokens than there are pages, in full steps, and many things at once."""
+    with httpx2.Client(base_url=url, timeout=600, trust_env=False) as client, ThreadPoolExecutor(64) as pool:
+        for number in range(CONTEXTS + 2):
+            prompt = [100 + number, *range(CONTEXT - 24)]
+            answer = client.post("/v1/completions", json={"model": MODEL, "prompt": prompt, "max_tokens": 4})
+            assert answer.status_code == 200, answer.text
+        for answer in pool.map(lambda _: client.get("/api/tags"), range(256)):
+            assert answer.status_code == 200, answer.text
+
+
 def soak(url: str, pid: int, minutes: float, clients: int, seed: int = 0, pause: float = PAUSE) -> Iterator[Sample]:
     """A sample after every `pause` seconds of traffic."""
+    fill(url)
     end = time.monotonic() + 60 * minutes
     for part in count():
         if time.monotonic() >= end:
@@ -139,7 +165,7 @@ def _sample(url: str, pid: int, visits: Counter[str], faults: Sequence[str]) -> 
         if (not running and not held and loaded == [MODEL]) or time.monotonic() > end:
             break
         time.sleep(0.2)
-    time.sleep(0.5)  # until our own connection is forgotten
+    time.sleep(3)  # until our own connection is forgotten, and memory of the last model is given back
     status = (Path("/proc") / str(pid) / "status").read_text()
     memory, threads = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("VmRSS", "Threads"))  # type: ignore[index]
     files = len(list((Path("/proc") / str(pid) / "fd").iterdir()))
