@@ -8,7 +8,7 @@
     thumbs       {"prompt", "completion" or "reply", "label": true | false}
     text         {"text"}
 
-What is `meta`, `dial`, `weight` or `plain` stays as it is; an `id` goes into `meta`.
+What is `meta`, `dial`, `weight`, `plain`, `provenance` or `licences` stays as it is; an `id` goes into `meta`.
 """
 
 import re
@@ -38,7 +38,7 @@ ROLES = {
     "function": "tool",
     "observation": "tool",
 }
-KEPT = ("dial", "weight", "plain")
+KEPT = ("dial", "weight", "plain", "provenance", "licences")  # the last two: where answers come from, for licences
 TURN = re.compile(r"(?:\A|\n\n)(Human|Assistant): ?")  # as Anthropic's hh-rlhf writes conversations
 
 

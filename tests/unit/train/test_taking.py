@@ -12,6 +12,7 @@ from gadfly.lines import read_lines
 from gadfly.train.native import native_of
 from gadfly.train.passages import passages, without_gutenberg
 from gadfly.train.taking import Report, take
+from gadfly.train.terms import Terms
 from unit.train.test_check import tables
 
 
@@ -116,6 +117,12 @@ def test_what_the_user_says_of_the_data_does_not_overwrite_what_it_says_of_itsel
     lines = [{"messages": [Q, A], "meta": {"licence": "MIT"}}, {"messages": [Q, A]}]
     found, _ = taken(tmp_path / "a.json", lines, meta={"licence": "CC0-1.0", "source": "own"})
     assert [one["meta"]["licence"] for one in found] == ["MIT", "CC0-1.0"] and found[0]["meta"]["source"] == "own"
+
+
+def test_where_answers_come_from_is_not_forgotten(tmp_path: Path) -> None:
+    found, _ = taken(tmp_path / "a.json", [{"messages": [Q, A], "provenance": [{"message": 1, "licence": "llama2"}]}])
+    verdict = Terms().verdict(found[0])
+    assert verdict and verdict.training == "forbidden"
 
 
 def test_tables_of_questions_and_answers(tmp_path: Path) -> None:
