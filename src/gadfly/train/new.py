@@ -53,7 +53,7 @@ class NewConfig:
     budget: str = "10 min"
     tokenizer: str = BYTES
     experts: int = 8
-    context: int = 1024
+    context: int = 2048
 
     def __post_init__(self) -> None:
         if not 1 <= self.experts <= 256:
@@ -76,8 +76,8 @@ class NewConfig:
         return int(float(match[1]) * NUMBERS[match[2]])
 
 
-def make_new(folder: Path, config: NewConfig, plan: Plan, told: Callable[[str], None]) -> None:
-    """Write a model with random weights into `folder`, unless it is there already.
+def make_new(folder: Path, config: NewConfig, plan: Plan, longest: int, told: Callable[[str], None]) -> None:
+    """Write a model with random weights into `folder`, unless it is there already. `longest` tokens are read at once.
 
     Raises RequestError if that was made for something else.
     """
@@ -96,7 +96,7 @@ def make_new(folder: Path, config: NewConfig, plan: Plan, told: Callable[[str], 
         spec = draw_up(PATTERN, sizes_for(PATTERN, config.parameters, sizes, tied=True))
         tokens = TOKENS * _met(spec)
     else:
-        spec, tokens = _timed(sizes, config.seconds, plan, told)
+        spec, tokens = _timed(sizes, config.seconds, plan, longest, told)
     facts = {FACTS: (json.dumps({"new": asdict(config), "tokens": tokens}) + "\n").encode()}
     write_fresh(folder, PATTERN.page, spec, plan.seed, "F32", True, {**files, **facts}, lambda _done, _total: None)
 
@@ -130,12 +130,14 @@ def _met(spec: ModelSpec) -> int:
     return Cost.of(spec, tied=True).active_parameters
 
 
-def _timed(sizes: Sizes, seconds: float, plan: Plan, told: Callable[[str], None]) -> tuple[ModelSpec, int]:
+def _timed(
+    sizes: Sizes, seconds: float, plan: Plan, longest: int, told: Callable[[str], None]
+) -> tuple[ModelSpec, int]:
     """The deepest model that sees enough in this time, and how many tokens it will see."""
     chosen: tuple[ModelSpec, int] | None = None
     for depth in range(1, DEEPEST + 1):
         spec = draw_up(PATTERN, replace(sizes, layers=depth, dim=64 * depth))
-        tokens = int(seconds / _seconds_per_token(spec, plan))
+        tokens = int(seconds / _seconds_per_token(spec, plan, longest))
         told(f"a model of {_met(spec):,} numbers per token would see {tokens:,} tokens in that time")
         if chosen is not None and tokens < TOKENS * _met(spec):
             break
@@ -144,7 +146,7 @@ def _timed(sizes: Sizes, seconds: float, plan: Plan, told: Callable[[str], None]
     return chosen
 
 
-def _seconds_per_token(spec: ModelSpec, plan: Plan) -> float:
+def _seconds_per_token(spec: ModelSpec, plan: Plan, longest: int) -> float:
     """Of the faster of two steps, after one that finds everything cold."""
     random = torch.Generator().manual_seed(0)
     drawn: Mapping[str, Weight] = {
@@ -153,7 +155,7 @@ def _seconds_per_token(spec: ModelSpec, plan: Plan) -> float:
     }
     backend = Torch()
     weights = Weights({**drawn, "output": drawn["embedding"]}).map(backend.place)
-    length = min(spec.context, plan.pack_tokens)
+    length = min(spec.context, longest, plan.pack_tokens)
     ids = np.random.default_rng(0).integers(0, spec.vocab, (max(1, plan.pack_tokens // length), length), np.int32)
     samples = Supervised([Sample(row, np.arange(length) > 0) for row in ids])
     training = Training(all_of(spec, weights, backend, new=True), samples, replace(plan, batch=len(ids), epochs=3.0))

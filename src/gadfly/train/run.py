@@ -146,9 +146,7 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     else:
         trainable = with_adapter(spec, placed, recipe.lora, plan.seed, backend)
     settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
-    run = identity(
-        path.stat().st_size, train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings])
-    )
+    run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
     return Workshop(recipe, file, Training(trainable, train.objective, plan), valid.objective, run, watcher)
 
 
@@ -156,8 +154,14 @@ def _base(recipe: Recipe, watcher: Watcher) -> Path:
     if recipe.base != NEW:
         return Library(home()).require(recipe.base)
     folder = checkpoints(recipe) / "begun"
-    make_new(folder, recipe.new, recipe.plan, watcher.note)
+    make_new(folder, recipe.new, recipe.plan, recipe.longest, watcher.note)
     return folder
+
+
+def _state(file: ModelFile) -> list[tuple[str, int, int]]:
+    """Of its weights: a model that was made anew in the same place is another one."""
+    found = [(path.name, path.stat()) for path in file.files]
+    return [(name, state.st_size, state.st_mtime_ns) for name, state in found]
 
 
 def _digest(text: str) -> str:

@@ -1,6 +1,7 @@
 """Whole runs from recipes, as a user has them: begun, stopped, gone on with, and what came of them loaded."""
 
 import json
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -103,6 +104,16 @@ def test_a_run_that_is_stopped_and_gone_on_with_makes_the_same(
         open_workshop(one, Quiet())
 
 
+def test_a_run_does_not_go_on_with_another_base(base: Path, tmp_path: Path) -> None:
+    other = shutil.copytree(base, tmp_path / "base")
+    one = recipe(tmp_path, other, "sft")
+    workshop = open_workshop(one, Quiet(), 1)
+    assert not workshop.work(stopping_after(workshop, 1))
+    (other / "model.safetensors").touch()  # as whoever makes it anew does
+    with pytest.raises(RequestError, match="another recipe, data or model"):
+        open_workshop(one, Quiet(), 1).work()
+
+
 def test_an_adapter_of_preferences_is_one_like_any_other(base: Path, tmp_path: Path) -> None:
     one = recipe(tmp_path, base, "dpo")
     open_workshop(one, Quiet(), 1).work()
@@ -151,16 +162,16 @@ def test_a_new_model_is_as_large_as_its_budget_learns_and_talks(method: str, exp
 def test_a_budget_of_time_takes_the_deepest_model_that_sees_enough(tmp_path: Path, monkeypatch) -> None:
     from gadfly.train import new
 
-    monkeypatch.setattr(new, "_seconds_per_token", lambda spec, _: len(spec.blocks) ** 2 * 1e-6)
-    told: list[str] = []
-    new.make_new(tmp_path / "model", NewConfig(budget="20 s"), recipe(tmp_path, "new", "text").plan, told.append)
+    monkeypatch.setattr(new, "_seconds_per_token", lambda spec, *_: len(spec.blocks) ** 2 * 1e-6)
+    told, plan = [], recipe(tmp_path, "new", "text").plan
+    new.make_new(tmp_path / "model", NewConfig(budget="20 s"), plan, 64, told.append)
     spec, tokens = open_model(tmp_path / "model").spec, new.planned_tokens(tmp_path / "model")
     assert tokens == int(20 / (len(spec.blocks) ** 2 * 1e-6)) > 20 * new._met(spec)
     assert len(told) == len(spec.blocks) + 1
     before = (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns
-    new.make_new(tmp_path / "model", NewConfig(budget="20 s"), recipe(tmp_path, "new", "text").plan, told.append)
+    new.make_new(tmp_path / "model", NewConfig(budget="20 s"), plan, 64, told.append)
     with pytest.raises(RequestError, match="another budget"):
-        new.make_new(tmp_path / "model", NewConfig(budget="1 h"), recipe(tmp_path, "new", "text").plan, told.append)
+        new.make_new(tmp_path / "model", NewConfig(budget="1 h"), plan, 64, told.append)
     assert (tmp_path / "model" / "model.safetensors").stat().st_mtime_ns == before
 
 
