@@ -242,9 +242,16 @@ std::vector<std::tuple<std::string, double, double>> costs(const CheckedProgram&
 
 nb::ndarray<nb::numpy, float> run(CheckedProgram& program, ThreadPool& pool, const Ints& tokens, const Ints& positions,
                                   const Ints& starts, const Ints& page_ids, const Ints& page_starts, const Ints& wanted,
-                                  size_t result) {
+                                  const FloatMatrix& strengths, size_t result) {
+    require(strengths.shape(1) == tokens.size(), "strengths are (adapters, tokens)");
     // Copies, as without the interpreter lock others could change the arrays.
-    const Step step{copy(tokens), copy(positions), copy(starts), copy(page_ids), copy(page_starts), copy(wanted)};
+    const Step step{copy(tokens),
+                    copy(positions),
+                    copy(starts),
+                    copy(page_ids),
+                    copy(page_starts),
+                    copy(wanted),
+                    {strengths.data(), strengths.data() + strengths.size()}};
     const auto [rows, columns] = program.admit(pool, step, result);
     auto output = std::make_unique_for_overwrite<float[]>(product({rows, columns}));
     {
@@ -335,6 +342,9 @@ NB_MODULE(_native, m) {
         .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("parts"), nb::arg("out"))
         .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("parts"), nb::arg("out"))
         .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("weight"), nb::arg("out"))
+        .def("down", &CheckedProgram::down, nb::arg("x"), nb::arg("matrix"), nb::arg("adapter"), nb::arg("out"))
+        .def("up", &CheckedProgram::up, nb::arg("x"), nb::arg("matrix"), nb::arg("adapter"), nb::arg("scale"),
+             nb::arg("out"))
         .def("angles", &CheckedProgram::angles, nb::arg("frequencies"), nb::arg("magnitude"), nb::arg("out"))
         .def("rope", &CheckedProgram::rope, nb::arg("x"), nb::arg("angles"), nb::arg("heads"), nb::arg("head_dim"),
              nb::arg("dim"), nb::arg("out"))
@@ -361,5 +371,5 @@ NB_MODULE(_native, m) {
         .def_prop_ro("costs", &costs, "Of every instruction: its name, seconds at work, seconds of waiting before it.")
         .def("run", &run, nb::arg("pool"), nb::arg("tokens").noconvert(), nb::arg("positions").noconvert(),
              nb::arg("starts").noconvert(), nb::arg("page_ids").noconvert(), nb::arg("page_starts").noconvert(),
-             nb::arg("wanted").noconvert(), nb::arg("result"));
+             nb::arg("wanted").noconvert(), nb::arg("strengths").noconvert(), nb::arg("result"));
 }

@@ -106,6 +106,21 @@ void CheckedProgram::linear(size_t x, std::optional<size_t> rest, const Matrix& 
     record("linear", make_linear(rows, x, rest, weight, out), both(x, rest), out);
 }
 
+void CheckedProgram::down(size_t x, const Matrix& matrix, size_t adapter, size_t out) {
+    require(is_float(matrix->layout()), "adapters have float matrices");
+    require_floats(x, at(out).rows, matrix->columns());
+    require_floats(out, at(out).rows, matrix->rows());
+    record("down", make_down(at(out).rows, x, matrix, adapter, out), {x}, out);
+}
+
+void CheckedProgram::up(size_t x, const Matrix& matrix, size_t adapter, float scale, size_t out) {
+    require(is_float(matrix->layout()), "adapters have float matrices");
+    require(x != out, "an instruction cannot replace its input");
+    require_floats(x, at(out).rows, matrix->columns());
+    require_floats(out, at(out).rows, matrix->rows());
+    record_in_place("up", make_up(at(out).rows, x, matrix, adapter, scale, out), {x, out}, out);
+}
+
 void CheckedProgram::angles(std::vector<double> frequencies, double magnitude, size_t out) {
     require_floats(out, RowsOf::kTokens, 2 * frequencies.size());
     record("angles", make_angles(std::move(frequencies), magnitude, out), {}, out);

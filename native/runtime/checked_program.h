@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "runtime/experts.h"
+#include "runtime/low_rank.h"
 
 namespace gadfly {
 
@@ -25,6 +26,9 @@ class CheckedProgram {
     void quantise(size_t x, size_t parts, size_t out);
     void residual(size_t x, size_t rounded, size_t parts, size_t out);
     void linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out);
+    // Of an adapter, by its number in a step's strengths: see runtime/low_rank.h.
+    void down(size_t x, const Matrix& matrix, size_t adapter, size_t out);
+    void up(size_t x, const Matrix& matrix, size_t adapter, float scale, size_t out);
     void angles(std::vector<double> frequencies, double magnitude, size_t out);
     void rope(size_t x, size_t angles, size_t heads, size_t head_dim, size_t dim, size_t out);
     void store(size_t k, size_t v, const Cache& cache, size_t layer);

@@ -1,6 +1,7 @@
 #include "runtime/step.h"
 
 #include <algorithm>
+#include <cmath>
 
 #include "runtime/require.h"
 
@@ -24,6 +25,9 @@ void Step::check(size_t vocab) const {
     require(!tokens.empty() && positions.size() == tokens.size(), "a step has tokens, each with a position");
     require(all_below(tokens, vocab), "a token outside the vocabulary");
     require(all_below(wanted, tokens.size()), "a wanted row outside the step");
+    require(strengths.size() % tokens.size() == 0, "an adapter has a strength for every token");
+    require(std::all_of(strengths.begin(), strengths.end(), [](float strength) { return std::isfinite(strength); }),
+            "a strength that is no finite number");
     require(
         divides(starts, tokens.size()) && divides(page_starts, page_ids.size()) && page_starts.size() == starts.size(),
         "sequences have to cover the step's tokens and pages, in order");

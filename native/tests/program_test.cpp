@@ -62,7 +62,7 @@ class Stressed {
     }
 
     std::vector<float> run(ThreadPool& pool) {
-        const Step step{{0, 0, 0}, {0, 1, 2}, {0, 3}, {0}, {0, 1}, {}};
+        const Step step{{0, 0, 0}, {0, 1, 2}, {0, 3}, {0}, {0, 1}, {}, {}};
         std::vector<float> found(3 * kUnits);
         program_.run(pool, step, result_, found.data());
         return found;

@@ -7,11 +7,13 @@ import torch
 from gadfly.batch import Batch, Span
 from gadfly.engine.executor import Executor
 from gadfly.model.transformer import forward
+from gadfly.ops.native import Native, Recording, kernel_names
 from gadfly.ops.reference import Reference
 from gadfly.ops.torch import Torch
 from gadfly.testing import random_adapter, random_weights, tiny_spec, tiny_specs
 from gadfly.weight import Delta, LowRank, Plain, Weights
 from gadfly.weights.adapted import adapted
+from parity.conftest import apply
 
 torch.set_num_threads(1)
 
@@ -20,9 +22,9 @@ IDS = [int(token) for token in np.random.default_rng(3).integers(0, 256, 90)]
 STRENGTHS = [(0.7, 0.0), (), (1.0, 1.5), (0.0, 0.3), (0.0, 0.0)]
 
 
-def served(backend, spec, strengths, chunk: int = 90, ranks=(4, 3)) -> list[np.ndarray]:
+def served(backend, spec, strengths, chunk: int = 90, ranks=(4, 3), kind: str = "Q8_0") -> list[np.ndarray]:
     """All logits of IDS, read once at each of these strengths, side by side and `chunk` tokens a step."""
-    weights = random_weights(spec, 1, "Q8_0").map(backend.place)
+    weights = random_weights(spec, 1, kind).map(backend.place)
     adapters = [random_adapter(spec, seed, rank) for seed, rank in enumerate(ranks, 5)]
     model = Executor(spec, adapted(spec, weights, adapters, backend), backend, len(strengths) * PAGES, PAGE_SIZE)
     steps = []
@@ -48,7 +50,7 @@ def merged(spec, strengths) -> np.ndarray:
     return model.step(Batch.of([Span(IDS, 0, range(PAGES), range(len(IDS)))]))
 
 
-@pytest.mark.parametrize("kind", tiny_specs())
+@pytest.mark.parametrize("kind", ["llama", "qwen-3", "grok-2"])
 def test_a_strength_is_what_would_be_merged(kind: str) -> None:
     spec = tiny_specs()[kind]
     for strengths, found in zip(STRENGTHS, served(Reference(), spec, STRENGTHS), strict=True):
@@ -66,12 +68,85 @@ def test_without_strength_it_is_the_base_to_the_bit(backend) -> None:
         np.testing.assert_array_equal(found[number], base[number])
 
 
-@pytest.mark.parametrize("kind", tiny_specs())
+@pytest.mark.parametrize("kind", ["llama", "qwen-3", "grok-2"])
 @pytest.mark.parametrize("chunk", [90, 7])
 def test_torch_adds_what_the_reference_does(kind: str, chunk: int) -> None:
     spec = tiny_specs()[kind]
     exact, close = (np.stack(served(backend, spec, STRENGTHS, chunk)) for backend in (Reference(), Torch()))
     np.testing.assert_allclose(close, exact, atol=2e-5 * np.abs(exact).max())
+
+
+@pytest.mark.parametrize("kind", ["llama", "gemma-3", "qwen-2"])
+def test_native_adds_what_the_reference_does(kind: str) -> None:
+    """As near as it comes to the base: no token goes to another expert here for a last bit."""
+    spec, on, off = tiny_specs()[kind], [0, 2, 3], [1, 4]
+    for weights in ("F32", "Q8_0"):
+        exact, close = (np.stack(served(b, spec, STRENGTHS, kind=weights)) for b in (Reference(), Native(2)))
+        errors = np.sqrt(np.square(close - exact).mean(axis=(1, 2)))
+        assert errors[on].max() < 1.5 * errors[off].max()
+        assert errors.max() < (0.002 if weights == "F32" else 0.05)
+
+
+def test_native_computes_a_strength_alike_whoever_is_beside_it(native: Native) -> None:
+    """Threads, chunks, company: the same bits; and without strength those of a model without adapters."""
+    spec = tiny_spec()
+    alone = [served(Native(1, native.kernels), spec, [one], 90)[0] for one in STRENGTHS]
+    for chunk in (90, 7, 1):
+        for expected, found in zip(alone, served(native, spec, STRENGTHS, chunk), strict=True):
+            np.testing.assert_array_equal(found, expected)
+    (base,) = served(native, spec, [()], 30, ranks=())
+    for number in (1, 4):
+        np.testing.assert_array_equal(alone[number], base)
+
+
+def test_instruction_sets_agree_to_the_bit_with_adapters() -> None:
+    first, *others = (np.stack(served(Native(1, name), tiny_spec(), STRENGTHS, 30)) for name in kernel_names())
+    for other in others:
+        np.testing.assert_array_equal(other, first)
+
+
+@pytest.mark.parametrize(("rows", "columns", "rank"), [(64, 32, 1), (75, 96, 13), (788, 64, 100), (40, 256, 1024)])
+@pytest.mark.parametrize("tokens", [1, 5, 200])
+def test_factors_of_any_rank(native: Native, rows: int, columns: int, rank: int, tokens: int) -> None:
+    random = np.random.default_rng(rank)
+    base, down, up, x = (
+        random.normal(size=shape).astype(np.float32)
+        for shape in ((rows, columns), (rank, columns), (rows, rank), (tokens, columns))
+    )
+    spans = [Span(range(first, first + 1), 0, [first], [0], (first % 3 / 2,)) for first in range(tokens)]
+
+    def project(backend):
+        weight = backend.adapt(backend.place(Plain(base)), [Delta(0, down, up, 0.2)])
+        return apply(backend, lambda ops, batch, x: ops.project(x, weight, batch), [x], Batch.of(spans))
+
+    exact, found = project(Reference()), project(native)
+    assert np.abs(found - exact).max() < 0.002 * exact.std()
+    placed = native.place(Plain(base))
+    untouched = apply(native, lambda ops, batch, x: ops.project(x, placed, batch), [x], Batch.of(spans))
+    np.testing.assert_array_equal(found[::3], untouched[::3])
+
+
+@pytest.mark.parametrize("size", [1e-12, 1.0, 1e9])
+def test_factors_of_any_size(size: float) -> None:
+    """Half floats alone hold numbers from 6e-8 to 65504."""
+    native, x, base = Native(1), np.ones((1, 32), np.float32), np.zeros((8, 32), np.float32)
+    down, up = np.full((1, 32), 3 * size, np.float32), np.full((8, 1), 1 / size, np.float32)
+    weight = native.adapt(native.place(Plain(base)), [Delta(0, down, up, 1.0)])
+    batch = Batch.of([Span([0], 0, [0], [0], (1.0,))])
+    found = apply(native, lambda ops, batch, x: ops.project(x, weight, batch), [x], batch)
+    np.testing.assert_allclose(found, 96, rtol=1e-3)
+
+
+def test_strengths_that_are_no_numbers_and_adapters_that_do_not_fit_are_refused() -> None:
+    native, spec = Native(1), tiny_spec()
+    model = Executor(spec, random_weights(spec, 1).map(native.place), native, PAGES, PAGE_SIZE)
+    with pytest.raises(ValueError, match="no finite number"):
+        model.step(Batch.of([Span([1, 2], 0, [0], [0], (np.inf,))]))
+    recording, base, small = Recording(), native.place(Plain(np.zeros((8, 32), np.float32))), np.zeros((4, 4), "f4")
+    x = recording.embed(base, Batch.of([]))
+    y = recording.project(x, native.adapt(base, [Delta(0, small, small, 1.0)]), Batch.of([]))
+    with pytest.raises(ValueError, match="wrong width"):
+        recording.finish(y, native.kernels)
 
 
 def test_only_wanted_rows_of_the_head_are_adapted_and_each_at_its_own_strength() -> None:

@@ -35,7 +35,20 @@ from gadfly.batch import Batch
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.ops import Floats, Ops
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
-from gadfly.weight import Deferred, Delta, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Stored, Weight
+from gadfly.weight import (
+    Deferred,
+    Delta,
+    Int8,
+    Joined,
+    LowRank,
+    Matrix,
+    Plain,
+    Quantised,
+    Reordered,
+    Stack,
+    Stored,
+    Weight,
+)
 
 __all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
 
@@ -47,7 +60,7 @@ ROW_BY_ROW = IN_PLACE | {"angles", "embed", "quantise", "residual", "rms_norm", 
 GATHERING = frozenset({"combine", "select"})  # whose rows come from others, once those are done
 
 Experts = list[PackedMatrix] | ExpertStack  # a matrix of every expert, in memory or on disk
-Placed = PackedMatrix | Experts | Floats  # the last is a vector
+Placed = PackedMatrix | LowRank[PackedMatrix] | Experts | Floats  # the last is a vector
 TILE = 32  # columns of a tile of integer weights
 
 
@@ -92,8 +105,19 @@ class Native:
         rows, columns = weight.shape
         return PackedMatrix.over(layout_of(weight), rows, columns, packed)
 
-    def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:  # noqa: ARG002
-        raise UnsupportedError("adapters are not computed by the native backend yet; use backend='reference'")
+    def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:
+        """Factors become half floats, of which every token has to read them all."""
+        assert isinstance(weight, PackedMatrix)
+        return LowRank(weight, tuple(self._halved(delta) for delta in deltas))
+
+    def _halved(self, delta: Delta[Floats]) -> Delta[PackedMatrix]:
+        """With largest numbers between a half and one, so that small ones keep their digits."""
+        exponents = [int(np.frexp(np.abs(factor).max())[1]) for factor in (delta.down, delta.up)]
+        down, up = (
+            pack(self._pool, "F16", factor.shape, np.ldexp(factor, -exponent).astype(np.float16).view(np.uint8))
+            for factor, exponent in zip((delta.down, delta.up), exponents, strict=True)
+        )
+        return Delta(delta.adapter, down, up, float(np.ldexp(delta.scale, sum(exponents))))
 
     def stored(self, weights: Sequence[Matrix], store: ExpertStore, pool: int, offsets: Sequence[int]) -> ExpertStack:
         """A matrix of each expert of a layer, where the store's file holds what `pack` makes of them."""
@@ -141,6 +165,7 @@ class Replay:
                 batch.page_ids,
                 batch.page_starts,
                 batch.rows,
+                batch.strengths,
                 self.slot,
             )
         except UnreadableExpert as error:
@@ -215,11 +240,18 @@ class Buffer:
 
 @dataclass(frozen=True)
 class Call:
-    """An instruction: the program's method, its arguments with buffers among them, and the buffer it fills, if any."""
+    """An instruction: the program's method, its arguments with buffers among them, and the buffer it fills.
+
+    Without one, it changes the last of its arguments that can be changed.
+    """
 
     method: str
     args: tuple[Any, ...]
     out: Buffer | None
+
+    @property
+    def filled(self) -> Any:
+        return self.out or next(arg for arg in reversed(self.args) if isinstance(arg, Buffer | Deal | PagedCache))
 
 
 @dataclass
@@ -242,7 +274,13 @@ class Recording:
         return self._call("rms_norm", x, weight, eps, out=Buffer(x.row_bytes, x.wanted))
 
     def project(self, x: Buffer, weight: Placed, batch: Batch) -> Buffer:  # noqa: ARG002
-        return self._linear(x, weight)
+        if not isinstance(weight, LowRank):
+            return self._linear(x, weight)
+        y = self._linear(x, weight.base)
+        for delta in weight.deltas:
+            low = self._call("down", x, delta.down, delta.adapter, out=Buffer(4 * delta.down.rows, x.wanted))
+            self.calls.append(Call("up", (low, delta.up, delta.adapter, delta.scale, y), None))
+        return y
 
     def _linear(self, x: Buffer, weight: Placed) -> Buffer:
         assert isinstance(weight, PackedMatrix)
@@ -384,8 +422,7 @@ def in_waves(calls: Sequence[Call]) -> list[Call]:
         reads = [found[arg] for arg in call.args if isinstance(arg, Buffer | Deal | PagedCache) and arg in found]
         wave = max((row if call.method in ROW_BY_ROW else whole for row, whole in reads), default=0)
         waves.append(wave)
-        filled = call.out or next(arg for arg in call.args if isinstance(arg, Deal | PagedCache))
-        found[filled] = (wave if call.method in ROW_BY_ROW | GATHERING else wave + 1, wave + 1)
+        found[call.filled] = (wave if call.method in ROW_BY_ROW | GATHERING else wave + 1, wave + 1)
     return [calls[i] for i in sorted(range(len(calls)), key=waves.__getitem__)]
 
 
