@@ -15,10 +15,9 @@ struct Column {
 };
 
 template <class Column, size_t S, size_t C>
-void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
+void sum_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, f32x8 (&acc)[S][C]) {
     const std::byte* strips[S];
     const float* rows[C];
-    f32x8 acc[S][C];
     for (size_t s = 0; s < S; s++) strips[s] = w.strip(strip + s);
     for (size_t c = 0; c < C; c++) rows[c] = x.floats(token + c);
     for (auto& strip_acc : acc) {
@@ -32,6 +31,12 @@ void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Row
             for (size_t c = 0; c < C; c++) acc[s][c] = fma(weights, splat(rows[c][k]), acc[s][c]);
         }
     }
+}
+
+template <class Column, size_t S, size_t C>
+void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
+    f32x8 acc[S][C];
+    sum_strips<Column>(w, strip, x, token, acc);
     for (size_t s = 0; s < S; s++) {
         for (size_t c = 0; c < C; c++) store_strips<OneStrip>(w, strip + s, acc[s][c], out.floats(token + c));
     }
@@ -45,6 +50,30 @@ size_t few_tokens(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_
         if (token < end) float_strips<Column, S, 1>(w, strip, x, token, out);
     }
     return strip;
+}
+
+// Adds to what is there. Of few columns, so what sums begin and end with has to cost little.
+template <class Column, size_t S, size_t C>
+void add_float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, const float* factors, Rows out) {
+    f32x8 acc[S][C];
+    sum_strips<Column>(w, strip, x, token, acc);
+    for (size_t c = 0; c < C; c++) {
+        const f32x8 factor = splat(factors[c]);
+        for (size_t s = 0; s < S; s++) {
+            const size_t first = (strip + s) * kStrip;
+            add_strip(acc[s][c], factor, out.floats(token + c) + first, std::min(w.rows() - first, kStrip));
+        }
+    }
+}
+
+template <class Column, size_t S, size_t C>
+void add_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, size_t end, const float* factors, Rows out) {
+    for (; begin + C <= end; begin += C, factors += C) {
+        add_float_strips<Column, S, C>(w, strip, x, begin, factors, out);
+    }
+    if constexpr (C > 1) {
+        if (begin < end) add_tokens<Column, S, C / 2>(w, strip, x, begin, end, factors, out);
+    }
 }
 
 #ifdef GADFLY_VECTORS
@@ -113,10 +142,18 @@ void float_linear(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_
         first = many_tokens<PairOf<TwoStrips>, 8, Element, Kind...>(w, x, begin, end, first, last, out);
 #endif
         first = many_tokens<PairOf<OneStrip>, 6, Element, Kind...>(w, x, begin, end, first, last, out);
+        first = many_tokens<OneStrip, 8, Element, Kind...>(w, x, begin, end, first, last, out);
     }
 #endif
     first = few_tokens<Column<Element, Kind...>, 4>(w, x, begin, end, first, last, out);
     few_tokens<Column<Element, Kind...>, 1>(w, x, begin, end, first, last, out);
+}
+
+template <class Column>
+void add_float_linear(const PackedMatrix& w, Rows x, const float* factors, size_t begin, size_t end, size_t strip,
+                      size_t last, Rows out) {
+    for (; strip + 2 <= last; strip += 2) add_tokens<Column, 2, 4>(w, strip, x, begin, end, factors, out);
+    if (strip < last) add_tokens<Column, 1, 8>(w, strip, x, begin, end, factors, out);
 }
 
 }  // namespace

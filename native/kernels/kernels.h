@@ -125,6 +125,9 @@ struct Kernels {
     // data is null, `rest` holds int8 rows of what those of x leave out, and the product is with both.
     void (*linear)(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, size_t first, size_t last,
                    Rows out);
+    // out[t][r] += factors[t - begin] · Σ_k x[t][k] · w[r][k], of a float layout and float rows.
+    void (*add_linear)(const PackedMatrix& w, Rows x, const float* factors, size_t begin, size_t end, size_t first,
+                       size_t last, Rows out);
     void (*quantise)(const float* x, size_t width, Int8Row out);  // width a multiple of 32
     void (*rms_norm)(const float* x, const float* weight, float eps, size_t width, float* out);
     // Rotates heads of x; cos and sin have dim / 2 values each, components from dim on are copied.

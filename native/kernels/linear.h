@@ -78,5 +78,14 @@ void linear(const PackedMatrix& w, Rows x, Rows rest, size_t begin, size_t end, 
     }
 }
 
+void add_linear(const PackedMatrix& w, Rows x, const float* factors, size_t begin, size_t end, size_t first,
+                size_t last, Rows out) {
+    switch (w.layout()) {
+        case Layout::kF32: return add_float_linear<Column<float>>(w, x, factors, begin, end, first, last, out);
+        case Layout::kF16: return add_float_linear<Column<uint16_t, Half>>(w, x, factors, begin, end, first, last, out);
+        default: return add_float_linear<Column<uint16_t, BFloat>>(w, x, factors, begin, end, first, last, out);
+    }
+}
+
 }  // namespace
 }  // namespace gadfly

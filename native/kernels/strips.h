@@ -5,6 +5,8 @@
 // are for what has been unpacked, of all strips in one.
 #pragma once
 
+#include <algorithm>
+
 #include "kernels/kernels.h"
 #include "kernels/simd.h"
 
@@ -179,6 +181,13 @@ inline void store_strip(f32x8 acc, float* out, size_t rows) {
         store(lanes, acc);
         for (size_t r = 0; r < rows; r++) out[r] = lanes[r];
     }
+}
+
+// out += factor · x
+inline void add_strip(f32x8 x, f32x8 factor, float* out, size_t rows) {
+    float lanes[kStrip] = {};
+    if (rows < kStrip) std::copy_n(out, rows, lanes);
+    store_strip(fma(x, factor, load(rows < kStrip ? lanes : out)), out, rows);
 }
 
 template <class V>

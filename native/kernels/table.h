@@ -12,8 +12,8 @@ namespace gadfly {
 namespace {
 
 constexpr Kernels kernels_named(std::string_view name) {
-    return {name,       linear,  quantise, rms_norm, rope,     gated,  add_rows, scale_row, softcap_row,
-            add_scaled, to_half, to_int8,  hadamard, residual, attend, conclude, encode,    exercise};
+    return {name,       linear,  add_linear, quantise, rms_norm, rope,   gated,    add_rows, scale_row, softcap_row,
+            add_scaled, to_half, to_int8,    hadamard, residual, attend, conclude, encode,   exercise};
 }
 
 }  // namespace

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <vector>
 
-#include "formats/size.h"
 #include "runtime/stretches.h"
 
 namespace gadfly {
@@ -66,26 +65,12 @@ class Up final : public OfAdapter {
     Up(RowsOf rows, size_t x, Matrix matrix, size_t adapter, float scale, size_t out)
         : OfAdapter(rows, x, std::move(matrix), adapter, out), scale_(scale) {}
 
-    size_t scratch_bytes() const override { return product({kTogether, row_bytes()}); }
-
   private:
-    static constexpr size_t kTogether = 16;  // rows
-
-    size_t row_bytes() const { return product({matrix_->strips(), kStrip, sizeof(float)}); }
-
     void compute(const Context& c, size_t begin, size_t end, size_t first, size_t last) const noexcept override {
-        const size_t column = first * kStrip, width = std::min(last * kStrip, matrix_->rows()) - column;
-        const Rows& x = c.buffers[x_];
-        const Rows added{c.scratch, row_bytes()};
-        for (; begin < end; begin += std::min(kTogether, end - begin)) {
-            const size_t count = std::min(kTogether, end - begin);
-            c.kernels.linear(*matrix_, {x.bytes(begin), x.stride}, {}, 0, count, first, last, added);
-            for (size_t i = 0; i < count; i++) {
-                const float factor = c.step.strength(adapter_, rows_, begin + i) * scale_;
-                c.kernels.add_scaled(added.floats(i) + column, factor, width,
-                                     c.buffers[out_].floats(begin + i) + column);
-            }
-        }
+        float factors[kRows];
+        for (size_t row = begin; row < end; row++)
+            factors[row - begin] = c.step.strength(adapter_, rows_, row) * scale_;
+        c.kernels.add_linear(*matrix_, c.buffers[x_], factors, begin, end, first, last, c.buffers[out_]);
     }
 
     float scale_;
