@@ -144,6 +144,7 @@ class TextRequest:
     n: int = 1
     truncate: bool = False
     ignore_eos: bool = False
+    adapters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -152,6 +153,7 @@ class EmbeddingRequest:
 
     inputs: tuple[str | tuple[int, ...], ...]
     truncate: bool = False
+    adapters: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

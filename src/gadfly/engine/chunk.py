@@ -29,4 +29,5 @@ class Chunk:
             start=sequence.computed,
             pages=sequence.pages[: -(-(end + len(self.draft)) // page_size)],
             wanted=[*sequence.wanted(self.count), *range(self.count, self.count + len(self.draft))],
+            strengths=sequence.request.strengths,
         )

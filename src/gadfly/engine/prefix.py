@@ -7,6 +7,8 @@ page compute that page each for themselves. Sequences that filled equal pages at
     system prompt ── page 0 ── page 1 ─┬─ page 4 ── page 6      a sequence holds every page on its way to the root,
                                        └─ page 5                so a page that nobody holds has none behind it
 
+Keys and values depend on the strengths of adapters, so there is a root for every tuple of these.
+
 A page that no sequence holds is idle: kept for whoever comes next, until its place is needed.
 """
 
@@ -15,11 +17,12 @@ from collections.abc import Sequence
 
 from gadfly.engine.pages import PagePool
 
-__all__ = ["ROOT", "Key", "PrefixIndex"]
+__all__ = ["ROOT", "Key", "PrefixIndex", "Root"]
 
-ROOT = -1  # the parent of a sequence's first page
+Root = tuple[float, ...]  # strengths of adapters 0, 1, …: in place of a page before a sequence's first one
+ROOT: Root = ()  # that of the base
 
-Key = tuple[int, tuple[int, ...]]  # the page before and the tokens of this one
+Key = tuple[int | Root, tuple[int, ...]]  # the page before and the tokens of this one
 
 
 class PrefixIndex:
@@ -48,24 +51,24 @@ class PrefixIndex:
             self._evict()
         return self._pool.take()
 
-    def lookup(self, tokens: Sequence[int]) -> list[int]:
+    def lookup(self, tokens: Sequence[int], root: Root = ROOT) -> list[int]:
         """Hold and return the pages of the longest known prefix. The last token is left out: its logits are wanted."""
         pages: list[int] = []
         for start in range(0, len(tokens) - self.page_size, self.page_size):
-            page = self.find(pages[-1] if pages else ROOT, tuple(tokens[start : start + self.page_size]))
+            page = self.find(pages[-1] if pages else root, tuple(tokens[start : start + self.page_size]))
             if page is None:
                 break
             pages.append(page)
         return pages
 
-    def find(self, parent: int, tokens: tuple[int, ...]) -> int | None:
+    def find(self, parent: int | Root, tokens: tuple[int, ...]) -> int | None:
         """Hold and return the page known to hold `tokens` behind `parent`; None if there is none."""
         page = self._pages.get((parent, tokens))
         if page is not None:
             self._hold(page)
         return page
 
-    def insert(self, parent: int, tokens: Sequence[int], page: int) -> int:
+    def insert(self, parent: int | Root, tokens: Sequence[int], page: int) -> int:
         """Make known that `page`, held by the caller, holds `tokens` behind `parent`.
 
         Returns the page to use from now on: if an equal one is known, the caller holds that one instead.
@@ -107,5 +110,7 @@ class PrefixIndex:
         assert set(self._idle) == {page for page in self._keys if holders[page] == 1}
         place = {page: order for order, page in enumerate(self._idle)}
         for page, (parent, _) in self._keys.items():
-            assert parent == ROOT or parent in self._keys, "a page cannot be reached any more"
+            if isinstance(parent, tuple):
+                continue
+            assert parent in self._keys, "a page cannot be reached any more"
             assert place.get(page, -1) < place.get(parent, len(place)), "a parent would be evicted before its child"

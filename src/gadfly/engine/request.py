@@ -30,6 +30,7 @@ class Request:
     `constraint` says which tokens may come, and ends the answer when none may. `logprobs` asks for the likelihood of
     every token of the answer and of so many alternatives, `prompt_logprobs` for those of the prompt, too, which then is
     computed as if nothing of it were cached. With `pooling`, what is wanted is a vector of the prompt, and no answer.
+    `strengths` are those of adapters 0, 1, …; empty is the base.
     """
 
     prompt: tuple[int, ...]
@@ -43,6 +44,7 @@ class Request:
     logprobs: int | None = None
     prompt_logprobs: bool = False
     pooling: Pooling | None = None
+    strengths: tuple[float, ...] = ()
 
     def validate(self, vocab: int, context: int) -> None:
         """Raise RequestError for what no model of this vocabulary can do, ContextError for a prompt without room."""

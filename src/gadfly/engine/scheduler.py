@@ -19,7 +19,7 @@ from dataclasses import replace
 from gadfly.engine.chunk import Chunk
 from gadfly.engine.draft import worthwhile
 from gadfly.engine.pace import Pace
-from gadfly.engine.prefix import ROOT, Key, PrefixIndex
+from gadfly.engine.prefix import Key, PrefixIndex
 from gadfly.engine.queue import FairQueue
 from gadfly.engine.request import Sequence
 
@@ -156,7 +156,7 @@ class Scheduler:
     def _key(self, sequence: Sequence, index: int) -> Key:
         size = self._prefix.page_size
         return (
-            sequence.pages[index - 1] if index else ROOT,
+            sequence.pages[index - 1] if index else sequence.request.strengths,
             tuple(sequence.tokens[index * size : (index + 1) * size]),
         )
 
@@ -197,7 +197,7 @@ class Scheduler:
         if len(self.running) == self._step_tokens:
             return False  # everyone who runs has to have his token in every step
         if not sequence.unread:
-            sequence.pages = self._prefix.lookup(sequence.tokens)
+            sequence.pages = self._prefix.lookup(sequence.tokens, sequence.request.strengths)
             sequence.computed = len(sequence.pages) * self._prefix.page_size
         missing = -(-len(sequence.tokens) // self._prefix.page_size) - len(sequence.pages)
         if missing + len(self.running) > self._prefix.available:
