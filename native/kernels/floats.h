@@ -14,10 +14,12 @@ struct Column {
     }
 };
 
-template <class Column, size_t S, size_t C>
-void sum_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, f32x8 (&acc)[S][C]) {
+// Calls put(strip, token, sums) for each of S strips and C tokens.
+template <class Column, size_t S, size_t C, class Put>
+void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Put put) {
     const std::byte* strips[S];
     const float* rows[C];
+    f32x8 acc[S][C];
     for (size_t s = 0; s < S; s++) strips[s] = w.strip(strip + s);
     for (size_t c = 0; c < C; c++) rows[c] = x.floats(token + c);
     for (auto& strip_acc : acc) {
@@ -31,48 +33,37 @@ void sum_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, f32x8
             for (size_t c = 0; c < C; c++) acc[s][c] = fma(weights, splat(rows[c][k]), acc[s][c]);
         }
     }
-}
-
-template <class Column, size_t S, size_t C>
-void float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, Rows out) {
-    f32x8 acc[S][C];
-    sum_strips<Column>(w, strip, x, token, acc);
+#pragma GCC unroll 4
     for (size_t s = 0; s < S; s++) {
-        for (size_t c = 0; c < C; c++) store_strips<OneStrip>(w, strip + s, acc[s][c], out.floats(token + c));
+#pragma GCC unroll 8
+        for (size_t c = 0; c < C; c++) put(strip + s, token + c, acc[s][c]);
     }
 }
 
 template <class Column, size_t S>
 size_t few_tokens(const PackedMatrix& w, Rows x, size_t begin, size_t end, size_t strip, size_t last, Rows out) {
     for (; strip + S <= last; strip += S) {
+        const auto put = [&](size_t s, size_t token, f32x8 sums) {
+            store_strips<OneStrip>(w, s, sums, out.floats(token));
+        };
         size_t token = begin;
-        for (; token + 2 <= end; token += 2) float_strips<Column, S, 2>(w, strip, x, token, out);
-        if (token < end) float_strips<Column, S, 1>(w, strip, x, token, out);
+        for (; token + 2 <= end; token += 2) float_strips<Column, S, 2>(w, strip, x, token, put);
+        if (token < end) float_strips<Column, S, 1>(w, strip, x, token, put);
     }
     return strip;
 }
 
-// Adds to what is there. Of few columns, so what sums begin and end with has to cost little.
-template <class Column, size_t S, size_t C>
-void add_float_strips(const PackedMatrix& w, size_t strip, Rows x, size_t token, const float* factors, Rows out) {
-    f32x8 acc[S][C];
-    sum_strips<Column>(w, strip, x, token, acc);
-    for (size_t c = 0; c < C; c++) {
-        const f32x8 factor = splat(factors[c]);
-        for (size_t s = 0; s < S; s++) {
-            const size_t first = (strip + s) * kStrip;
-            add_strip(acc[s][c], factor, out.floats(token + c) + first, std::min(w.rows() - first, kStrip));
-        }
-    }
-}
-
+// Of few columns, so what sums begin and end with has to cost little.
 template <class Column, size_t S, size_t C>
 void add_tokens(const PackedMatrix& w, size_t strip, Rows x, size_t begin, size_t end, const float* factors, Rows out) {
-    for (; begin + C <= end; begin += C, factors += C) {
-        add_float_strips<Column, S, C>(w, strip, x, begin, factors, out);
-    }
+    const auto put = [&](size_t s, size_t token, f32x8 sums) {
+        const size_t first = s * kStrip;
+        add_strip(sums, splat(factors[token - begin]), out.floats(token) + first, std::min(w.rows() - first, kStrip));
+    };
+    size_t token = begin;
+    for (; token + C <= end; token += C) float_strips<Column, S, C>(w, strip, x, token, put);
     if constexpr (C > 1) {
-        if (begin < end) add_tokens<Column, S, C / 2>(w, strip, x, begin, end, factors, out);
+        if (token < end) add_tokens<Column, S, C / 2>(w, strip, x, token, end, factors + (token - begin), out);
     }
 }
 

@@ -185,9 +185,10 @@ inline void store_strip(f32x8 acc, float* out, size_t rows) {
 
 // out += factor · x
 inline void add_strip(f32x8 x, f32x8 factor, float* out, size_t rows) {
+    if (rows == kStrip) return store(out, fma(x, factor, load(out)));
     float lanes[kStrip] = {};
-    if (rows < kStrip) std::copy_n(out, rows, lanes);
-    store_strip(fma(x, factor, load(rows < kStrip ? lanes : out)), out, rows);
+    std::copy_n(out, rows, lanes);
+    store_strip(fma(x, factor, load(lanes)), out, rows);
 }
 
 template <class V>

@@ -21,6 +21,13 @@ void compare_product(Comparison& compare, Random& random, Layout layout, size_t 
         return out;
     };
     if (is_float(layout)) {
+        const std::vector<float> before = random.numbers(tokens * kRows), factors = random.numbers(tokens);
+        compare(what + ", added", [&](const Kernels& kernels) {
+            std::vector<float> out = before;
+            kernels.add_linear(matrix, rows_of(x, columns), factors.data(), 0, tokens, 0, matrix.strips(),
+                               rows_of(out, kRows));
+            return out;
+        });
         return compare(what, [&](const Kernels& kernels) { return product(kernels, rows_of(x, columns), {}); });
     }
     Int8Rows rounded(compare.portable, x, columns);
@@ -42,7 +49,7 @@ void compare_products(Comparison& compare, Random& random) {
         if (odd % columns_unit(layout) == 0) compare_product(compare, random, layout, odd, 25);
     }
     compare_product(compare, random, Layout::kQ4_1, 64, 300);
-    compare_product(compare, random, Layout::kF16, 40, 300);
+    for (const size_t columns : {1, 8, 40}) compare_product(compare, random, Layout::kF16, columns, 300);
 }
 
 }  // namespace
