@@ -60,7 +60,7 @@ def command(
     from gadfly.weights.adapter import read_adapter, write_adapter
     from gadfly.weights.adapter_sum import summed
     from gadfly.weights.disk import replacing
-    from gadfly.weights.llama_cpp_adapter import write_gguf_adapter
+    from gadfly.weights.gguf_adapter import write_gguf_adapter
     from gadfly.weights.load import open_model
 
     if format_name and not merge:

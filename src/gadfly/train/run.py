@@ -29,6 +29,7 @@ from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.trainable import all_of, with_adapter
 from gadfly.train.training import Judgement, Report, Training
 from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.likeness import likeness
 from gadfly.weights.load import ModelFile, open_model
 
 __all__ = ["Watcher", "Workshop", "checkpoints", "open_workshop"]
@@ -96,6 +97,7 @@ class Workshop:
             "version": 1,
             "base": recipe.base,
             "method": recipe.method,
+            "likeness": likeness(self.file.spec, self.file.weights),
             "template": _digest(str(self.file.metadata.get("tokenizer.chat_template", ""))),
             "plan": asdict(training.plan),
             "samples": len(training.objective.sequences),

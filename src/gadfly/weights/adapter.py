@@ -2,7 +2,7 @@
 
     adapter_config.json         rank, alpha, which modules
     adapter_model.safetensors   base_model.model.<module>.lora_A.weight (rank, in) and .lora_B.weight (out, rank)
-    gadfly.json                 what it was made from, if Gadfly made it
+    gadfly.json                 what it was made from, if Gadfly made it, and perhaps whom it plays
 
 Plain adapters of linear layers are read, all of one rank; what else PEFT knows (DoRA, biases, embeddings, patterns of
 ranks) is refused by name.
@@ -11,8 +11,8 @@ Source: peft 0.21, `LoraConfig` and `save_pretrained`.
 
 import json
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +21,16 @@ from numpy.typing import NDArray
 
 from gadfly.arch import Page
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
-from gadfly.quant import decode
 from gadfly.spec import ModelSpec
-from gadfly.weight import Deferred, Int8, Joined, Matrix, Plain, Quantised, Reordered, Stack, Weight, Weights
+from gadfly.weight import Deferred, Matrix, Plain, Stack, Weight, Weights
 from gadfly.weights.disk import new_file, replacing_folder
+from gadfly.weights.gguf_adapter import read_gguf_adapter, read_gguf_facts
+from gadfly.weights.low_rank import Adapter, Half, Pair, floats, matrix_name, paired
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import Safetensors
 from gadfly.weights.safetensors_writer import write_safetensors
 
-__all__ = ["Adapter", "Pair", "base_of", "merged", "read_adapter", "write_adapter"]
+__all__ = ["Adapter", "Pair", "base_of", "merged", "read_adapter", "read_facts", "write_adapter"]
 
 CONFIG, TENSORS, FACTS = "adapter_config.json", "adapter_model.safetensors", "gadfly.json"
 PREFIX, DOWN, UP, WEIGHT = "base_model.model.", ".lora_A.weight", ".lora_B.weight", ".weight"
@@ -38,39 +39,25 @@ FIXED = {"bias": ("none",), "use_dora": (False,), "fan_in_fan_out": (False,), "p
 EMPTY = ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "trainable_token_indices")
 
 
-@dataclass(frozen=True, eq=False)
-class Pair:
-    """`down` is (rank, in), `up` (out, rank), float32; what they add to a matrix is scale · up · down."""
-
-    down: NDArray[np.float32]
-    up: NDArray[np.float32]
-
-
-@dataclass(frozen=True, eq=False)
-class Adapter:
-    """`pairs` by the path of the matrix that they belong to. `facts` say where it came from."""
-
-    pairs: Mapping[str, Pair]
-    scale: float
-    facts: Mapping[str, Any] = field(default_factory=dict)
-
-    @property
-    def rank(self) -> int:
-        return len(next(iter(self.pairs.values())).down)
-
-
 def write_adapter(
-    folder: Path, adapter: Adapter, page: Page, base: str = "", others: Mapping[str, bytes] | None = None
+    folder: Path,
+    adapter: Adapter,
+    page: Page,
+    base: str = "",
+    others: Mapping[str, bytes] | None = None,
+    half: bool = False,
 ) -> None:
     """Write a folder that does not exist yet. `base` is the name of its model, `others` more files by name.
 
-    Raises UnsupportedError where a file of this architecture fuses matrices that were adapted one by one.
+    Factors are float32, or `half` as large. Raises UnsupportedError where a file of this architecture fuses matrices
+    that were adapted one by one.
     """
-    named = {path: _module(page, path) for path in adapter.pairs}
+    kind, dtype = ("F16", np.float16) if half else ("F32", np.float32)
+    named = {matrix_name(path, page.hf, page.name): pair for path, pair in adapter.pairs.items()}
     tensors = {
-        f"{PREFIX}{module}{suffix}": ("F32", array.shape, array)
-        for path, module in named.items()
-        for suffix, array in ((DOWN, adapter.pairs[path].down), (UP, adapter.pairs[path].up))
+        f"{PREFIX}{name.removesuffix(WEIGHT)}{suffix}": (kind, array.shape, array.astype(dtype))
+        for name, pair in named.items()
+        for suffix, array in ((DOWN, pair.down), (UP, pair.up))
     }
     config = {
         "peft_type": "LORA",
@@ -83,10 +70,12 @@ def write_adapter(
         "use_dora": False,
         "fan_in_fan_out": False,
         "inference_mode": True,
-        "target_modules": sorted(named.values()),
+        "target_modules": sorted(name.removesuffix(WEIGHT) for name in named),
     }
     files = {CONFIG: _json(config), FACTS: _json(adapter.facts), **(others or {})}
-    size = sum(math.prod(shape) * 4 for _, shape, _ in tensors.values()) + sum(map(len, files.values()))
+    size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, shape, _ in tensors.values()) + sum(
+        map(len, files.values())
+    )
     with replacing_folder(folder.absolute(), size) as aside:
         write_safetensors(aside / TENSORS, tensors)
         for name, content in files.items():
@@ -107,13 +96,15 @@ def _sum(base: Weight, pair: Pair, scale: float) -> Deferred:
     matrix: Matrix = base
 
     def rows(index: slice | NDArray[np.intp]) -> Plain:
-        return Plain(_floats(matrix.rows(index)) + np.float32(scale) * (pair.up[index] @ pair.down))
+        return Plain(floats(matrix.rows(index)) + np.float32(scale) * (pair.up[index] @ pair.down))
 
     return Deferred(matrix.shape, lambda: rows(slice(None)), rows)
 
 
 def read_adapter(folder: Path, page: Page, spec: ModelSpec) -> Adapter:
-    """Raises NotFoundError, UnsupportedError or ModelFileError with what is wrong."""
+    """From PEFT's folder, or from a GGUF file. Raises NotFoundError, UnsupportedError or ModelFileError."""
+    if folder.suffix == ".gguf" and not folder.is_dir():
+        return read_gguf_adapter(folder, page, spec)
     config = _object(folder / CONFIG)
     for key, allowed in FIXED.items():
         if config.get(key, allowed[0]) not in allowed:
@@ -123,10 +114,20 @@ def read_adapter(folder: Path, page: Page, spec: ModelSpec) -> Adapter:
             raise UnsupportedError(f"{folder / CONFIG}: {key} is set; only adapters of one rank and alpha are read")
     rank = int(_number(folder / CONFIG, config, "r", 4096))
     alpha = _number(folder / CONFIG, config, "lora_alpha", 1e6)
-    pairs = _pairs(folder / TENSORS, page, spec, rank)
+    with Safetensors.open(folder / TENSORS) as file:
+        pairs = paired(folder / TENSORS, _halves(folder / TENSORS, file), page.hf, spec)
+    found = len(next(iter(pairs.values())).down)
+    if found != rank:
+        raise ModelFileError(f"{folder / CONFIG}: r is {rank}, but the factors' shape says {found}")
     scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank
-    facts = _object(folder / FACTS) if (folder / FACTS).exists() else {}
-    return Adapter(pairs, scale, facts)
+    return Adapter(pairs, scale, read_facts(folder))
+
+
+def read_facts(path: Path) -> Mapping[str, Any]:
+    """What an adapter says of itself; empty if it was not made by Gadfly. Raises as `read_adapter` does."""
+    if path.suffix == ".gguf" and not path.is_dir():
+        return read_gguf_facts(path)
+    return _object(path / FACTS) if (path / FACTS).exists() else {}
 
 
 def base_of(folder: Path) -> str | None:
@@ -142,50 +143,13 @@ def _number(path: Path, config: Mapping[str, Any], key: str, high: float) -> flo
     return float(value)
 
 
-def _pairs(path: Path, page: Page, spec: ModelSpec, rank: int) -> dict[str, Pair]:
-    shapes = dict(spec.shapes())
-    halves: dict[str, dict[str, NDArray[np.float32]]] = {}
-    with Safetensors.open(path) as file:
-        for name in file.tensors:
-            suffix = DOWN if name.endswith(DOWN) else UP
-            module = name.removeprefix(PREFIX).removesuffix(suffix)
-            entry = page.hf.names.find(module + WEIGHT)
-            if not (name.startswith(PREFIX) and name.endswith(suffix)) or entry is None:
-                raise ModelFileError(f"{path}: {name!r:.100} is no adapter of a matrix of a {page.name} model")
-            if len(entry.paths) != 1 or entry.per_expert:
-                raise UnsupportedError(f"{path}: {name!r:.100} adapts several matrices at once, which is not supported")
-            out, inner = shapes[entry.paths[0]][-2:] if entry.paths[0] in shapes else (0, 0)
-            expected = (rank, inner) if suffix == DOWN else (out, rank)
-            if file.tensors[name].shape != expected:
-                raise ModelFileError(
-                    f"{path}: {name!r:.100} has the shape {file.tensors[name].shape}; expected {expected} here"
-                )
-            halves.setdefault(entry.paths[0], {})[suffix] = np.array(_floats(file.weight(name)))
-    if not halves or any(len(found) != 2 for found in halves.values()):
-        raise ModelFileError(f"{path}: expected lora_A and lora_B for each of one or more modules; fetch it again")
-    return {p: Pair(found[DOWN], found[UP]) for p, found in halves.items()}
-
-
-def _floats(weight: Matrix) -> NDArray[np.float32]:
-    """Decoded."""
-    match weight:
-        case Plain(array):
-            return array
-        case Quantised(kind, shape, blocks):
-            return decode(kind, blocks).reshape(shape)
-        case Int8():
-            return weight.decode()
-        case Reordered() | Joined() | Deferred():
-            return _floats(weight.rows(slice(None)))
-
-
-def _module(page: Page, path: str) -> str:
-    entry = page.hf.names.entry(path)
-    if entry is None or len(entry.paths) != 1 or entry.per_expert:
-        raise UnsupportedError(
-            f"{page.name} files have no matrix of its own for {path}, so it has no adapter in PEFT's form"
-        )
-    return entry.name.removesuffix(WEIGHT)
+def _halves(path: Path, file: Safetensors) -> Iterator[tuple[str, str, Half, Matrix]]:
+    for name in file.tensors:
+        suffix = DOWN if name.endswith(DOWN) else UP
+        if not (name.startswith(PREFIX) and name.endswith(suffix)):
+            raise ModelFileError(f"{path}: {name!r:.100} is no half of a LoRA adapter as PEFT writes them")
+        half: Half = "down" if suffix == DOWN else "up"
+        yield name, name.removeprefix(PREFIX).removesuffix(suffix) + WEIGHT, half, file.weight(name)
 
 
 def _json(value: Any) -> bytes:

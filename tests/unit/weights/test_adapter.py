@@ -12,6 +12,7 @@ from gadfly.ops.reference import Reference
 from gadfly.testing import random_weights, tiny_spec
 from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter, write_adapter
 from gadfly.weights.model_file import ModelFile
+from gadfly.weights.safetensors_writer import write_safetensors
 
 SPEC = tiny_spec()
 LLAMA = next(page for page in PAGES if page.name == "llama")
@@ -82,3 +83,39 @@ def test_merged_weights_are_the_sum(tmp_path: Path) -> None:
             rows = after[path].rows(slice(3, 7))
             np.testing.assert_allclose(rows.array, expected[3:7], atol=1e-6)
         np.testing.assert_allclose(reference.place(after[path]), expected, atol=1e-6)
+
+
+def test_half_floats_are_half_as_large(tmp_path: Path) -> None:
+    for name, half in (("a", False), ("b", True)):
+        write_adapter(tmp_path / name, adapter(), LLAMA, half=half)
+    sizes = [(tmp_path / name / "adapter_model.safetensors").stat().st_size for name in "ab"]
+    assert sizes[1] < 0.6 * sizes[0]
+    for path, pair in read_adapter(tmp_path / "b", LLAMA, SPEC).pairs.items():
+        np.testing.assert_allclose(pair.up, adapter().pairs[path].up, rtol=1e-3, atol=1e-6)
+
+
+def test_what_a_file_fuses_is_cut(tmp_path: Path) -> None:
+    """As adapters of Phi 3 are, whose queries, keys and values are one matrix for PEFT."""
+    page, shapes = next(page for page in PAGES if page.name == "phi3"), dict(SPEC.shapes())
+    paths = [f"blocks.0.mixer.{name}" for name in ("query", "key", "value")]
+    rows = [shapes[path][0] for path in paths]
+    down, up = (np.random.default_rng(1).normal(size=shape).astype(np.float32) for shape in ((4, 64), (sum(rows), 4)))
+    write_adapter(tmp_path / "a", Adapter({"blocks.0.mixer.output": Pair(down, up[:64])}, 1.0), page)
+    module = "base_model.model.model.layers.0.self_attn.qkv_proj"
+    write_safetensors(
+        tmp_path / "a" / "adapter_model.safetensors",
+        {f"{module}.lora_A.weight": ("F32", down.shape, down), f"{module}.lora_B.weight": ("F32", up.shape, up)},
+    )
+    pairs = read_adapter(tmp_path / "a", page, SPEC).pairs
+    assert list(pairs) == paths
+    np.testing.assert_array_equal(np.concatenate([pairs[path].up for path in paths]), up)
+    with pytest.raises(UnsupportedError, match="no matrix of its own"):
+        write_adapter(tmp_path / "b", Adapter(pairs, 1.0), page)
+
+
+def test_numbers_that_are_none_are_refused(tmp_path: Path) -> None:
+    one = adapter()
+    one.pairs["blocks.1.ffn.down"].up[3, 2] = np.nan
+    write_adapter(tmp_path / "a", one, LLAMA)
+    with pytest.raises(ModelFileError, match=r"layers\.1\.mlp\.down_proj\.lora_B.* numbers in it that are none"):
+        read_adapter(tmp_path / "a", LLAMA, SPEC)
