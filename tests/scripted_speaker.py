@@ -1,6 +1,6 @@
 """A model that says what a test tells it to, and remembers what it was asked."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -77,9 +77,26 @@ class ScriptedSpeaker:
         ids = [token for message in messages for token in (ROLES[message.role], *message.content.encode())]
         return [*ids, ANSWER]
 
+    def cast(self, persona: Persona) -> Persona:
+        return persona
+
+    def strengths(
+        self,
+        asked: Mapping[str, float],
+        persona: str | None = None,  # noqa: ARG002
+        wit: float | None = None,  # noqa: ARG002
+    ) -> Mapping[str, float]:
+        return asked
+
     def respond(
-        self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+        self,
+        prompt_ids: Sequence[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stop: Sequence[str],
+        adapters: Mapping[str, float] | None = None,
     ) -> ScriptedGeneration:
+        self.adapters = adapters
         self.stops = tuple(stop)
         messages = self.parse(prompt_ids)
         self.asked.append(messages)

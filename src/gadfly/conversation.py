@@ -13,6 +13,7 @@ from typing import Any, Literal
 from gadfly.completion import FinishReason, Sampling, Usage
 
 __all__ = [
+    "STRONGEST",
     "AnswerEvent",
     "AnswerFormat",
     "ChatRequest",
@@ -36,6 +37,7 @@ __all__ = [
 ]
 
 Role = Literal["system", "user", "assistant", "tool"]
+STRONGEST = 2.0  # that an adapter may be, of which 1 is what it was trained at
 
 
 @dataclass(frozen=True)
@@ -109,8 +111,8 @@ class ChatRequest:
 
     `logprobs` asks for the log probability of every token of the answer and of so many alternatives. With `truncate`
     the oldest messages may be left out to make room, and `Finished` says how many; otherwise there is a ContextError.
-    `persona` and `wit` put a persona's prompt in front; `adapters` maps names to strengths. The answer goes on from
-    `prefix`, which it is made to begin with and which is not told again.
+    `persona` and `wit` put a persona's prompt in front; `adapters` maps names to strengths, up to STRONGEST. The answer
+    goes on from `prefix`, which it is made to begin with and which is not told again.
     """
 
     messages: tuple[Message, ...]

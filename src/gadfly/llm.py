@@ -7,7 +7,7 @@ Text goes in as it is or through the model's chat template (`prompt_ids`, `chat`
 threads may use one `LLM`: their requests share the engine's steps, and none changes another's answer.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
 from importlib.metadata import version
@@ -17,9 +17,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from gadfly.answer import Answer, Answerer, Embedding, Generation, Prompts
+from gadfly.answer.adapters import Adapters
+from gadfly.answer.beside import Found, adapters_for
 from gadfly.batch import Batch, Span
 from gadfly.chat.kept import Kept
-from gadfly.chat.persona import load_persona
+from gadfly.chat.persona import Persona, load_persona
 from gadfly.chat.session import Chat
 from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, Reads, Sampling
@@ -37,6 +39,7 @@ from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
 from gadfly.text import StopStrings, TranscriptAnswer
 from gadfly.weight import Weight, Weights
+from gadfly.weights.adapted import adapted
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
 from gadfly.weights.placement import ROOM, Placement, Resident, choose_placement
@@ -67,6 +70,7 @@ def load(
     speculate: bool = True,
     max_waiting: int | None = None,
     contexts: int = 1,
+    adapters: Mapping[str | Path, float] | None = None,
 ) -> "LLM":
     """Load a model: a catalogue name that has been pulled, a .gguf file or a Grok-1 checkpoint folder.
 
@@ -80,7 +84,10 @@ def load(
     been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
     verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
     others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than an eighth
-    of the free memory. Raises GadflyError.
+    of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT writes them,
+    GGUF files) and how strong they are if a request says nothing else. By default those on this machine that were made
+    for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none. Raises
+    GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -88,6 +95,8 @@ def load(
     file = open_model(path)
     changed = spec(file.spec) if spec else file.spec
     made = make_backend(backend, threads or available_processors(), kernels)
+    named = None if adapters is None else {str(name): strength for name, strength in adapters.items()}
+    found = adapters_for(file, named, home()) if changed == file.spec else Found()
     promise, room = None, memory_available()
     if (size := promised(memory)) is not None:
         if not isinstance(made, Native):
@@ -96,8 +105,8 @@ def load(
         cached = page_bytes(within) * -(-within.context // PAGE_SIZE)
         promise = Promise(size, file, within, STEP_TOKENS, cached, experts in ("streamed", None))
         room = promise.left - cached
-    placement = choose_placement(file, made, experts, cache, room, Cache(home()), packing)
-    return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts, promise)
+    placement = choose_placement(file, made, experts, cache, room - found.size, Cache(home()), packing)
+    return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts, promise, found)
 
 
 def make_backend(name: str, threads: int, kernels: str | None) -> Backend[Any, Any, Any]:
@@ -126,6 +135,7 @@ class LLM:
         max_waiting: int | None = None,
         contexts: int = 1,
         promise: Promise | None = None,
+        adapters: Found | None = None,
     ) -> None:
         if context is not None and not 1 <= context <= spec.context:
             raise RequestError(f"the context is {context}; this model takes from 1 to {spec.context} tokens")
@@ -145,7 +155,8 @@ class LLM:
             room = promise.left // 8 if streamed else promise.cache
         pages = cache_pages(spec, self.context, contexts, room)
         try:
-            self._weights = place(file, self._placement)
+            found = adapters or Found()
+            self._weights = adapted(spec, place(file, self._placement), found.adapters, backend)
             self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
             if streamed:
                 used = memory_used()
@@ -167,16 +178,18 @@ class LLM:
             max_waiting=max_waiting,
             speculate=speculate,
         )
-        self._answerer = Answerer(self._engine, self._prompts)
+        self.adapters = Adapters(found.beside)
+        self._notes = found.notes
+        self._answerer = Answerer(self._engine, self._prompts, self.adapters)
         ends = self.metadata.get("tokenizer.ggml.add_eos_token") is True
         ending = self.tokenizer.eos if self.tokenizer and ends else None
         embedder = Embedder(self._engine, declared_pooling(self.metadata))
-        self._embedding = Embedding(self._prompts, spec.vocab, self.context, ending, embedder)
+        self._embedding = Embedding(self._prompts, spec.vocab, self.context, ending, embedder, self.adapters)
 
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how this model is run here."""
-        return (self._placement.note,) if self._placement.note else ()
+        return (*((self._placement.note,) if self._placement.note else ()), *self._notes)
 
     @property
     def kernels(self) -> str:
@@ -215,13 +228,17 @@ class LLM:
                     layers.append(next(used, [0] * count))
         return layers if any(layers) else None
 
-    def logits(self, prompt: str | Sequence[int]) -> Floats:
-        """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own."""
+    def logits(self, prompt: str | Sequence[int], adapters: Mapping[str, float] | None = None) -> Floats:
+        """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own.
+
+        `adapters` are strengths by name, as in `stream`.
+        """
+        strengths = self.adapters.numbers(self.adapters.strengths(adapters or {}))
         ids = self._prompts.text_ids(prompt)
         Request(tuple(ids)).validate(self.spec.vocab, self.spec.context + 1)
         executor, pages = self.executor(len(ids))
         chunks = [ids[first : first + STEP_TOKENS] for first in range(0, len(ids), STEP_TOKENS)]
-        spans = [Span(chunk, STEP_TOKENS * i, pages, range(len(chunk))) for i, chunk in enumerate(chunks)]
+        spans = [Span(chunk, STEP_TOKENS * i, pages, range(len(chunk)), strengths) for i, chunk in enumerate(chunks)]
         return np.concatenate([executor.step(Batch.of([span])) for span in spans])
 
     def executor(self, positions: int) -> tuple[Executor, range]:
@@ -244,9 +261,14 @@ class LLM:
         stop: Sequence[str] = (),
         ignore_eos: bool = False,
         sampling: Sampling | None = None,
+        adapters: Mapping[str, float] | None = None,
+        wit: float | None = None,
         **values: Any,
     ) -> Generation:
         """Continue text or ids as they are: pieces of text as they come. `values` are fields of Sampling.
+
+        `adapters` are strengths by name, from 0 to 2, of adapters that the model was loaded with. Those that are not
+        named are as strong as they were loaded or, if they have a dial, as `wit` says.
 
         Ends at `max_tokens`, the end of the context, an end-of-turn token or a `stop` string, which is cut off.
         """
@@ -254,7 +276,11 @@ class LLM:
         if unknown:
             raise RequestError(f"there is no option {unknown[0]!r}; see help(gadfly.completion.Sampling)")
         drawn = replace(sampling or Sampling(), **values)
-        return self._generation(self._prompts.text_ids(prompt), max_tokens, drawn, StopStrings(stop), ignore_eos)
+        if wit is not None and not self.adapters.have_dials:
+            raise RequestError("wit moves nothing here: no adapter beside this model has a dial; talk to a persona")
+        strengths = self.adapters.strengths(adapters or {}, None, wit)
+        ids = self._prompts.text_ids(prompt)
+        return self._generation(ids, max_tokens, drawn, StopStrings(stop), ignore_eos, strengths)
 
     def chat(self, persona: str = "gadfly", wit: float = 0.5, store: "Store | None" = None, **options: Any) -> Chat:
         """A conversation, in memory unless a store is given; `options` as for `gadfly.chat.session.Chat`."""
@@ -317,12 +343,29 @@ class LLM:
         """The conversation up to the end of its last answer. Raises UnsupportedError without tokenizer or template."""
         return self._prompts.answered_ids(messages)
 
+    def cast(self, persona: Persona) -> Persona:
+        """With the prompt that the adapter which plays it was trained with, if there is one."""
+        return self.adapters.cast(persona)
+
+    def strengths(
+        self, asked: Mapping[str, float], persona: str | None = None, wit: float | None = None
+    ) -> dict[str, float]:
+        """How strong every adapter is in an answer of a persona, where `asked` says nothing else."""
+        return self.adapters.strengths(asked, persona, wit)
+
     def respond(
-        self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+        self,
+        prompt_ids: Sequence[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stop: Sequence[str],
+        adapters: Mapping[str, float] | None = None,
     ) -> Generation:
         """Answer what `prompt_ids` has made of a conversation; a model without a template answers for itself only."""
         stops = StopStrings(stop) if self.has_template else TranscriptAnswer(stop)
-        return self._generation(prompt_ids, max_tokens, sampling, stops)
+        return self._generation(
+            prompt_ids, max_tokens, sampling, stops, adapters=self.adapters.strengths(adapters or {})
+        )
 
     def _step_bytes(self, tokens: int) -> int:
         """Bytes that a step of so many tokens takes, of which some are drawn from."""
@@ -336,9 +379,11 @@ class LLM:
         sampling: Sampling,
         stops: StopStrings | TranscriptAnswer,
         ignore_eos: bool = False,
+        adapters: Mapping[str, float] | None = None,
     ) -> Generation:
         stop_ids = self.tokenizer.stop_ids if self.tokenizer else frozenset[int]()
-        request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos)
+        strengths = self.adapters.numbers(adapters or {})
+        request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos, strengths=strengths)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
 
 

@@ -38,7 +38,7 @@ class Endless(ScriptedGeneration):
         os.write(self.waker, b"!")
 
 class Speaker(ScriptedSpeaker):
-    def respond(self, prompt_ids, max_tokens, sampling, stop):
+    def respond(self, prompt_ids, max_tokens, sampling, stop, adapters=None):
         question = self.parse(prompt_ids)[-1].content
         if question.startswith("Sing"):
             return Endless((), prompt_ids, None)
@@ -47,7 +47,7 @@ class Speaker(ScriptedSpeaker):
 USAGE = Usage(0, 0, 0, 0.0, 0.0)
 POKE = (ToolCallStart(0, "c0", "rude__poke"), ToolCallDelta(0, "{}"), Finished("tool_calls", USAGE))
 Speaker.answer = ScriptedAnswers(POKE, POKE, (TextDelta("It says ouch."), Finished("stop", USAGE))).answer
-gadfly.cli.chat.load_model = lambda *_: Speaker()
+gadfly.cli.chat.load_model = lambda *_, **__: Speaker()
 gadfly.cli.chat.choose_model = lambda *_: "scripted"
 sys.exit(main(["chat", *sys.argv[1:]]))
 """

@@ -6,11 +6,12 @@ template and vocabulary. Events are made in `gadfly.answer.builder`, prompts in 
 
 import secrets
 import string
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+from gadfly.answer.adapters import Adapters
 from gadfly.answer.answer import Answer, EngineChoice
 from gadfly.answer.builder import AnswerBuilder
 from gadfly.answer.prompt import Prompts, fitting, spoken
@@ -53,8 +54,9 @@ def new_call_id() -> str:
 class Answerer:
     """Of one model: its engine, and how prompts are written for it."""
 
-    def __init__(self, engine: Engine, prompts: Prompts) -> None:
+    def __init__(self, engine: Engine, prompts: Prompts, adapters: Adapters | None = None) -> None:
         self._engine = engine
+        self._adapters = adapters or Adapters()
         self._prompts = prompts
         self._tokenizer = prompts.tokenizer
         source = prompts.template.source if prompts.template else ""
@@ -74,9 +76,12 @@ class Answerer:
         """
         _checked(request)
         messages, sampling, stop = list(request.messages), request.sampling, request.stop
+        strengths = self._adapters.strengths(request.adapters)
         if request.persona is not None or request.wit is not None:
-            persona = load_persona(request.persona or PERSONA)
-            messages = spoken(persona, 0.5 if request.wit is None else request.wit, messages)
+            wit = 0.5 if request.wit is None else request.wit
+            persona = self._adapters.cast(load_persona(request.persona or PERSONA))
+            strengths = self._adapters.strengths(request.adapters, persona.name, wit)
+            messages = spoken(persona, wit, messages)
             sampling, stop = sampling or persona.sampling, (*stop, *persona.stop)
         tools = request.tools if request.tool_choice.mode != "none" else ()
 
@@ -92,7 +97,7 @@ class Answerer:
         thinking, choice = self._thinking(prompt), request.tool_choice
         callable_ = _callable(tools, choice)
         grammar = self._grammar.text(request.format, callable_, choice.mode == "required", choice.parallel, thinking)
-        asked = self._asked(prompt, request.max_tokens, sampling, request.logprobs)
+        asked = self._asked(prompt, request.max_tokens, sampling, request.logprobs, strengths)
         builders = [
             AnswerBuilder(
                 self._tokenizer,
@@ -114,7 +119,8 @@ class Answerer:
         if request.truncate:
             context = self._engine.context
             dropped = max(0, len(prompt) - (context - min(request.max_tokens or 1, context // 2)))
-        asked = self._asked(prompt[dropped:], request.max_tokens, request.sampling, request.logprobs)
+        strengths = self._adapters.strengths(request.adapters)
+        asked = self._asked(prompt[dropped:], request.max_tokens, request.sampling, request.logprobs, strengths)
         asked = replace(
             asked, ignore_eos=request.ignore_eos, prompt_logprobs=request.echo and request.logprobs is not None
         )
@@ -136,11 +142,17 @@ class Answerer:
         return AnswerReader(thoughts, ToolCallReader(self._dialect, names, new_call_id, most, only=required))
 
     def _asked(
-        self, prompt: Sequence[int], max_tokens: int | None, sampling: Sampling | None, logprobs: int | None
+        self,
+        prompt: Sequence[int],
+        max_tokens: int | None,
+        sampling: Sampling | None,
+        logprobs: int | None,
+        strengths: Mapping[str, float],
     ) -> Request:
         stop_ids = self._tokenizer.stop_ids if self._tokenizer else frozenset[int]()
         most = 1 if max_tokens == 0 else max_tokens  # the engine is asked for one token at least
-        return Request(tuple(prompt), most, sampling or Sampling(), stop_ids, logprobs=logprobs)
+        numbers = self._adapters.numbers(strengths)
+        return Request(tuple(prompt), most, sampling or Sampling(), stop_ids, logprobs=logprobs, strengths=numbers)
 
     def _begin(
         self,
@@ -197,8 +209,6 @@ class Answerer:
 def _checked(request: ChatRequest | TextRequest) -> None:
     if isinstance(request.n, bool) or not isinstance(request.n, int) or not 1 <= request.n <= MOST_CHOICES:
         raise RequestError(f"n is {request.n!r}; from 1 to {MOST_CHOICES} answers are given to one request")
-    if isinstance(request, ChatRequest) and request.adapters:
-        raise RequestError(f"there is no adapter {next(iter(request.adapters))!r} for this model")
     if isinstance(request, ChatRequest) and not request.messages:
         raise RequestError("there are no messages; a conversation needs at least one")
     if isinstance(request, ChatRequest) and len(request.tools) > MOST_TOOLS:

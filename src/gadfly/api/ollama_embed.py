@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.durations import read_keep_alive
 from gadfly.api.fields import Fields, check_text
 from gadfly.api.ollama_answers import nanoseconds
@@ -34,7 +35,9 @@ def read_ollama_embed(body: object) -> OllamaEmbedCall:
     else:
         inputs = [fields.text("input", "")]
     truncate = fields.flag("truncate") or fields.one_of("truncation", ("auto", "disabled"), "disabled") == "auto"
-    request = EmbeddingRequest(tuple(text for text in inputs if text or len(inputs) > 1), truncate)
+    request = EmbeddingRequest(
+        tuple(text for text in inputs if text or len(inputs) > 1), truncate, read_adapters(fields)
+    )
     return OllamaEmbedCall(
         read_model(fields), request, fields.whole("dimensions", 1, WIDTH_LIMIT), read_keep_alive(fields)
     )

@@ -10,6 +10,7 @@ import json
 from dataclasses import dataclass
 from typing import Any, get_args
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.answer_format import one_format, read_extensions
 from gadfly.api.durations import read_keep_alive
 from gadfly.api.fields import Fields
@@ -57,7 +58,7 @@ def read_ollama_generate(body: object, defaults: Sampling = MODELS_OWN) -> Ollam
     request: ChatRequest | TextRequest | None = None
     if prompt and fields.flag("raw"):
         shared = _shared(fields, defaults)
-        request = TextRequest(prompt, truncate=_truncate(fields), **shared)
+        request = TextRequest(prompt, truncate=_truncate(fields), adapters=read_adapters(fields), **shared)
     elif prompt:
         system = fields.text("system", "")
         messages = (*([Message("system", system)] if system else []), Message("user", prompt))

@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
 from gadfly.api.fields import Fields, check_text
 from gadfly.api.openai_functions import call_id, read_call, read_function, read_old_tools
@@ -34,7 +35,6 @@ CHOICE_LIMIT = 16
 LOGPROB_LIMIT = 20
 MESSAGE_LIMIT = 16_384
 TOKEN_LIMIT = 2**31
-ADAPTER_LIMIT = 16
 
 
 @dataclass(frozen=True)
@@ -88,16 +88,11 @@ def read_chat(body: object, defaults: Sampling = MODELS_OWN) -> ChatCall:
 
 def read_shared(fields: Fields) -> dict[str, Any]:
     """Extensions that every dialect takes, as arguments of a ChatRequest."""
-    adapters = fields.table("adapters")
-    names = [] if adapters is None else list(adapters)
-    if len(names) > ADAPTER_LIMIT:
-        raise fields.wrong("adapters", f"at most {ADAPTER_LIMIT} names with a strength each")
-    strengths = {name: adapters.number(name, -100, 100) for name in names} if adapters is not None else {}
     return {
         "truncate": fields.one_of("truncation", ("auto", "disabled"), "disabled") == "auto",
         "persona": fields.text("persona", most=100),
         "wit": fields.number("wit", 0, 1),
-        "adapters": {name: strength for name, strength in strengths.items() if strength is not None},
+        "adapters": read_adapters(fields),
         "template_variables": _template_variables(fields),
     }
 

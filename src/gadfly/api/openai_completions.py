@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.answer import Answer, tally
 from gadfly.api.answer_format import one_format, read_extensions, read_openai_format
 from gadfly.api.errors import Failure, openai_error
@@ -66,6 +67,7 @@ def read_completion(body: object, defaults: Sampling = MODELS_OWN) -> Completion
         "n": n,
         "truncate": fields.one_of("truncation", ("auto", "disabled"), "disabled") == "auto",
         "ignore_eos": fields.flag("ignore_eos"),
+        "adapters": read_adapters(fields),
     }
     if shared["max_tokens"] == 0 and not shared["echo"]:
         raise fields.wrong("max_tokens", "at least 1 where echo is not asked for")

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.fields import Fields
 from gadfly.api.openai_completions import read_prompts
 from gadfly.conversation import EmbeddingRequest
@@ -39,7 +40,9 @@ def read_embeddings(body: object) -> EmbeddingCall:
     encoding: Literal["float", "base64"] = fields.one_of("encoding_format", ("float", "base64"), "float")
     truncate = fields.one_of("truncation", ("auto", "disabled"), "disabled") == "auto"
     dimensions = fields.whole("dimensions", 1, WIDTH_LIMIT)
-    return EmbeddingCall(fields.text("model"), EmbeddingRequest(tuple(inputs), truncate), encoding, dimensions)
+    return EmbeddingCall(
+        fields.text("model"), EmbeddingRequest(tuple(inputs), truncate, read_adapters(fields)), encoding, dimensions
+    )
 
 
 def embeddings(vectors: Sequence[Sequence[float]], tokens: int, model: str, call: EmbeddingCall) -> dict[str, Any]:

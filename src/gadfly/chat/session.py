@@ -7,7 +7,7 @@ Who speaks: `persona`. What falls off: `window`. How a conversation is kept: in 
 """
 
 import secrets
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import fields, replace
 from pathlib import Path
@@ -42,12 +42,14 @@ ANSWER_TOKENS = 1024  # at most, unless asked for: small models do not always fi
 
 
 class Chat:
-    """See the module. `turns` is what was said; `persona`, `wit` and `system` may be changed at any time.
+    """See the module. `turns` is what was said; `persona`, `wit`, `system` and `adapters` may be changed at any time.
 
     `system` replaces the persona's prompt and examples. `sampling` are fields of Sampling that override the persona's;
     with a `seed` the same questions get the same answers. An answer has room for `max_tokens`, or for a quarter of the
-    context if that is less. With `kept`, all is on record in a store: what is asked or answered anew becomes another
-    branch there. What is in `offer` the model may call, if the user consents: see `step`. Raises UnsupportedError if
+    context if that is less. `adapters` are strengths by name, of adapters beside the model; those that are not named go
+    by the persona and its wit, or are as strong as they were loaded. With `kept`, all is on record in a store: what is
+    asked or answered anew becomes another branch there. What is in `offer` the model may call, if the user consents:
+    see `step`. Raises UnsupportedError if
     the model has no tokenizer and so cannot be talked to.
     """
 
@@ -60,6 +62,7 @@ class Chat:
         system: str | None = None,
         max_tokens: int = ANSWER_TOKENS,
         kept: Kept | None = None,
+        adapters: Mapping[str, float] | None = None,
         **sampling: Any,
     ) -> None:
         unknown = sorted(sampling.keys() - {field.name for field in fields(Sampling)})
@@ -74,6 +77,7 @@ class Chat:
         self.max_tokens = max_tokens
         self.turns: tuple[Turn, ...] = ()
         self.kept = kept
+        self.adapters: Mapping[str, float] = dict(adapters or {})
         self.offer = Offer()
         self._grants = Grants()
         self._calling: Calling | None = None
@@ -260,19 +264,24 @@ class Chat:
         if sampling.seed is not None:
             sampling = replace(sampling, seed=sampling.seed + turn.attempt)
         origin = None
+        playing = (self.persona.name, self.wit) if self.system is None else (None, None)
+        strengths = self.speaker.strengths(self.adapters, *playing)
         if self.kept is not None:
             if sampling.seed is None:  # so that the answer can be had again
                 sampling = replace(sampling, seed=secrets.randbelow(2**31))
             if turn.node is None:
                 turn = replace(turn, node=self.kept.ask(end_of(before), turn, self._terms()))
             origin = asked_with(self.speaker.provenance, self.persona.name, self.wit, self.system, sampling)
-            origin = replace(origin, dropped=sum(len(turn.messages) for turn in before[:first]))
+            dropped = sum(len(turn.messages) for turn in before[:first])
+            origin = replace(origin, dropped=dropped, adapters=dict(strengths))
         self.turns, self._origin = (*before, turn), origin
         if not self.offer.tools:
-            generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop)
+            generation = self.speaker.respond(prompt, self.max_tokens, sampling, self.persona.stop, strengths)
             return self._begin(turn, generation, origin)
         messages = self._messages(before[first:], said_with(turn.user, turn.attachments))
-        request = ChatRequest(tuple(messages), self.max_tokens, sampling, self.persona.stop, truncate=True)
+        request = ChatRequest(
+            tuple(messages), self.max_tokens, sampling, self.persona.stop, truncate=True, adapters=strengths
+        )
         exchange = Exchange(self.offer, self._grants, limit=min(RESULT_LIMIT, self.speaker.context))
         self._calling = Calling(exchange, request, turn.node, self.kept.add if self.kept else lambda *_: None)
         return self.go_on()
@@ -351,7 +360,9 @@ class Chat:
         return self.speaker.prompt_ids(self._messages(turns, asked), self.offer.shown)
 
     def _messages(self, turns: Sequence[Turn], asked: Message) -> list[Message]:
-        told = self.persona.messages(self.wit) if self.system is None else [Message("system", self.system)]
+        told = [Message("system", self.system or "")]
+        if self.system is None:
+            told = self.speaker.cast(self.persona).messages(self.wit)
         return [*told, *(message for turn in turns for message in turn.messages), asked]
 
 

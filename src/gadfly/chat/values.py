@@ -6,11 +6,14 @@ become a conversation: `gadfly.chat.session`. Who is speaking: `gadfly.chat.pers
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from gadfly.chat.settled import settled
 from gadfly.completion import Completion, Reads, Sampling
 from gadfly.conversation import AnswerEvent, ChatRequest, Message, Role, Tool
+
+if TYPE_CHECKING:
+    from gadfly.chat.persona import Persona
 
 __all__ = [
     "Answering",
@@ -161,10 +164,23 @@ class Speaker(Protocol):
         Raises UnsupportedError if the model cannot be talked to at all.
         """
 
+    def cast(self, persona: "Persona") -> "Persona":
+        """As the model was trained to play it, if it was."""
+
+    def strengths(
+        self, asked: Mapping[str, float], persona: str | None = None, wit: float | None = None
+    ) -> Mapping[str, float]:
+        """Of every adapter of the model, by name, for an answer of a persona; `asked` wins. Raises RequestError."""
+
     def respond(
-        self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+        self,
+        prompt_ids: Sequence[int],
+        max_tokens: int | None,
+        sampling: Sampling,
+        stop: Sequence[str],
+        adapters: Mapping[str, float] | None = None,
     ) -> Generation:
-        """Begin an answer. Raises RequestError for values out of range."""
+        """Begin an answer, with adapters as strong as `strengths` said. Raises RequestError for values out of range."""
 
     def answer(self, request: ChatRequest) -> Answering:
         """Begin an answer in events, which may call tools. Raises RequestError, ContextError."""

@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ from gadfly.cli.answer import PlainScreen, RichScreen, Screen
 from gadfly.cli.find_chat import find_chat
 from gadfly.cli.first_model import choose_model
 from gadfly.cli.loading import load_model
-from gadfly.cli.options import answer_options, settings_from, speaking_options
+from gadfly.cli.options import answer_options, read_adapters, settings_from, speaking_options
 from gadfly.cli.printable import printable
 from gadfly.cli.recall import recap
 from gadfly.cli.slash import suggestions
@@ -61,6 +61,7 @@ def command(
     system: str | None,
     context: int | None,
     experts: str | None,
+    adapters: Sequence[str],
     **flags: Any,
 ) -> None:
     """Talk with a model in the terminal.
@@ -74,6 +75,7 @@ def command(
     gadfly chat --continue
     gadfly chat smollm2 --persona straight
     gadfly chat ./model.gguf --wit 1 --seed 7
+    gadfly chat smollm2 --adapter my-pirate
     echo "What is the capital of France?" | gadfly chat
     """
     if model and model_option and model != model_option:
@@ -82,8 +84,10 @@ def command(
     persona = load_persona(settings.persona)
     name = choose_model(settings, Library(home()))
 
+    beside = read_adapters(adapters)
+
     def load(model: str) -> "LLM":
-        return load_model(model, settings, context, experts)
+        return load_model(model, settings, context, experts, adapters=beside)
 
     if private and (go_on or words):
         raise click.UsageError("--no-store keeps nothing, so there is nothing to go on with.")

@@ -1,8 +1,9 @@
 """From the name of a model to a model in hand, for the commands that talk: fetched if need be, with progress shown."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -22,7 +23,12 @@ PATIENCE = 1.0  # seconds that nobody asks what is going on
 
 
 def load_model(
-    name: str, settings: Settings, context: int | None = None, experts: str | None = None, contexts: int = 1
+    name: str,
+    settings: Settings,
+    context: int | None = None,
+    experts: str | None = None,
+    contexts: int = 1,
+    adapters: Mapping[str | Path, float] | None = None,
 ) -> "LLM":
     """Fetch what is not here yet, then load it, with a cache for `contexts` contexts. Raises GadflyError."""
     library = Library(home())
@@ -46,6 +52,7 @@ def load_model(
             cache=cache,
             packing=packing,
             contexts=contexts,
+            adapters=adapters,
         )
     for note in llm.notes:
         click.echo(note, err=True)

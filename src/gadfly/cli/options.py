@@ -1,15 +1,24 @@
 """The flags that every command which lets a model speak has in common."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from gadfly.settings import Settings, load_settings
 
-__all__ = ["answer_options", "settings_from", "speaking_options"]
+__all__ = ["adapter_option", "answer_options", "read_adapters", "settings_from", "speaking_options"]
 
 F = TypeVar("F", bound=Callable[..., Any])
+
+adapter_option = click.option(
+    "--adapter",
+    "adapters",
+    multiple=True,
+    metavar="ADAPTER[=STRENGTH]",
+    help="An adapter beside the model, by name or path, from 0 to 2; repeatable. none: not even our own.",
+)
 
 _OPTIONS = (
     click.option("--persona", help="Who answers: gadfly, straight or one of your own. Default: gadfly"),
@@ -32,6 +41,7 @@ _OPTIONS = (
         help="Keep weights packed on disk, so that starts are quick. Default: if there is plenty of room.",
     ),
     click.option("--offline/--online", default=None, help="Never use the network."),
+    adapter_option,
 )
 
 
@@ -40,6 +50,23 @@ def speaking_options(command: F) -> F:
     for option in reversed(_OPTIONS):
         command = option(command)
     return command
+
+
+def read_adapters(given: Sequence[str]) -> dict[str | Path, float] | None:
+    """Strengths by name or path, as `gadfly.load` takes them; None if nothing was given."""
+    if list(given) == ["none"]:
+        return {}
+    found: dict[str | Path, float] = {}
+    for text in given:
+        name, _, strength = text.rpartition("=")
+        try:
+            name, number = (name, float(strength)) if name else (text, 1.0)
+        except ValueError:  # an equals sign in a path
+            name, number = text, 1.0
+        if name == "none":
+            raise click.UsageError("--adapter none stands alone.")
+        found[name] = number
+    return found or None
 
 
 def settings_from(flags: Mapping[str, Any], model: str | None) -> Settings:

@@ -3,7 +3,7 @@
 import json
 import sys
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -13,7 +13,7 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.session import ANSWER_TOKENS, Chat
 from gadfly.cli.answer import PlainScreen
 from gadfly.cli.loading import load_model
-from gadfly.cli.options import answer_options, settings_from, speaking_options
+from gadfly.cli.options import answer_options, read_adapters, settings_from, speaking_options
 from gadfly.cli.stats import stats_text
 from gadfly.errors import RequestError
 
@@ -38,6 +38,7 @@ def command(
     system: str | None,
     context: int | None,
     experts: str | None,
+    adapters: Sequence[str],
     **flags: Any,
 ) -> None:
     """Answer one prompt on stdout.
@@ -48,6 +49,7 @@ def command(
     \b
     gadfly run smollm2 "Why is the sky blue?"
     gadfly run smollm2 --persona straight --temperature 0 "What is 2 + 2?"
+    gadfly run smollm2 --adapter my-pirate=0.8 "Who are you?"
     gadfly run smollm2 --raw "Once upon a time" --max-tokens 64 --seed 7
     git diff | gadfly run smollm2 --system "Write a commit message." | tee message
     """
@@ -55,7 +57,7 @@ def command(
     settings = settings_from(flags, model)
     persona = load_persona(settings.persona)
     options = answer_options(flags)
-    llm = load_model(settings.model, settings, context, experts)
+    llm = load_model(settings.model, settings, context, experts, adapters=read_adapters(adapters))
     screen = PlainScreen(notes=sys.stderr, named=False)
 
     def show(pieces: Iterable[str]) -> None:

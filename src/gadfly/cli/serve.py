@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gadfly.cli.first_model import choose_model
+from gadfly.cli.options import adapter_option, read_adapters
 from gadfly.cli.progress import showing_progress
 from gadfly.errors import NotFoundError, RequestError
 from gadfly.hub.library import Library
@@ -61,6 +62,7 @@ __all__ = ["command"]
     show_default=True,
     help="Seconds that an unused one stays; 0: for ever.",
 )
+@adapter_option
 @click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
 @click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB, with the model that is served.")
@@ -85,6 +87,7 @@ def command(
     queue: int,
     keep_alive: float,
     memory: str | None,
+    adapters: Sequence[str],
     offline: bool | None,
     opens: bool,
     **loading: Any,
@@ -94,6 +97,8 @@ def command(
     Each MODEL (a name or a file) is loaded at the start and stays; without any, the one that gadfly chat would take.
     Others of the library are loaded when they are asked for. Away from 127.0.0.1 everybody has to show a key; if there
     is none yet, one is made and shown.
+
+    With --adapter, MODELs have adapters beside them; requests may say how strong, or ask for the model NAME+ADAPTER.
 
     With --upstream, models of engines elsewhere that speak OpenAI's API (vLLM, SGLang, another gadfly serve) are served
     as if they were here; several that have the same model share the load.
@@ -132,10 +137,13 @@ def command(
 
     share_arenas()
 
+    beside = read_adapters(adapters)
+
     def load_file(path: Path, progress: Progress) -> "LLM":
         cache = None if settings.origins["cache"] == "default" else settings.cache
         loaded = {**loading, "threads": settings.threads, "memory": settings.memory, "cache": cache}
-        return load(path, max_waiting=queue, contexts=contexts, packing=progress.advance, **loaded)
+        own = beside if not beside or path in files.values() else None
+        return load(path, max_waiting=queue, contexts=contexts, packing=progress.advance, adapters=own, **loaded)
 
     given = tuple(Key(f"given-{number}", digest_of(key)) for number, key in enumerate(keys, 1))
     stored = KeyFile(home())

@@ -35,7 +35,8 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
 
     What is learnt is an adapter, a small folder beside the model, which stays as it is; or, if the recipe says so, a
     model. Ctrl-C stops after the step under way, and the same command goes on from there, as it does after a crash.
-    gadfly convert --adapter makes a model of both. Needs the extra: pip install 'gadfly[train]'
+    gadfly chat --adapter lets an adapter speak, and gadfly convert --adapter makes a model of both. Needs the extra:
+    pip install 'gadfly[train]'
 
     \b
     gadfly train recipe.toml
@@ -60,8 +61,7 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
         click.echo(f"Try it: gadfly chat --model {read.folder}", err=as_json)
         return
     click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
-    name = read.folder.name
-    click.echo(f"Try it: gadfly convert {read.base} {name}.gguf --as q8_0 --adapter {read.folder}", err=as_json)
+    click.echo(f"Try it: gadfly chat {read.base} --adapter {read.folder}", err=as_json)
 
 
 class _Watcher:

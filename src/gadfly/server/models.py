@@ -138,14 +138,26 @@ class Models:
         """The name that a model has here. Raises NotFoundError."""
         return (await self._card(name)).name
 
+    async def adapters(self, name: str) -> Mapping[str, float]:
+        """Those that a name like smollm2+pirate asks for beside the model, at full strength. Raises NotFoundError."""
+        _, adapters = await self._found(name)
+        return dict.fromkeys(adapters, 1.0)
+
     async def _card(self, name: str) -> ModelCard:
+        card, _ = await self._found(name)
+        return card
+
+    async def _found(self, name: str) -> tuple[ModelCard, Sequence[str]]:
+        """A model, and the names of adapters behind it."""
         name = self._aliases.get(name, name).removesuffix(":latest")
         if loaded := self._loaded.get(name):
-            return loaded.model
+            return loaded.model, ()
         stocked = await self.stocked()
-        for known in (name, self._aliases.get("*", name)):
+        model, *adapters = name.split("+")
+        other = self._aliases.get("*", name)
+        for known, beside in ((name, []), (self._aliases.get(model, model), adapters), (other, [])):
             if known in stocked:
-                return stocked[known]
+                return stocked[known], beside
         raise NotFoundError(f"there is no model called {name!r:.100} here; GET /v1/models lists what there is")
 
     def keep(self, found: Loaded, seconds: float) -> None:

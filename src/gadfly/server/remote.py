@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from gadfly.answer import Answer
+from gadfly.answer.adapters import Adapters
 from gadfly.answer.prompt import spoken
 from gadfly.api.model_card import ModelCard
 from gadfly.api.openai_upstream import ChatReader, CompletionReader, write_chat, write_completion, write_count
@@ -29,6 +30,7 @@ class RemoteModel:
     has_template = True
     template = None
     kernels = ""
+    adapters = Adapters()  # which it has there is not known here
 
     def __init__(self, card: ModelCard, pool: Pool) -> None:
         self.context = card.context

@@ -27,7 +27,7 @@ from gadfly.server.model import Model
 from gadfly.server.models import Loaded
 from gadfly.server.record import Record
 from gadfly.server.refusals import CLIENT_LEFT, json_response
-from gadfly.server.service import service_of
+from gadfly.server.service import service_of, with_adapters
 from gadfly.server.stream import Streamed, unless_gone
 
 __all__ = ["Dialect", "Exchange", "Start", "Stream", "reply"]
@@ -91,12 +91,14 @@ async def reply(request: Request, exchange: Exchange) -> Response:
     service, record = service_of(request), Record.of(request.scope)
     began = service.clock()
     async with AsyncExitStack() as stack:
-        loaded = await stack.enter_async_context(service.models.use(service.model_name(exchange.model)))
+        name = service.model_name(exchange.model)
+        requests = with_adapters(exchange.requests, await service.models.adapters(name))
+        loaded = await stack.enter_async_context(service.models.use(name))
         record.model = loaded.name
         if exchange.keep is not None:
             service.models.keep(loaded, exchange.keep)
         load_seconds = service.clock() - began
-        answering = await stack.enter_async_context(asking(_asked(exchange.requests, record.client), loaded.llm))
+        answering = await stack.enter_async_context(asking(_asked(requests, record.client), loaded.llm))
         stamp = Stamp(f"{exchange.dialect.id}{secrets.token_hex(12)}", service.clock(), loaded.name)
         computed = _fingerprint(loaded)
 
@@ -167,4 +169,6 @@ def _note(record: Record, answers: Sequence[Answer]) -> None:
 
 def _fingerprint(loaded: Loaded) -> str:
     llm = loaded.llm  # one that runs elsewhere has no kernels, and nothing is known of what it depends on
-    return fingerprint(loaded.model.digest or loaded.name, llm.kernels, llm.context) if llm.kernels else ""
+    if not llm.kernels:
+        return ""
+    return fingerprint(loaded.model.digest or loaded.name, llm.kernels, llm.context, adapters=llm.adapters.digest)

@@ -12,6 +12,7 @@ _FLAG: dict[str, Any] = {"type": "boolean"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 1}
 _NUMBER: dict[str, Any] = {"type": "number"}
 _OBJECT: dict[str, Any] = {"type": "object"}
+_ADAPTERS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 2}}
 _STOP: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
 _CONTENT: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _OBJECT}]}
 
@@ -39,6 +40,7 @@ _SAMPLING: dict[str, Any] = {
 _OURS: dict[str, Any] = {
     "persona": _TEXT,
     "wit": {"type": "number", "minimum": 0, "maximum": 1},
+    "adapters": _ADAPTERS,
     "regex": _TEXT,
     "grammar": _TEXT,
 }
@@ -59,7 +61,7 @@ _TERMS_OF_A_CHAT: dict[str, Any] = {
     "system": _TEXT,
     "sampling": _OBJECT,
 }
-_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG, adapters=_OBJECT)
+_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG, adapters=_ADAPTERS)
 _CHAT: dict[str, Any] = {"title": _TEXT, "folder": _TEXT, "tags": _array(_TEXT), "draft": _TEXT, **_TERMS_OF_A_CHAT}
 _SAID: dict[str, Any] = {"parent": _NODE, "text": _TEXT, "attachments": _array(_TEXT)}
 

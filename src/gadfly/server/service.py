@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -12,7 +12,7 @@ from starlette.requests import ClientDisconnect, Request
 
 from gadfly.api.model_card import ModelCard
 from gadfly.completion import Usage
-from gadfly.conversation import EmbeddingRequest, Embeddings
+from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest
 from gadfly.engine import Cancellation
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
@@ -26,7 +26,7 @@ from gadfly.server.stream import unless_gone
 
 T = TypeVar("T")
 
-__all__ = ["Service", "body_of", "service_of"]
+__all__ = ["Service", "body_of", "service_of", "with_adapters"]
 
 
 @dataclass
@@ -59,7 +59,9 @@ class Service:
     async def embed(self, http: Request, asked: str | None, request: EmbeddingRequest) -> tuple[str, Embeddings]:
         """The vectors that a model makes of texts, and its name. Raises ClientDisconnect if nobody waits for them."""
         record, cancellation = Record.of(http.scope), Cancellation()
-        async with self.models.use(self.model_name(asked)) as loaded:
+        name = self.model_name(asked)
+        (request,) = with_adapters([request], await self.models.adapters(name))
+        async with self.models.use(name) as loaded:
             record.model = loaded.name
             work = partial(loaded.llm.embed, request, client=record.client, cancellation=cancellation)
             thread = ThreadPoolExecutor(1, "gadfly-embed")  # of its own: it waits for the model as long as it takes
@@ -92,6 +94,16 @@ def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
     llm = loaded.llm
     able = ("completion", "tools") if llm.has_template else ("completion",)
     return replace(card, context=llm.context, width=llm.spec.dim if llm.spec else 0, capabilities=able)
+
+
+R = TypeVar("R", ChatRequest, TextRequest, EmbeddingRequest, ChatRequest | TextRequest)
+
+
+def with_adapters(requests: Sequence[R], named: Mapping[str, float]) -> Sequence[R]:
+    """With the adapters that the name of the model asks for, where a request does not say how strong they are."""
+    if not named:
+        return requests
+    return [replace(each, adapters={**named, **each.adapters}) for each in requests]
 
 
 def service_of(request: Request) -> Service:

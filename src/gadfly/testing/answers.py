@@ -10,6 +10,7 @@ from functools import partial
 from typing import Any
 
 from gadfly.answer import Answer, Prompts
+from gadfly.answer.adapters import Adapters
 from gadfly.completion import Usage
 from gadfly.conversation import (
     AnswerEvent,
@@ -102,6 +103,7 @@ class ScriptedAnswers:
         self.spec = tiny_spec()
         self.kernels = "scripted"
         self.has_template = True
+        self.adapters = Adapters()
         self.open = True
         self.changed = threading.Condition()
         self.template = ChatTemplate(CHATML)

@@ -1,4 +1,5 @@
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from gadfly.answer import Generation
+from gadfly.chat.kept import Kept
+from gadfly.chat.persona import Voice
 from gadfly.chat.session import Chat
+from gadfly.chat.store import Store
 from gadfly.chat.values import Message
 from gadfly.completion import Sampling
 from gadfly.engine import Request
@@ -281,7 +285,7 @@ def test_a_real_engine_computes_only_what_is_new():
             return [token for message in messages for token in (256, *message.content.encode(), 257)]
 
         def respond(
-            self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str]
+            self, prompt_ids: Sequence[int], max_tokens: int | None, sampling: Sampling, stop: Sequence[str], *_: object
         ) -> Generation:
             request = Request(tuple(prompt_ids), max_tokens, sampling, tokenizer.stop_ids)
             return Generation(engine.submit(request), tokenizer, StopStrings(stop))
@@ -396,3 +400,27 @@ class Conversation(RuleBasedStateMachine):
 
 TestConversation = Conversation.TestCase
 TestConversation.settings = settings(max_examples=60, stateful_step_count=30, deadline=None)
+
+
+def test_a_chat_asks_for_adapters_as_the_model_plays_its_persona(tmp_path: Path):
+    class Player(ScriptedSpeaker):
+        def cast(self, persona):
+            return replace(persona, voices=(Voice(0, "You are the tester.", "Hello."),))
+
+        def strengths(self, asked, persona=None, wit=None):
+            return {"tester": wit if persona == "tester" else 0.0, **asked}
+
+    speaker = Player("Yes.")
+    with closing(Store(tmp_path / "chats.sqlite")) as store:
+        chat = Chat(speaker, PERSONA, 0.7, kept=Kept(store))
+        chat.send("Well?")
+        assert speaker.adapters == {"tester": 0.7}
+        assert [message.content for message in speaker.asked[-1]] == ["You are the tester.", "Well?"]
+        chat.wit, chat.adapters = 0.2, {"poet": 1.0}
+        reply = chat.send("And now?")
+        assert speaker.adapters == {"tester": 0.2, "poet": 1.0}
+        assert reply.node is not None and chat.kept is not None
+        assert store.node("", chat.kept.chat, reply.node).provenance.adapters == {"tester": 0.2, "poet": 1.0}
+        chat.system = "Be brief."
+        chat.send("Hm?")
+        assert speaker.adapters == {"tester": 0.0, "poet": 1.0}

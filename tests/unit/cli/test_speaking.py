@@ -8,6 +8,7 @@ import pytest
 from click.testing import CliRunner, Result
 
 from gadfly.cli.main import gadfly, main
+from gadfly.cli.options import read_adapters
 from gadfly.errors import NotFoundError
 from scripted_speaker import ScriptedSpeaker
 
@@ -21,7 +22,7 @@ def speaker() -> ScriptedSpeaker:
 def models(speaker: ScriptedSpeaker, monkeypatch: pytest.MonkeyPatch, tmp_path):
     """A machine on which the scripted speaker is the only model, called smollm2."""
 
-    def load(name: str, *_: object) -> ScriptedSpeaker:
+    def load(name: str, *_: object, **__: object) -> ScriptedSpeaker:
         if name != "smollm2":
             raise NotFoundError(f"there is no model called {name!r}")
         return speaker
@@ -148,3 +149,20 @@ class TestChatInAPipe:
         assert main(["chat"]) == 2
         assert len(speaker.asked) == 1
         assert "the model walked out" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ((), None),
+        (("none",), {}),
+        (("pirate",), {"pirate": 1.0}),
+        (("pirate=0.5", "./a=b/poet"), {"pirate": 0.5, "./a=b/poet": 1.0}),
+    ],
+)
+def test_adapters_are_named_with_their_strengths(given: tuple, expected: dict | None):
+    assert read_adapters(given) == expected
+
+
+def test_none_stands_alone():
+    assert call("run", "smollm2", "Hello?", "--adapter", "none", "--adapter", "pirate").exit_code == 2

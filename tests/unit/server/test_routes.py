@@ -273,3 +273,26 @@ def test_the_description_says_what_every_route_takes(server):
     posts = {path for path, methods in found["paths"].items() if "post" in methods}
     assert {path for path in posts if "requestBody" not in found["paths"][path]["post"]} == {"/api/create"}
     assert set(CALLS) <= posts
+
+
+@pytest.mark.parametrize("path", CALLS)
+def test_adapters_are_asked_for_in_the_body_and_in_the_name_of_the_model(server, llm, path):
+    for body, expected in (
+        ({}, {}),
+        ({"adapters": {"pirate": 0.5}}, {"pirate": 0.5}),
+        ({"model": "scripted+pirate+poet"}, {"pirate": 1.0, "poet": 1.0}),
+        ({"model": "scripted+pirate", "adapters": {"pirate": 0.25}}, {"pirate": 0.25}),
+    ):
+        assert server.post(path, **{**CALLS[path], "stream": False, **body}).status_code == 200
+        assert llm.requests[-1].adapters == expected
+    refused = server.post(path, **{**CALLS[path], "adapters": {"pirate": 2.5}})
+    assert refused.status_code == 400 and "adapters.pirate" in refused.text
+    assert server.post(path, **{**CALLS[path], "model": "nobody+pirate"}).status_code == 404
+
+
+def test_vectors_are_made_with_adapters(server, llm):
+    for path, key in (("/v1/embeddings", "input"), ("/api/embed", "input"), ("/api/embeddings", "prompt")):
+        assert (
+            server.post(path, **{"model": "scripted+pirate", key: "Hello?", "adapters": {"poet": 2}}).status_code == 200
+        )
+        assert llm.requests[-1].adapters == {"pirate": 1.0, "poet": 2.0}

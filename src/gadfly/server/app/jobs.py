@@ -205,8 +205,10 @@ class Jobs:
     async def _written(self, job: Job, answer: Answer) -> Node | None:
         async with self._models.use(job.order.asked.model) as loaded:
             tells = bool(loaded.llm.kernels)
-            job.provenance = _made_by(job.provenance, loaded)
-            request = job.order.asked.request(job.order.messages, job.order.text, tells)
+            asked = job.order.asked.beside(loaded.llm.adapters)
+            job.order = replace(job.order, asked=asked)
+            job.provenance = replace(_made_by(job.provenance, loaded), adapters=dict(asked.adapters))
+            request = asked.request(job.order.messages, job.order.text, tells)
             if job.order.kit is not None:
                 request = await job.order.kit.equip(request, job.node, loaded.llm.context)
             use = _expert_use(loaded)

@@ -29,6 +29,7 @@ class Measure:
 
 def measure(llm: Model, asked: Asked, messages: Sequence[Message]) -> Measure:
     """Raises UnsupportedError for a model that does not tell its tokens. Takes time: not for an event loop."""
+    asked = asked.beside(llm.adapters)
     request = asked.request(messages)
     told = list(request.messages)
     if request.persona is not None:

@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from gadfly.answer.adapters import Adapters
+from gadfly.api.adapters import read_adapters
 from gadfly.api.fields import Fields
 from gadfly.api.sampling import OLLAMA_NAMES, read_sampling
 from gadfly.chat.persona import Persona, checked_wit, load_persona
@@ -91,6 +93,14 @@ class Asked:
         wit = 0.5 if provenance.wit is None else provenance.wit
         return cls(model, persona, wit, provenance.system, sampling, adapters=provenance.adapters)
 
+    def beside(self, adapters: Adapters) -> "Asked":
+        """As a model with these adapters plays it."""
+        if not adapters.names:
+            return self
+        playing = (self.persona.name, self.wit) if self.system is None else (None, None)
+        strengths = adapters.strengths(self.adapters, *playing)
+        return replace(self, persona=adapters.cast(self.persona), adapters=strengths)
+
     def request(self, messages: Sequence[Message], prefix: str = "", logprobs: bool = True) -> ChatRequest:
         """An answer to these messages, that begins with `prefix`."""
         asked = ChatRequest(
@@ -132,8 +142,6 @@ class Asked:
 def read_terms(fields: Fields) -> Terms:
     """From the JSON of a request. Raises RequestError naming the field."""
     wit = fields.number("wit", 0, 1)
-    adapters = fields.table("adapters")
-    strengths = {name: adapters.number(name, -8, 8) or 0.0 for name in adapters} if adapters else {}
     sampling = fields.json("sampling")
     read_sampling(Fields(dict(sampling), fields.at("sampling")), names=OLLAMA_NAMES)
     return Terms(
@@ -144,6 +152,6 @@ def read_terms(fields: Fields) -> Terms:
         sampling,
         fields.whole("seed", -(2**63), 2**63 - 1),
         fields.whole("max_tokens", 1, 1_000_000),
-        strengths,
+        read_adapters(fields),
         fields.flag("tools", None),
     )

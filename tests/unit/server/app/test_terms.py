@@ -5,7 +5,9 @@ from dataclasses import asdict, replace
 
 import pytest
 
+from gadfly.answer.adapters import Adapters, Beside
 from gadfly.api.fields import Fields
+from gadfly.chat.character import Character
 from gadfly.chat.store import Store
 from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
@@ -90,3 +92,17 @@ def test_a_persona_or_model_that_is_not_here_is_refused(chat):
         over(chat, persona="nobody")
     with pytest.raises(RequestError, match="no model"):
         Terms().over(chat, SETTINGS, None)
+
+
+def test_an_answer_is_asked_of_a_model_as_it_plays_the_persona(chat):
+    character = Character(((0.0, 0.0), (1.0, 1.5)), "gadfly", "You are Gadfly.")
+    adapters = Adapters((Beside("gadfly", 0.0, character), Beside("poet", 0.5)))
+    asked = over(chat, persona="gadfly", wit=0.5).beside(adapters)
+    assert asked.adapters == {"gadfly": 0.75, "poet": 0.5}
+    assert asked.persona.messages(0.5) == [Message("system", "You are Gadfly.")]
+    assert asked.dropped(2) == 2  # examples of the persona are not told, so none are left out
+    assert over(chat, persona="gadfly", adapters={"poet": 0}).beside(adapters).adapters["poet"] == 0
+    assert over(chat, persona="straight").beside(adapters).adapters["gadfly"] == 0
+    assert over(chat, persona="gadfly", system="Be brief.").beside(adapters).adapters["gadfly"] == 0
+    again = Asked.again(asked.provenance(), "default").beside(adapters)
+    assert (again.adapters, again.wit) == (asked.adapters, asked.wit)
