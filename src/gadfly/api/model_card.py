@@ -9,7 +9,8 @@ __all__ = ["ModelCard"]
 class ModelCard:
     """`created` is in seconds since 1970; `size` counts bytes, `parameters` weights; `digest` is a SHA-256 in hex.
 
-    `capabilities` are Ollama's words: completion, tools, thinking, embedding.
+    `capabilities` are Ollama's words: completion, tools, thinking, embedding. `adapters` are the names of those beside
+    it, once it is loaded.
     """
 
     name: str
@@ -26,3 +27,4 @@ class ModelCard:
     licence: str = ""
     template: str = ""
     capabilities: tuple[str, ...] = ("completion",)
+    adapters: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""OpenAI's list of models. `context_length` and `licence` are extensions that some clients show."""
+"""OpenAI's list of models. `context_length`, `licence` and `adapters` are extensions, some of which clients show."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -17,6 +17,7 @@ def model_object(card: ModelCard) -> dict[str, Any]:
         "owned_by": card.owner,
         "context_length": card.context,
         "licence": card.licence,
+        **({"adapters": list(card.adapters)} if card.adapters else {}),
     }
 
 

@@ -93,7 +93,9 @@ def _completed(card: ModelCard, loaded: Loaded | None) -> ModelCard:
         return card
     llm = loaded.llm
     able = ("completion", "tools") if llm.has_template else ("completion",)
-    return replace(card, context=llm.context, width=llm.spec.dim if llm.spec else 0, capabilities=able)
+    return replace(
+        card, context=llm.context, width=llm.spec.dim if llm.spec else 0, capabilities=able, adapters=llm.adapters.names
+    )
 
 
 R = TypeVar("R", ChatRequest, TextRequest, EmbeddingRequest, ChatRequest | TextRequest)

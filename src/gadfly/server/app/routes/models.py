@@ -121,6 +121,7 @@ def _states(service: Service) -> dict[str, dict[str, Any]]:
     for loaded in service.models.loaded:
         stays = loaded.name in service.models.pinned
         found[loaded.name] = {"loaded": True, "context": loaded.llm.context, "stays": stays, "users": loaded.users}
+        found[loaded.name]["adapters"] = loaded.llm.adapters.names
     return found
 
 
