@@ -165,7 +165,7 @@ def _sample(url: str, pid: int, visits: Counter[str], faults: Sequence[str]) -> 
         if (not running and not held and loaded == [MODEL]) or time.monotonic() > end:
             break
         time.sleep(0.2)
-    time.sleep(3)  # until our own connection is forgotten, and memory of the last model is given back
+    time.sleep(5)  # until our own connection is forgotten, and memory of what has just been done is given back
     status = (Path("/proc") / str(pid) / "status").read_text()
     memory, threads = (int(re.search(rf"{name}:\s+(\d+)", status)[1]) for name in ("VmRSS", "Threads"))  # type: ignore[index]
     files = len(list((Path("/proc") / str(pid) / "fd").iterdir()))

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from gadfly.errors import GadflyError
+from gadfly.server.allocator import give_back
 from gadfly.server.app import routes as app_routes
 from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House
@@ -28,6 +29,7 @@ __all__ = ["create_app"]
 log = logging.getLogger("gadfly.server")
 
 _SWEEP = 1.0  # seconds between looks at which models nobody uses
+_REST = 3  # such looks at which nothing was going on: then memory is given back that the latest requests took
 
 
 def create_app(service: Service, house: House, chat_app: ChatApp | None = None) -> Recorder:
@@ -72,9 +74,13 @@ def create_app(service: Service, house: House, chat_app: ChatApp | None = None) 
 
 
 async def _sweep(service: Service, chat_app: ChatApp | None) -> None:
+    rested = 0
     while True:
         await asyncio.sleep(_SWEEP)
         await service.models.sweep()
+        rested = rested + 1 if service.models.idle else 0
+        if rested == _REST:
+            await asyncio.to_thread(give_back)
         try:
             if chat_app:
                 await chat_app.look_around()

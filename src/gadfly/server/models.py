@@ -94,6 +94,11 @@ class Models:
         return tuple(self._loaded.values())
 
     @property
+    def idle(self) -> bool:
+        """Whether none is in use, nor on its way."""
+        return not self._loading and all(map(self._is_idle, self.loaded))
+
+    @property
     def loading(self) -> Sequence[Loading]:
         return tuple(loading for loading, _ in self._loading.values())
 

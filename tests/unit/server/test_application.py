@@ -29,6 +29,24 @@ def test_a_request_keeps_the_id_that_its_client_gave_it(server):
         assert re.fullmatch(r"req_[0-9a-f]{24}", given)
 
 
+def test_memory_is_given_back_once_when_nothing_goes_on(llm, monkeypatch):
+    monkeypatch.setattr("gadfly.server.application._SWEEP", 0.01)
+    given = []
+    monkeypatch.setattr("gadfly.server.application.give_back", lambda: given.append(service.models.idle))
+    service = service_for(llm)
+    with serving(service) as server:
+        assert eventually(lambda: given == [True])
+        llm.hold()
+        with server.client.stream("POST", CHAT, json={"messages": MESSAGES, "stream": True}):
+            assert eventually(lambda: llm.choices)
+            assert not service.models.idle
+            threading.Event().wait(0.1)
+            assert given == [True]
+        assert eventually(lambda: len(given) == 2)
+        threading.Event().wait(0.1)
+        assert given == [True, True]
+
+
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_request_is_one_line_without_what_was_said(server, stream):
     answer = server.post(CHAT, messages=MESSAGES, stream=stream)
