@@ -4,12 +4,13 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from gadfly.cli.printable import printable
+from gadfly.evaluate.dial import spearman
 
 if TYPE_CHECKING:
     from gadfly.evaluate.arena import Rank
     from gadfly.evaluate.judge import Verdict
 
-__all__ = ["rank_lines", "verdict_lines"]
+__all__ = ["dial_lines", "rank_lines", "verdict_lines"]
 
 
 def verdict_lines(verdicts: "Sequence[Verdict]") -> Iterator[str]:
@@ -32,6 +33,16 @@ def verdict_lines(verdicts: "Sequence[Verdict]") -> Iterator[str]:
             yield f"  {verdict.task.left_out:,} rows of {file} are no questions of this kind and were left out"
         if verdict.skipped:
             yield f"  {verdict.skipped:,} questions of {file} do not fit into the context (--context)"
+
+
+def dial_lines(steps: Sequence[float], sweep: "Sequence[Sequence[Verdict]]") -> Iterator[str]:
+    """A line for each number: its value at every step, and how it goes with the dial."""
+    yield f"{'TASK':<17}{'NUMBER':<20}{'RANK':>6}" + "".join(f"{step:>8g}" for step in steps)
+    for place, verdict in enumerate(sweep[-1]):
+        for name in verdict.metrics:
+            values = [one[place].metrics[name].value if name in one[place].metrics else float("nan") for one in sweep]
+            rank = f"{spearman(steps, values):.2f}"
+            yield f"{verdict.task.kind:<17}{name:<20}{rank:>6}" + "".join(f"{number(value):>8}" for value in values)
 
 
 def number(value: float) -> str:

@@ -22,7 +22,9 @@ __all__ = ["Scorer"]
 class Scorer:
     """Of one model, with a cache of its own."""
 
-    def __init__(self, llm: LLM) -> None:
+    def __init__(self, llm: LLM, strengths: Sequence[float] = ()) -> None:
+        """`strengths` are those of the adapters beside it, in their order."""
+        self._strengths = strengths
         self._context = llm.context
         self._executor, pages = llm.executor(llm.context + STEP_TOKENS + PAGE_SIZE)
         self._pages = list(pages)
@@ -59,7 +61,7 @@ class Scorer:
         for first in range(same, len(tokens), STEP_TOKENS):
             chunk = tokens[first : first + STEP_TOKENS]
             pages = self._pages[: -(-(first + len(chunk)) // PAGE_SIZE)]
-            self._executor.step(Batch.of([Span(chunk, first, pages, [])]))
+            self._executor.step(Batch.of([Span(chunk, first, pages, [], self._strengths)]))
 
     def _side_by_side(self, prompt: Sequence[int], shared: int, group: Sequence[Sequence[int]]) -> list[float]:
         """Sums of log p; only one that is alone may take more than a step."""
@@ -72,7 +74,7 @@ class Scorer:
             tokens = [*head, *continuation[:-1]]
             count = -(-len(tokens) // PAGE_SIZE)
             own, free = free[:count], free[count:]
-            spans.append(Span(tokens, shared, [*before, *own], range(len(head) - 1, len(tokens))))
+            spans.append(Span(tokens, shared, [*before, *own], range(len(head) - 1, len(tokens)), self._strengths))
         logits = self._executor.step(Batch.of(spans))
         flat = likelihoods(logits, [token for continuation in group for token in continuation], 0)
         sums, first = [], 0
@@ -89,7 +91,7 @@ class Scorer:
             chunk = tokens[first : first + STEP_TOKENS]
             pages = [*before, *free[: -(-(first + len(chunk)) // PAGE_SIZE)]]
             wanted = range(max(0, len(head) - 1 - first), len(chunk))
-            logits = self._executor.step(Batch.of([Span(chunk, shared + first, pages, wanted)]))
+            logits = self._executor.step(Batch.of([Span(chunk, shared + first, pages, wanted, self._strengths)]))
             begin = first + wanted.start - len(head) + 1
             found = likelihoods(logits, list(continuation[begin : begin + len(wanted)]), 0)
             total += sum(one.logprob or 0.0 for one in found)

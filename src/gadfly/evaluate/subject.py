@@ -1,8 +1,9 @@
 """A model under judgement: gets outcomes for questions, of conversations led by a persona or by nobody."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import sha256
 from typing import Any
 
@@ -23,28 +24,17 @@ PASSAGE = 1024  # tokens that are read at once
 
 @dataclass(frozen=True)
 class Manner:
-    """How a model is asked. Without a `persona` its template is all there is, and `system` a prompt of one's own."""
+    """How a model is asked. Without a `persona` its template is all there is, and `system` a prompt of one's own.
+
+    `adapters` are strengths by name; others are as strong as the model was loaded with them, or as the wit asks for.
+    """
 
     persona: str | None = None
     wit: float = 0.5
     system: str | None = None
     sampling: Sampling = field(default_factory=lambda: Sampling(temperature=0.0, seed=0))
     max_tokens: int | None = None
-
-    @property
-    def terms(self) -> dict[str, Any]:
-        """What outcomes depend on, in values of JSON; of a persona also what it says, as anybody may change that."""
-        led = [] if self.persona is None else load_persona(self.persona).messages(self.wit)
-        prompt = sha256(repr([(one.role, one.content) for one in led]).encode()).hexdigest()[:16] if led else None
-        return {
-            "persona": self.persona,
-            "wit": self.wit if led else None,
-            "prompt": prompt,
-            "system": self.system,
-            "temperature": self.sampling.temperature,
-            "seed": self.sampling.seed if self.sampling.temperature else None,
-            "max_tokens": self.max_tokens,
-        }
+    adapters: Mapping[str, float] = field(default_factory=dict)
 
 
 class Subject:
@@ -56,7 +46,31 @@ class Subject:
         self._llm = llm
         self._tokenizer = llm.tokenizer
         self._manner = manner
-        self._scorer = Scorer(llm)
+        self._persona = None if manner.persona is None else llm.cast(load_persona(manner.persona))
+        wit = None if manner.persona is None else manner.wit
+        self.strengths = llm.strengths(manner.adapters, manner.persona, wit)
+
+    @cached_property
+    def _scorer(self) -> Scorer:
+        """With a cache of its own, which only those need who rank and read."""
+        return Scorer(self._llm, self._llm.adapters.numbers(self.strengths))
+
+    @property
+    def terms(self) -> dict[str, Any]:
+        """What outcomes depend on, in values of JSON; of a persona also what it says, as anybody may change that."""
+        manner = self._manner
+        led = self._persona.messages(manner.wit) if self._persona else []
+        prompt = sha256(repr([(one.role, one.content) for one in led]).encode()).hexdigest()[:16] if led else None
+        return {
+            "persona": manner.persona,
+            "wit": manner.wit if led else None,
+            "prompt": prompt,
+            "system": manner.system,
+            "temperature": manner.sampling.temperature,
+            "seed": manner.sampling.seed if manner.sampling.temperature else None,
+            "max_tokens": manner.max_tokens,
+            "adapters": {name: strength for name, strength in self.strengths.items() if strength},
+        }
 
     def outcomes(self, questions: Iterable[Question]) -> Iterator[tuple[Question, Outcome]]:
         """In their order. A question that does not fit has the outcome {"skipped": why}."""
@@ -80,7 +94,7 @@ class Subject:
         manner = self._manner
         if manner.system is not None and (not messages or messages[0].role != "system"):
             messages = [Message("system", manner.system), *messages]
-        return list(messages) if manner.persona is None else spoken(load_persona(manner.persona), manner.wit, messages)
+        return spoken(self._persona, manner.wit, messages) if self._persona else list(messages)
 
     def _rank(self, question: Ranking) -> Outcome:
         messages = self._led(question.messages)
@@ -120,7 +134,8 @@ class Subject:
             tuple(self._led(question.messages)),
             max_tokens=manner.max_tokens or question.tokens,
             sampling=manner.sampling,
-            stop=() if manner.persona is None else load_persona(manner.persona).stop,
+            stop=tuple(self._persona.stop) if self._persona else (),
+            adapters=self.strengths,
         )
         try:
             answer = self._llm.answer(request)

@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
@@ -13,6 +14,8 @@ from gadfly.cli.new import command as new
 from gadfly.conversation import Message
 from gadfly.errors import GadflyError, RequestError
 from gadfly.evaluate.tasks import open_task
+from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.load import open_model
 
 
 @pytest.fixture(autouse=True)
@@ -57,6 +60,26 @@ def test_runs_go_on_and_are_compared_and_gates_decide() -> None:
     assert "DOES NOT HOLD: perplexity<=1" in run("m", "book.txt", "--gate", "perplexity<=1", code=1).stdout
     with pytest.raises(RequestError, match="of another run: persona was None and is 'straight'"):
         run("m", "book.txt", "--out", "base.jsonl", "--persona", "straight")
+
+
+def test_the_dial_is_swept_and_it_is_told_how_far_gates_hold() -> None:
+    model, random = open_model("m"), np.random.default_rng(0)
+    down, up = (random.normal(size=size).astype(np.float32) for size in ((2, 64), (64, 2)))
+    write_adapter(Path("loud"), Adapter({"blocks.1.mixer.output": Pair(down, up)}, 2.0), model.page)
+    arguments = ("m", "book.txt", "--adapter", "./loud=1", "--dial", "3", "--out", "dial.jsonl")
+    head, first, *_ = run(*arguments).stdout.splitlines()
+    assert head.split()[3:] == ["0", "0.5", "1"] and first.split()[:2] == ["perplexity", "perplexity"]
+    assert len(Path("dial.jsonl").read_text().splitlines()) == 4
+    told = json.loads(run(*arguments, "--json", "--gate", "perplexity>=base", code=1).stdout)
+    assert told["gates"] == {"perplexity>=base": 0.0} and told["terms"]["adapters"] == {"loud": 1.0}
+    values = [place["tasks"][0]["metrics"]["perplexity"]["value"] for place in told["dial"]]
+    base = json.loads(run("m", "book.txt", "--json").stdout)["tasks"][0]["metrics"]["perplexity"]["value"]
+    assert values[0] == base > values[1] > values[2]
+    assert "holds up to 1: perplexity<=base" in run(*arguments, "--gate", "perplexity<=base").stdout
+    assert "holds nowhere: perplexity<1" in run(*arguments, "--gate", "perplexity<1", code=1).stdout
+    with pytest.raises(RequestError, match="no adapter is on"):
+        run("m", "book.txt", "--dial", "3")
+    assert "leave out --against" in run(*arguments, "--against", "dial.jsonl", code=2).stderr
 
 
 def test_what_is_missing_is_said() -> None:

@@ -14,6 +14,8 @@ from gadfly.errors import ContextError, UnsupportedError
 from gadfly.evaluate.question import Asking, Ranking, Reading
 from gadfly.evaluate.scorer import Scorer
 from gadfly.evaluate.subject import Manner, Subject
+from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.load import open_model
 
 SIZES = ("--dim", "64", "--layers", "2", "--context", "640")
 TEMPLATE = (
@@ -80,8 +82,32 @@ def test_a_persona_and_a_system_prompt_lead_what_is_asked(llm: gadfly.LLM) -> No
     manners = (Manner(), Manner(system="Be brief."), Manner(system="Be long."))
     scores = {next(Subject(llm, manner).outcomes([question]))[1]["scores"][0][0] for manner in manners}
     assert len(scores) == 3
-    terms = [Manner("gadfly", wit).terms for wit in (0.2, 0.8)]
-    assert terms[0]["prompt"] != terms[1]["prompt"] and Manner().terms["prompt"] is None
+    mild, sharp, nobody = (Subject(llm, one).terms for one in (Manner("gadfly", 0.2), Manner("gadfly", 0.8), Manner()))
+    assert mild["prompt"] != sharp["prompt"] and nobody["prompt"] is None
+
+
+def test_adapters_are_as_strong_as_they_are_asked_to_be(llm: gadfly.LLM, tmp_path: Path) -> None:
+    model, random = open_model(llm.path), np.random.default_rng(0)
+    down, up = (random.normal(size=size).astype(np.float32) / 4 for size in ((2, 64), (64, 2)))
+    write_adapter(tmp_path / "loud", Adapter({"blocks.1.mixer.output": Pair(down, up)}, 2.0), model.page)
+    beside = gadfly.load(llm.path, threads=1, cache=False, adapters={tmp_path / "loud": 1.0})
+    question = Ranking("1", (Message("user", "Rain? " * 9),), ("Wet.", "Water, for a while."))
+    asking = Asking("2", question.messages)
+    prompt, answers = beside.prompt_ids(question.messages), [beside.tokenizer.encode(one) for one in question.answers]
+    found = {}
+    for strength in (0.0, 0.5, 1.0):
+        subject = Subject(beside, Manner(adapters={"loud": strength}, max_tokens=4))
+        (_, ranked), (_, said) = subject.outcomes([question, asking])
+        for score, answer in zip(ranked["scores"], answers, strict=True):
+            logits = beside.logits([*prompt, *answer], {"loud": strength}).astype(np.float64)[len(prompt) - 1 : -1]
+            sure = sum(row[token] - np.log(np.exp(row).sum()) for row, token in zip(logits, answer, strict=True))
+            assert score[0] == pytest.approx(sure, abs=2e-3)
+        alone = beside.generate(prompt, max_tokens=4, temperature=0, adapters={"loud": strength})
+        assert said["said"] == alone.text
+        found[strength] = ranked["scores"][0][0]
+        assert subject.terms["adapters"] == ({"loud": strength} if strength else {})
+    assert len(set(found.values())) == 3
+    assert found[0.0] == next(Subject(llm, Manner()).outcomes([question]))[1]["scores"][0][0]
 
 
 def test_a_model_that_reads_no_text_is_refused(tmp_path: Path) -> None:
