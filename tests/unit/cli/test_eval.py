@@ -2,6 +2,7 @@
 
 import json
 import os
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from gadfly.cli.eval import command
 from gadfly.cli.new import command as new
 from gadfly.conversation import Message
 from gadfly.errors import GadflyError, RequestError
+from gadfly.evaluate.subject import Subject
 from gadfly.evaluate.tasks import open_task
 from gadfly.weights.adapter import Adapter, Pair, write_adapter
 from gadfly.weights.load import open_model
@@ -80,6 +82,22 @@ def test_the_dial_is_swept_and_it_is_told_how_far_gates_hold() -> None:
     with pytest.raises(RequestError, match="no adapter is on"):
         run("m", "book.txt", "--dial", "3")
     assert "leave out --against" in run(*arguments, "--against", "dial.jsonl", code=2).stderr
+
+
+def test_ctrl_c_keeps_what_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    Path("two.jsonl").write_text('{"text": "It rains."}\n{"text": "It snows."}\n')
+    whole = Subject.outcomes
+    monkeypatch.setattr(
+        Subject, "outcomes", lambda self, left: chain([next(whole(self, left))], map(interrupted, left))
+    )
+    result = run("m", "two.jsonl", "--out", "run.jsonl", code=130)
+    assert (
+        "Stopped; the same command goes on." in result.stderr and len(Path("run.jsonl").read_text().splitlines()) == 2
+    )
+    assert "nothing is kept" in run("m", "two.jsonl", code=130).stderr
 
 
 def test_what_is_missing_is_said() -> None:
