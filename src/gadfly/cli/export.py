@@ -11,6 +11,7 @@ from gadfly.cli.convert import lines
 from gadfly.cli.printable import printable
 from gadfly.cli.progress import showing_progress
 from gadfly.errors import RequestError
+from gadfly.hub.adapters import find_adapter
 from gadfly.hub.library import Library
 from gadfly.settings import available_processors, home
 
@@ -46,9 +47,10 @@ def command(
 ) -> None:
     """Write adapters in a form that others take: PEFT's folder, llama.cpp's file, or a whole model.
 
-    ADAPTER is a folder that gadfly train or PEFT has made. Several are added up without loss, each at its STRENGTH,
-    which is 1 if it is not said. A .gguf is an adapter for llama.cpp, a folder one for PEFT; with --merge either is a
-    whole model. A card (README.md, or beside a .gguf NAME.md) says what it is, how it was made and how it did.
+    ADAPTER is what gadfly train or PEFT has made, a folder or a .gguf, by path or name. Several are added up without
+    loss, each at its STRENGTH, which is 1 if it is not said. A .gguf is an adapter for llama.cpp, a folder one for
+    PEFT; with --merge either is a whole model. A card (README.md, or beside a .gguf NAME.md) says what it is, how it
+    was made and how it did.
 
     \b
     gadfly export my-gadfly --out my-gadfly-lora.gguf
@@ -70,7 +72,7 @@ def command(
         if path.exists():
             raise RequestError(f"{path} exists; remove it or choose another name")
     judged = [_evaluation(path) for path in evaluations]
-    parts = [_part(one) for one in given]
+    parts = [(find_adapter(folder, home()), strength) for folder, strength in map(_part, given)]
     name = base or _base_of(parts[0][0])
     source = Library(home()).require(name)
     model = open_model(source)
@@ -95,7 +97,7 @@ def command(
 
 
 def _part(given: str) -> tuple[Path, float]:
-    """A folder and its strength. A folder whose own name has a = in it is taken as it is."""
+    """A name or path, and its strength. A path that has a = in it itself is taken as it is."""
     folder, equals, strength = given.rpartition("=")
     if not equals or Path(given).exists():
         return Path(given), 1.0

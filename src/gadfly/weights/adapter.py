@@ -132,7 +132,8 @@ def read_facts(path: Path) -> Mapping[str, Any]:
 
 def base_of(folder: Path) -> str | None:
     """The model that an adapter says that it is for. Raises as `read_adapter` does."""
-    name = _object(folder / CONFIG).get("base_model_name_or_path")
+    gguf = folder.suffix == ".gguf" and not folder.is_dir()
+    name = read_facts(folder).get("base") if gguf else _object(folder / CONFIG).get("base_model_name_or_path")
     return name if isinstance(name, str) and name else None
 
 

@@ -106,6 +106,9 @@ def test_adapters_for_peft_and_for_llama_cpp() -> None:
             np.testing.assert_array_equal(file.weight(f"{name}.lora_a").array, one.pairs[path].down)
             up = model.page.gguf.arrange(path, file.weight(f"{name}.lora_b"), model.spec).rows(slice(None))
             np.testing.assert_array_equal(up.array, one.pairs[path].up)
+    run("./a.gguf", "--out", "again")
+    again = read_adapter(Path("again"), model.page, model.spec)
+    np.testing.assert_array_equal(again.pairs["blocks.1.mixer.key"].up, one.pairs["blocks.1.mixer.key"].up)
 
 
 @pytest.mark.slow
@@ -158,7 +161,7 @@ def test_mistakes_are_one_line() -> None:
     Path("e.json").write_text('{"tasks": [{"metrics": 3}]}')
     for arguments, kind, says in (
         (("a", "--out", "there"), RequestError, "there exists"),
-        (("none", "--out", "x"), NotFoundError, "adapter_config"),
+        (("none", "--out", "x"), NotFoundError, "there is no adapter 'none'"),
         (("a=strong", "--out", "x"), RequestError, "the strength of a is 'strong'"),
         (("a=1e9", "--out", "x"), RequestError, "from -100 to 100"),
         (("a", "--out", "x", "--evaluation", "e.json"), RequestError, "is not what `gadfly eval --json` prints"),
