@@ -22,7 +22,7 @@ namespace {
 constexpr size_t kReaders = 6;                // slices in flight: disks want several, and more gain little
 constexpr size_t kSlice = size_t{2} << 20U;   // bytes of one
 constexpr size_t kAhead = size_t{16} << 20U;  // bytes in a pool's slots that keep readers busy; all else stays as it is
-constexpr double kFading = 1.0 / 64;          // of what is known about use, with each step
+constexpr double kFading = 1.0 / 24;          // of what is known about use, with each step
 constexpr int kEnd = -1;                      // instead of an errno: the file ended
 
 size_t whole_pages(size_t bytes) {

@@ -1,8 +1,8 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gadfly.cli.stats import experts_text, stats_text
-from gadfly.completion import Usage
+from gadfly.cli.stats import experts_text, reads_text, stats_text
+from gadfly.completion import Reads, Usage
 
 USAGE = Usage(180, 150, 42, 0.211, 0.6)
 
@@ -16,6 +16,16 @@ def test_experts_get_a_line_if_there_are_any():
     assert stats_text(USAGE, [[1, 1]]).splitlines()[1].startswith("experts 100% evenly used")
     for dense in (None, [], [[], []], [[0, 0]]):
         assert stats_text(USAGE, dense) == stats_text(USAGE)
+
+
+def test_what_reading_experts_has_cost():
+    reads = Reads(300, 100, 2_000_000_000, 1.0, 2.0, room=0.5, tokens=40, seconds=4.0)
+    assert stats_text(USAGE, [[1, 1]], reads).splitlines()[2] == (
+        "experts read from disk: 50 MB a token at 2 GB/s, 75% found in memory; computing waited 50% of the time"
+    )
+    assert reads_text(None) == reads_text(Reads(0, 0, 0, 0.0, 0.0)) == ""
+    earlier = Reads(100, 50, 10**9, 0.5, 1.0, room=0.5, tokens=10, seconds=1.0)
+    assert reads.since(earlier) == Reads(200, 50, 10**9, 0.5, 1.0, room=0.5, tokens=30, seconds=3.0)
 
 
 def test_how_evenly_experts_are_used():
