@@ -3,15 +3,14 @@
     python benchmarks/streaming.py MODEL [--shares 0.5,0.25] [--prompt 2000] [--answer 24] [--sequences 1,16]
         [--threads N] [--kernels K] [--peer] [--results FILE] [--json]
 
-MODEL is a file of a mixture, such as `models.py grok` makes. For each share, a process that promises to stay below that
-share of the file's size runs in a control group which kills who does not; nothing of any file is cached before. Answers
-are drawn at random, so that random weights route evenly. The disk is probed on the packed file just before and after,
-by direct reads. The peer reads the same file in a group of the same size, mapped and not repacked.
+MODEL is a mixture, such as `models.py grok` makes. For each share, a process that promises to stay below that share of
+the file's size runs in a control group which kills who does not; nothing of any file is cached before. Answers are drawn
+at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
+a group of the same size, mapped and not repacked.
 
-What is found: tokens per second and bytes read a second beside what the probe read; the seconds until a prompt is
-read and, of a second one, the bytes read beside those of experts that have no room; several
-sequences together, beside what reading every expert once for all of them allows. This needs the right to make control
-groups. `gadfly fit`'s prediction from the same probe is the last row.
+What is found: tokens per second, and bytes read a second beside what the probe read; the seconds until a first prompt
+is read and, of a second one, the bytes read beside those of experts that have no room; of several sequences together,
+how many experts were wanted beside what even routing comes to. It takes the right to make control groups.
 """
 
 import argparse
