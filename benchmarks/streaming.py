@@ -4,7 +4,7 @@
         [--threads N] [--kernels K] [--peer] [--results FILE] [--json]
 
 MODEL is a mixture, such as `models.py grok` makes. For each share, a process that promises to stay below that share of
-the file's size runs in a control group which kills who does not; nothing of any file is cached before. Answers are drawn
+the file's size runs in a control group which kills who does not; nothing of a file is cached before. Answers are drawn
 at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
 a group of the same size, mapped and not repacked.
 
