@@ -13,7 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gadfly.batch import Batch, Ints
-from gadfly.ops import Floats, Ops
+from gadfly.ops import Floats, Ops, gradients
 from gadfly.ops.reference import Reference, temperatures
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Delta, LowRank, Weight
@@ -48,6 +48,7 @@ class Torch:
         self.device = torch.device(device)
         self.dtype = dtype
         self._decoder = Reference()
+        self._angles = Angles(self.device)
 
     def place(self, weight: Weight) -> Tensor:
         return self._floats(self._decoder.place(weight))
@@ -70,55 +71,46 @@ class Torch:
 
     def rms_norm(self, x: Tensor, weight: TorchWeight, eps: float) -> Tensor:
         assert isinstance(weight, Tensor)
-        heads = x.reshape(len(x), -1, len(weight)).float()
-        return F.rms_norm(heads, weight.shape, weight.float(), eps).to(x.dtype).view_as(x)
+        return gradients.rms_norm(x.reshape(-1, len(weight)).float(), weight.float(), eps).to(x.dtype).view_as(x)
 
     def project(self, x: Tensor, weight: TorchWeight, batch: Batch) -> Tensor:
         if isinstance(weight, Tensor):
             return F.linear(x, weight)
+        strengths = [batch.strengths_of(delta.adapter, len(x)) for delta in weight.deltas]
+        used = [(delta, one) for delta, one in zip(weight.deltas, strengths, strict=True) if one is not None]
+        if len(used) == 1 and used[0][1].all():  # as in training
+            ((delta, one),) = used
+            return gradients.low_rank(x, weight.base, delta.down, delta.up, self._factors(delta, one))
         y = F.linear(x, weight.base)
-        for delta in weight.deltas:
-            strengths = batch.strengths_of(delta.adapter, len(x))
-            if strengths is None:
-                continue
-            if strengths.all():
-                y = y + self._added(x, delta, strengths)
-            else:  # rows without it stay as they are
-                rows = np.flatnonzero(strengths)
-                which = torch.from_numpy(rows).to(self.device)
-                y = y.index_add(0, which, self._added(x[which], delta, strengths[rows]))
+        for delta, one in used:
+            rows = np.flatnonzero(one).astype(np.int32)  # those without it stay as they are
+            which = self._ids(rows)
+            added = F.linear(self._factors(delta, one[rows]) * F.linear(x[which], delta.down), delta.up)
+            y = y.index_add(0, which, added)
         return y
 
-    def _added(self, x: Tensor, delta: Delta[Tensor], strengths: Floats) -> Tensor:
-        factors = self._floats(np.float32(delta.scale) * strengths)[:, None]
-        return F.linear(factors * F.linear(x, delta.down), delta.up)
+    def _factors(self, delta: Delta[Tensor], strengths: Floats) -> Tensor:
+        return self._floats(np.float32(delta.scale) * strengths)[:, None]
 
     def rope(self, x: Tensor, rope: Rope, head_dim: int, batch: Batch) -> Tensor:
-        angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
-        cos, sin = (
-            torch.from_numpy((rope.magnitude * f(angles))[:, None].astype(np.float32)).to(self.device)
-            for f in (np.cos, np.sin)
-        )
-        heads, half = x.reshape(len(x), -1, head_dim).float(), rope.dim // 2
-        low, high, rest = heads[..., :half], heads[..., half : rope.dim], heads[..., rope.dim :]
-        turned = torch.cat([low * cos - high * sin, high * cos + low * sin, rest], dim=-1)
-        return turned.to(x.dtype).view_as(x)
+        cos, sin = self._angles.of(rope, batch)
+        return gradients.turned(x.reshape(len(x), -1, head_dim).float(), cos, sin).to(x.dtype).view_as(x)
 
     def attention(
         self, q: Tensor, k: Tensor, v: Tensor, spec: Attention, layer: int, kv: PagedCache | None, batch: Batch
     ) -> Tensor:
-        mixed = []
-        for s, (first, last) in enumerate(zip(batch.starts[:-1], batch.starts[1:], strict=True)):
-            positions = batch.positions[first:last]
-            keys, values = k[first:last], v[first:last]
+        lengths, mixed = np.diff(batch.starts).tolist(), []
+        parts = zip(*(torch.split(x, lengths) for x in (q, k, v)), strict=True)
+        for s, (queries, keys, values) in enumerate(parts):
+            positions = batch.positions[batch.starts[s] : batch.starts[s + 1]]
             if kv is not None:
                 pages = batch.page_ids[batch.page_starts[s] : batch.page_starts[s + 1]]
                 keys, values = kv.swap(layer, pages, positions, keys, values)
-            mixed.append(attend(q[first:last], keys, values, positions, spec))
+            mixed.append(attend(queries, keys, values, positions, spec))
         return torch.cat(mixed)
 
     def gated(self, gate: Tensor, up: Tensor, activation: Activation) -> Tensor:
-        return ACTIVATIONS[activation](gate) * up
+        return gradients.gated(gate, up, activation)
 
     def route(self, x: Tensor, router: TorchWeight, spec: MoE) -> Tensor:
         """(tokens, 2, selected), float32: indices and weights."""
@@ -171,6 +163,25 @@ class Torch:
         return torch.from_numpy(values).to(self.device)
 
 
+class Angles:
+    """Cosines and sines of a batch's positions, which all layers of a step share: those of the last batch are kept."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._device = device
+        self._batch: Batch | None = None
+        self._known: dict[Rope, tuple[Tensor, Tensor]] = {}
+
+    def of(self, rope: Rope, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Float32, (tokens, 1, pairs)."""
+        if batch is not self._batch:
+            self._batch, self._known = batch, {}
+        if rope not in self._known:
+            angles = batch.positions[:, None] * np.array(rope.frequencies(), np.float64)
+            cos, sin = ((rope.magnitude * f(angles))[:, None].astype(np.float32) for f in (np.cos, np.sin))
+            self._known[rope] = torch.from_numpy(cos).to(self._device), torch.from_numpy(sin).to(self._device)
+        return self._known[rope]
+
+
 class Counting(Torch):
     """A forward pass without gradients that counts which experts tokens go to."""
 
@@ -217,8 +228,10 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, positions: Ints, spec: Atten
     q, keys, values = (x.reshape(len(x), -1, spec.head_dim).transpose(0, 1) for x in (q, keys, values))
     grouped = spec.heads != spec.kv_heads
     if spec.softcap is None and spec.temperature is None and spec.window is None and q.shape[1] == keys.shape[1]:
-        mixed = F.scaled_dot_product_attention(q, keys, values, is_causal=True, scale=spec.scale, enable_gqa=grouped)
-        return mixed.transpose(0, 1).flatten(1)
+        mixed = F.scaled_dot_product_attention(
+            q[None], keys[None], values[None], is_causal=True, scale=spec.scale, enable_gqa=grouped
+        )
+        return mixed[0].transpose(0, 1).flatten(1)
     if grouped:
         keys, values = (x.repeat_interleave(spec.heads // spec.kv_heads, dim=0) for x in (keys, values))
     scores = (q @ keys.transpose(1, 2)).float() * spec.scale
@@ -232,10 +245,3 @@ def attend(q: Tensor, keys: Tensor, values: Tensor, positions: Ints, spec: Atten
         hidden = hidden | (seen <= own - spec.window)
     chances = scores.masked_fill(hidden, -torch.inf).softmax(dim=-1).to(values.dtype)
     return (chances @ values).transpose(0, 1).flatten(1)
-
-
-def _gelu(x: Tensor) -> Tensor:
-    return F.gelu(x, approximate="tanh")
-
-
-ACTIVATIONS: dict[Activation, Callable[[Tensor], Tensor]] = {"silu": F.silu, "gelu": _gelu, "gelu_erf": F.gelu}

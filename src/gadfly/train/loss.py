@@ -47,7 +47,9 @@ class _ChunkedLoss(torch.autograd.Function):
         to_output = torch.zeros_like(output) if wanted[1] else None
         for first in range(0, len(hidden), CHUNK):
             rows = slice(first, first + CHUNK)
-            logits = F.linear(hidden[rows], output).float() * scale
+            logits = F.linear(hidden[rows], output).float()
+            if scale != 1:
+                logits.mul_(scale)
             if cap is not None:
                 logits = cap * torch.tanh(logits / cap)
             bend = None if cap is None else 1 - (logits / cap).square()  # what the cap leaves of a slope
@@ -57,14 +59,13 @@ class _ChunkedLoss(torch.autograd.Function):
                 continue
             slope = chances.exp_()  # of the logits, from here on
             slope[torch.arange(len(slope), device=slope.device), targets[rows]] -= 1
-            slope *= scale * weights[rows, None]
             if bend is not None:
                 slope *= bend
-            slope = slope.to(hidden.dtype)
+            slope, factors = slope.to(hidden.dtype), (scale * weights[rows, None]).to(hidden.dtype)
             if to_hidden is not None:
-                to_hidden[rows] = slope @ output
+                torch.mul(slope @ output, factors, out=to_hidden[rows])  # rows of hidden states are shorter than logits
             if to_output is not None:
-                to_output.addmm_(slope.T, hidden[rows])
+                to_output.addmm_(slope.T, hidden[rows] * factors)
         ctx.save_for_backward(to_hidden, to_output)
         return losses
 

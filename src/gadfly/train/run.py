@@ -20,6 +20,7 @@ from gadfly.hub.library import Library
 from gadfly.lines import Problem
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
+from gadfly.train.allocator import keep_freed
 from gadfly.train.checkpoint import identity, resume, save
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
@@ -128,6 +129,7 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     """
     if recipe.folder.exists():
         raise RequestError(f"{recipe.folder} exists; remove it, or choose another `out`")
+    keep_freed()
     if threads is not None:
         torch.set_num_threads(threads)
     path = _base(recipe, watcher)

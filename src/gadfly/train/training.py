@@ -42,7 +42,7 @@ class Plan:
     warm_up: float = 0.05
     weight_decay: float = 0.0
     clip: float = 1.0  # norm of the gradient
-    pack_tokens: int = 2048
+    pack_tokens: int = 1024
     seed: int = 0
 
     def __post_init__(self) -> None:
