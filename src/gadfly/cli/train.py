@@ -106,6 +106,10 @@ class _Watcher:
             {"event": "judged", "step": step, **_told(judged)},
         )
 
+    def prepared(self, done: int, total: int) -> None:
+        if self._live or self._json:
+            self._say(f"sequence {done}/{total}", {"event": "prepared", "done": done, "total": total}, live=True)
+
     def note(self, text: str) -> None:
         self._say(text, {"event": "note", "text": text})
 

@@ -11,7 +11,7 @@ from gadfly.ops import Ops
 from gadfly.spec import Attention, Block, Dense, FeedForward, ModelSpec, MoE, Parallel, SandwichNorm
 from gadfly.weight import Weights
 
-__all__ = ["forward", "hidden_states"]
+__all__ = ["embedded", "finished", "forward", "hidden_states", "through"]
 
 T = TypeVar("T")
 W = TypeVar("W")
@@ -27,13 +27,28 @@ def forward(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, K
 
 def hidden_states(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
     """What the last layer leaves of the wanted rows, after the final norm: (wanted rows, dim)."""
-    x = scaled(ops.embed(weights["embedding"], batch), spec.embedding_scale, ops)
-    for layer, block in enumerate(spec.blocks):
-        w = weights.at(f"blocks.{layer}")
+    x = through(range(len(spec.blocks)), embedded(spec, weights, batch, ops), spec, weights, batch, ops, kv)
+    return finished(x, spec, weights, batch, ops)
+
+
+def embedded(spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV]) -> T:
+    """What enters the first layer: (tokens, dim)."""
+    return scaled(ops.embed(weights["embedding"], batch), spec.embedding_scale, ops)
+
+
+def through(layers: range, x: T, spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV], kv: KV) -> T:
+    """What some layers, one after the other, make of x: (tokens, dim)."""
+    for layer in layers:
+        block, w = spec.blocks[layer], weights.at(f"blocks.{layer}")
         mixed = attend(block.mixer, w.at("mixer"), normed(x, "mixer_norm", w, block, ops), layer, batch, ops, kv)
         x = ops.add(x, leaving(mixed, "mixer_post_norm", w, block, ops))
         fed = feed(block.ffn, w.at("ffn"), normed(x, "ffn_norm", w, block, ops), batch, ops)
         x = ops.add(x, leaving(fed, "ffn_post_norm", w, block, ops))
+    return x
+
+
+def finished(x: T, spec: ModelSpec, weights: Weights[W], batch: Batch, ops: Ops[T, W, KV]) -> T:
+    """The wanted rows of what the last layer leaves, after the final norm: (wanted rows, dim)."""
     return ops.rms_norm(ops.select(x, batch), weights["norm"], spec.norm_eps)
 
 

@@ -16,7 +16,7 @@ from gadfly.ops.torch import TorchWeight
 from gadfly.spec import Dense, ModelSpec
 from gadfly.weight import Delta, LowRank, Weights
 
-__all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "fresh_factors"]
+__all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "first_adapted", "fresh_factors"]
 
 ATTENTION = ("mixer.query", "mixer.key", "mixer.value", "mixer.output")
 FEED_FORWARD = ("ffn.gate", "ffn.up", "ffn.down")
@@ -51,10 +51,14 @@ class Factors:
     up: Tensor
 
 
+def first_adapted(spec: ModelSpec, config: LoraConfig) -> int:
+    """The number of a layer; those below it stay as they are."""
+    return max(0, len(spec.blocks) - (config.top_layers or len(spec.blocks)))
+
+
 def adapted_paths(spec: ModelSpec, config: LoraConfig) -> Iterator[str]:
     """Every matrix that gets an adapter, from the first adapted layer up."""
-    layers = len(spec.blocks)
-    for layer in range(layers - min(layers, config.top_layers or layers), layers):
+    for layer in range(first_adapted(spec, config), len(spec.blocks)):
         dense = isinstance(spec.blocks[layer].ffn, Dense)
         for name in (*ATTENTION, *(FEED_FORWARD if dense else ())):
             yield f"blocks.{layer}.{name}"

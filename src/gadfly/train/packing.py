@@ -23,8 +23,8 @@ Sequences = tuple[Sample, ...]  # of one sample
 class Pack:
     """`targets[i]` is the token that follows row `batch.rows[i]`, and counts with `weights[i]`.
 
-    The rows of a sequence follow one another: `learnt` says how many each has. `samples` are the numbers of those whose
-    sequences these are, in their order.
+    The rows of a sequence follow one another: `learnt` says how many each of the `sequences` has. `samples` are the
+    numbers of those whose sequences these are, in their order.
     """
 
     batch: Batch
@@ -32,6 +32,7 @@ class Pack:
     weights: Floats
     learnt: tuple[int, ...]
     samples: NDArray[np.intp]
+    sequences: Sequences
 
 
 def pack(samples: Sequence[Sequences], numbers: Sequence[int]) -> Pack:
@@ -49,6 +50,7 @@ def pack(samples: Sequence[Sequences], numbers: Sequence[int]) -> Pack:
         np.concatenate([np.full(len(rows), one.weight, np.float32) for one, rows in _zip(sequences, wanted)]),
         tuple(map(len, wanted)),
         np.array(numbers, np.intp),
+        tuple(sequences),
     )
 
 

@@ -22,6 +22,7 @@ from gadfly.ops.torch import Torch
 from gadfly.settings import home
 from gadfly.train.allocator import keep_freed
 from gadfly.train.checkpoint import identity, resume, save
+from gadfly.train.lower import FILE as LOWER
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
@@ -44,6 +45,7 @@ class Watcher(Protocol):
 
     def problem(self, file: Path, problem: Problem) -> None: ...
     def note(self, text: str) -> None: ...
+    def prepared(self, done: int, total: int) -> None: ...
     def began(self, training: Training, train: int, valid: int, resumed: bool) -> None: ...
     def advanced(self, training: Training, report: Report) -> None: ...
     def evaluated(self, step: int, judged: Judgement) -> None: ...
@@ -70,6 +72,9 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         resumed = resume(folder, training, self.run)
         self.watcher.began(training, len(training.objective.sequences), len(self.valid.sequences), resumed)
+        if not self._keep_lower(stopped):
+            save(folder, training, self.run)
+            return False
         saved = time.monotonic()
         if not resumed:
             self._evaluate()
@@ -85,7 +90,24 @@ class Workshop:
                 saved = time.monotonic()
         save(folder, training, self.run)
         self._write()
+        (folder / LOWER).unlink(missing_ok=True)
         return True
+
+    def _keep_lower(self, stopped: Callable[[], bool]) -> bool:
+        """What layers below the adapter make of all samples, where they are met more than once; False if `stopped`."""
+        lower, folder = self.training.trainable.lower, self.checkpoints
+        if lower is None or self.training.plan.epochs <= 1:
+            return True
+        objectives = (self.training.objective, self.valid)
+        sequences = [one for objective in objectives for sample in objective.sequences for one in sample]
+        takes = f"{lower.size(sequences) / 1e9:.2f} GB in {folder}"
+        if not lower.fits(folder, sequences):
+            self.watcher.note(f"the layers below the adapter are computed in every epoch: {takes} are too much to keep")
+            return True
+        self.watcher.note(f"the {lower.count} layers below the adapter are computed once: {takes} until the run ends")
+        return lower.keep(
+            folder / LOWER, self.run, sequences, lambda done: self.watcher.prepared(done, len(sequences)), stopped
+        )
 
     def _evaluate(self) -> None:
         if self.valid.sequences:

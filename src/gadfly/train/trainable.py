@@ -12,7 +12,8 @@ from torch import Tensor
 from gadfly.ops.torch import Torch, TorchWeight
 from gadfly.spec import ModelSpec
 from gadfly.train.balance import Balance
-from gadfly.train.lora import LoraConfig, adapted, fresh_factors
+from gadfly.train.lora import LoraConfig, adapted, first_adapted, fresh_factors
+from gadfly.train.lower import LowerLayers
 from gadfly.weight import Weights
 
 __all__ = ["Trainable", "all_of", "with_adapter"]
@@ -22,7 +23,8 @@ __all__ = ["Trainable", "all_of", "with_adapter"]
 class Trainable:
     """`parameters` are learnt, by the names they have in checkpoints; `base` is what `weights` began as, if kept.
 
-    `balance` shares tokens out among the experts of a model whose routers are learnt.
+    `balance` shares tokens out among the experts of a model whose routers are learnt, `lower` are the layers below all
+    that is learnt.
     """
 
     spec: ModelSpec
@@ -31,6 +33,7 @@ class Trainable:
     backend: Torch
     base: Weights[TorchWeight] | None = None
     balance: Balance | None = None
+    lower: LowerLayers | None = None
 
 
 def with_adapter(spec: ModelSpec, weights: Weights[Tensor], config: LoraConfig, seed: int, backend: Torch) -> Trainable:
@@ -41,7 +44,9 @@ def with_adapter(spec: ModelSpec, weights: Weights[Tensor], config: LoraConfig, 
         for path, one in factors.items()
         for name, tensor in (("down", one.down), ("up", one.up))
     }
-    return Trainable(spec, adapted(weights, factors, config.scale), parameters, backend, _tree(weights))
+    base, first = _tree(weights), first_adapted(spec, config)
+    lower = LowerLayers(spec, base, backend, first) if first else None
+    return Trainable(spec, adapted(weights, factors, config.scale), parameters, backend, base, lower=lower)
 
 
 def all_of(spec: ModelSpec, weights: Weights[Tensor], backend: Torch, new: bool = False) -> Trainable:

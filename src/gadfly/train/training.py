@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from gadfly.errors import RequestError
-from gadfly.model.transformer import hidden_states
+from gadfly.model.transformer import finished, hidden_states, through
 from gadfly.ops.torch import TorchWeight
 from gadfly.train.loss import token_losses
 from gadfly.train.objective import Numbers, Objective, sequence_sums
@@ -233,7 +233,12 @@ class Training:
     def _losses(self, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
         """−log p of the pack's targets, times their weights: (rows,)."""
         spec, backend = self.trainable.spec, self.trainable.backend
-        hidden = hidden_states(spec, weights, pack.batch, backend, None)
+        if (lower := self.trainable.lower) is None:
+            hidden = hidden_states(spec, weights, pack.batch, backend, None)
+        else:
+            layers = range(lower.count, len(spec.blocks))
+            x = through(layers, lower.outputs(pack.sequences), spec, weights, pack.batch, backend, None)
+            hidden = finished(x, spec, weights, pack.batch, backend)
         targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
         output = weights["output"]
         assert isinstance(output, Tensor)

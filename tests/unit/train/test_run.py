@@ -46,6 +46,7 @@ class Quiet:
 
     def problem(self, *_: object) -> None: ...
     def note(self, text: str) -> None: ...
+    def prepared(self, *_: object) -> None: ...
     def began(self, *_: object) -> None: ...
 
     def advanced(self, _, report) -> None:
@@ -84,7 +85,16 @@ def files(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.parametrize(
     ("method", "changes"),
-    [("sft", ()), ("dpo", ()), ("kto", ()), ("text", ()), ("sft", ("full=true",)), ("text", ("full=true",))],
+    [
+        ("sft", ()),
+        ("dpo", ()),
+        ("kto", ()),
+        ("text", ()),
+        ("sft", ("full=true",)),
+        ("text", ("full=true",)),
+        ("sft", ("lora.top_layers=1",)),
+        ("dpo", ("lora.top_layers=1",)),
+    ],
 )
 def test_a_run_that_is_stopped_and_gone_on_with_makes_the_same(
     method: str, changes: tuple[str, ...], base: Path, tmp_path: Path
