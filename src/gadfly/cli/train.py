@@ -12,6 +12,7 @@ import click
 
 from gadfly.cli.printable import printable
 from gadfly.cli.stopping import stopping
+from gadfly.cli.train_plan import show_estimate
 from gadfly.errors import RequestError
 
 if TYPE_CHECKING:
@@ -28,9 +29,12 @@ MOST_PROBLEMS = 10  # that are shown of a file
 @click.option(
     "--set", "changes", multiple=True, metavar="KEY=VALUE", help="Another value than the recipe's; repeatable."
 )
+@click.option(
+    "--plan", "planned", is_flag=True, help="Only say what it will take and learn from; some steps are timed."
+)
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object per step on stdout.")
-def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: bool) -> None:
+def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | None, as_json: bool) -> None:
     """Teach a model from examples, texts, preferences or thumbs, as RECIPE says, or make a small one from nothing.
 
     What is learnt is an adapter, a small folder beside the model, which stays as it is; or, if the recipe says so, a
@@ -39,6 +43,7 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
     pip install 'gadfly[train]'
 
     \b
+    gadfly train recipe.toml --plan
     gadfly train recipe.toml
     gadfly train recipe.toml --set plan.epochs=1 --set lora.rank=8
     """
@@ -49,6 +54,9 @@ def command(recipe: Path, changes: Sequence[str], threads: int | None, as_json: 
 
     read = read_recipe(recipe, changes)
     watcher = _Watcher(as_json)
+    if planned:
+        show_estimate(read, watcher, threads, as_json)
+        return
     with stopping() as stop:
         workshop = open_workshop(read, watcher, threads)
         finished = workshop.work(lambda: bool(stop))

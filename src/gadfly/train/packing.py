@@ -14,7 +14,7 @@ from gadfly.batch import Batch, Ints, Span
 from gadfly.ops import Floats
 from gadfly.train.sample import Sample
 
-__all__ = ["Pack", "Sequences", "epoch_order", "pack", "packs"]
+__all__ = ["Pack", "Sequences", "epoch_order", "pack", "pack_numbers", "packs"]
 
 Sequences = tuple[Sample, ...]  # of one sample
 
@@ -56,17 +56,24 @@ def pack(samples: Sequence[Sequences], numbers: Sequence[int]) -> Pack:
 
 def packs(samples: Sequence[Sequences], order: Sequence[int] | NDArray[np.intp], tokens: int) -> Iterator[Pack]:
     """In that order, each pack of up to `tokens` tokens; a longer sample has one of its own."""
+    return (pack(samples, numbers) for numbers in pack_numbers(samples, order, tokens))
+
+
+def pack_numbers(
+    samples: Sequence[Sequences], order: Sequence[int] | NDArray[np.intp], tokens: int
+) -> Iterator[list[int]]:
+    """Which samples the packs are of."""
     waiting: list[int] = []
     size = 0
     for number in order:
         length = sum(map(len, samples[number]))
         if waiting and size + length > tokens:
-            yield pack(samples, waiting)
+            yield waiting
             waiting, size = [], 0
         waiting.append(int(number))
         size += length
     if waiting:
-        yield pack(samples, waiting)
+        yield waiting
 
 
 def epoch_order(count: int, seed: int, epoch: int) -> NDArray[np.intp]:

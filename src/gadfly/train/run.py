@@ -28,13 +28,14 @@ from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
 from gadfly.train.recipe import NEW, Recipe
+from gadfly.train.sample import Sample
 from gadfly.train.trainable import all_of, with_adapter
 from gadfly.train.training import Judgement, Report, Training
 from gadfly.weights.adapter import Adapter, Pair, write_adapter
 from gadfly.weights.likeness import likeness
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["Watcher", "Workshop", "checkpoints", "open_workshop"]
+__all__ = ["Watcher", "Workshop", "checkpoints", "is_judged", "open_workshop"]
 
 SAVE_EVERY = 60.0  # seconds
 EVALUATIONS = 10  # in a run
@@ -59,6 +60,7 @@ class Workshop:
     file: ModelFile
     training: Training
     valid: Objective
+    longest: int
     run: str
     watcher: Watcher
 
@@ -83,7 +85,7 @@ class Workshop:
                 save(folder, training, self.run)
                 return False
             self.watcher.advanced(training, training.advance())
-            if training.step % max(1, training.steps // EVALUATIONS) == 0 or training.step == training.steps:
+            if is_judged(training.step, training.steps):
                 self._evaluate()
             if time.monotonic() - saved > SAVE_EVERY:
                 save(folder, training, self.run)
@@ -93,15 +95,22 @@ class Workshop:
         (folder / LOWER).unlink(missing_ok=True)
         return True
 
+    def keeps_lower(self, folder: Path) -> bool:
+        """Whether the folder has room for what layers below the adapter make of samples, and these are met again."""
+        lower = self.training.trainable.lower
+        return lower is not None and self.training.plan.epochs > 1 and lower.fits(folder, self._sequences)
+
+    @property
+    def _sequences(self) -> list[Sample]:
+        return [one for part in (self.training.objective, self.valid) for sample in part.sequences for one in sample]
+
     def _keep_lower(self, stopped: Callable[[], bool]) -> bool:
-        """What layers below the adapter make of all samples, where they are met more than once; False if `stopped`."""
-        lower, folder = self.training.trainable.lower, self.checkpoints
+        """False if `stopped`."""
+        lower, folder, sequences = self.training.trainable.lower, self.checkpoints, self._sequences
         if lower is None or self.training.plan.epochs <= 1:
             return True
-        objectives = (self.training.objective, self.valid)
-        sequences = [one for objective in objectives for sample in objective.sequences for one in sample]
-        takes = f"{lower.size(sequences) / 1e9:.2f} GB in {folder}"
-        if not lower.fits(folder, sequences):
+        takes = f"{lower.size(sequences) / 1e9:.2g} GB in {folder}"
+        if not self.keeps_lower(folder):
             self.watcher.note(f"the layers below the adapter are computed in every epoch: {takes} are too much to keep")
             return True
         self.watcher.note(f"the {lower.count} layers below the adapter are computed once: {takes} until the run ends")
@@ -139,6 +148,11 @@ class Workshop:
         write_adapter(recipe.folder, Adapter(pairs, recipe.lora.scale, facts), self.file.page, recipe.base)
 
 
+def is_judged(step: int, steps: int) -> bool:
+    """Whether what is not learnt from is looked at after so many steps; it is before the first, too."""
+    return step % max(1, steps // EVALUATIONS) == 0 or step == steps
+
+
 def checkpoints(recipe: Recipe) -> Path:
     """Beside what a run makes, which is there when it is finished and not before."""
     return recipe.folder.with_name(f"{recipe.folder.name}.run")
@@ -173,7 +187,7 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
         trainable = with_adapter(spec, placed, recipe.lora, plan.seed, backend)
     settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
-    return Workshop(recipe, file, Training(trainable, train.objective, plan), valid.objective, run, watcher)
+    return Workshop(recipe, file, Training(trainable, train.objective, plan), valid.objective, longest, run, watcher)
 
 
 def _base(recipe: Recipe, watcher: Watcher) -> Path:

@@ -124,7 +124,7 @@ class Training:
         """One step."""
         began, plan, rate = time.monotonic(), self.plan, self.plan.rate(self.step, self.steps)
         objective, balance = self.objective, self.trainable.balance
-        numbers = self._batch()
+        numbers = self.numbers(self.step)
         objective.begin(numbers, self.base_likelihoods, self.likelihoods)
         step = list(packs(objective.sequences, numbers, plan.pack_tokens))
         count = sum(map(objective.weight, step)) or 1.0  # samples may all count nothing
@@ -153,9 +153,9 @@ class Training:
         )
         return Report(self.step, judged, rate, norm, tokens, learnt, time.monotonic() - began)
 
-    def evaluate(self, objective: Objective) -> Judgement:
-        """Of an objective whose samples are not learnt from."""
-        numbers = np.arange(len(objective.sequences))
+    def evaluate(self, objective: Objective, most: int | None = None) -> Judgement:
+        """Of an objective whose samples are not learnt from: of all, or of the first ones."""
+        numbers = np.arange(len(objective.sequences))[:most]
         objective.begin(numbers, self.base_likelihoods, self.likelihoods)
         sums: dict[str, float] = defaultdict(float)
         count = 0.0
@@ -206,9 +206,10 @@ class Training:
     def _memory(self) -> dict[str, Tensor]:
         return {f"objective.{name}": tensor for name, tensor in self.objective.memory.items()}
 
-    def _batch(self) -> Numbers:
+    def numbers(self, step: int) -> Numbers:
+        """Of the samples of a step, counted from 0."""
         count = len(self.objective.sequences)
-        epoch, number = divmod(self.step, math.ceil(count / self.plan.batch))
+        epoch, number = divmod(step, math.ceil(count / self.plan.batch))
         order = epoch_order(count, self.plan.seed, epoch)
         return order[number * self.plan.batch : (number + 1) * self.plan.batch]
 

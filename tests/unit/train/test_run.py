@@ -10,12 +10,8 @@ import pytest
 import torch
 
 import gadfly
-from gadfly.arch import llama
-from gadfly.convert.fresh import write_fresh
-from gadfly.convert.sizes import Sizes, draw_up, plain_pattern
 from gadfly.errors import GadflyError, RequestError, SettingsError
 from gadfly.model.transformer import forward
-from gadfly.text.byte_level import byte_level_files
 from gadfly.train.new import NewConfig
 from gadfly.train.recipe import Recipe, read_recipe
 from gadfly.train.run import Workshop, open_workshop
@@ -54,14 +50,6 @@ class Quiet:
 
     def evaluated(self, _: int, judged) -> None:
         self.judged.append(judged.loss)
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("base") / "tiny"
-    spec = draw_up(plain_pattern("llama"), Sizes(dim=32, layers=2, vocab=260, context=128))
-    write_fresh(folder, llama.PAGE, spec, 1, "F32", True, byte_level_files(), lambda _done, _total: None)
-    return folder
 
 
 def recipe(folder: Path, base: object, method: str, *changes: str) -> Recipe:
