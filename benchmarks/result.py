@@ -40,6 +40,7 @@ __all__ = ["UNITS", "Result", "Row", "add_options", "read_results", "take_turns"
 MORE, LESS = 1, -1
 UNITS: Mapping[str, int] = {  # and which way is better
     "tokens/s": MORE,
+    "tokens/CPU-s": MORE,
     "GOPS": MORE,
     "GB/s": MORE,
     "million weights/s": MORE,

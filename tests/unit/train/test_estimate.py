@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from gadfly.cli.main import main
+from gadfly.cli.train import command
 from gadfly.train.estimate import estimate_run
 from gadfly.train.run import open_workshop
 from unit.train.test_run import Quiet, recipe
@@ -39,7 +39,7 @@ def test_a_plan_tells_what_will_be_learnt_and_leaves_nothing(
 
 
 def test_what_is_cut_is_counted(base: Path, tmp_path: Path) -> None:
-    assert estimate_run(recipe(tmp_path, base, "sft", "longest=50"), Quiet(), 1).cut == 8
+    assert estimate_run(recipe(tmp_path, base, "sft", "longest=30"), Quiet(), 1).cut == 8
 
 
 def test_the_base_is_asked_once_about_preferences(base: Path, tmp_path: Path) -> None:
@@ -48,10 +48,10 @@ def test_the_base_is_asked_once_about_preferences(base: Path, tmp_path: Path) ->
 
 def test_the_command_shows_it(base: Path, tmp_path: Path) -> None:
     recipe(tmp_path, base, "sft")
-    command = ["train", str(tmp_path / "recipe.toml"), "--plan", "--threads", "1"]
-    shown = CliRunner().invoke(main, command)
+    given = [str(tmp_path / "recipe.toml"), "--plan", "--threads", "1"]
+    shown = CliRunner().invoke(command, given)
     assert shown.exit_code == 0 and "8 samples to learn from, 2 to judge by" in shown.stdout, shown.output
     assert [line.split()[0] for line in shown.stdout.splitlines()[-3:]] == ["time", "memory", "disk"]
-    told = json.loads(CliRunner().invoke(main, [*command, "--json"]).stdout)
+    told = json.loads(CliRunner().invoke(command, [*given, "--json"]).stdout)
     assert told["event"] == "plan" and told["samples"] == 8 and told["seconds"] > 0
     assert not (tmp_path / "out.run").exists()
