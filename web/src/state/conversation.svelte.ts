@@ -47,10 +47,12 @@ export class Conversation {
   });
 
   private readonly pen = new Pen((id, more) => this.write(id, more));
+  private readonly comparisonKey: string;
   private readonly events: Listening;
   private waiting: (() => void)[] | null = [];
 
   constructor(readonly id: string) {
+    this.comparisonKey = `gadfly.comparison.${id}`;
     const inTurn =
       <T>(handle: (data: T) => void) =>
       (data: T) =>
@@ -156,15 +158,28 @@ export class Conversation {
     });
   }
 
+  /** This tab remembers it, or a reload would leave two answers of which one is out of sight. */
   show(comparison: Comparison | null): void {
     this.comparison = comparison;
-    if (comparison) this.info = { ...this.info!, leaf: comparison.left };
+    if (comparison) {
+      sessionStorage.setItem(this.comparisonKey, JSON.stringify(comparison));
+      this.info = { ...this.info!, leaf: comparison.left };
+    } else sessionStorage.removeItem(this.comparisonKey);
+  }
+
+  private recall(): void {
+    const kept = sessionStorage.getItem(this.comparisonKey);
+    if (this.comparison || !kept) return;
+    const comparison = JSON.parse(kept) as Comparison;
+    const { left, right } = comparison;
+    const both = this.tree.get(left) && this.tree.get(right) && this.tree.parent(left) === this.tree.parent(right);
+    this.show(both ? comparison : null); // the chat may be another one by now: a database put back, for one
   }
 
   async vote(winner: number, loser: number): Promise<void> {
     const comparison = this.comparison!;
     if (await attempt(() => answers.vote(this.id, winner, loser, comparison.blind))) {
-      this.comparison = { ...comparison, winner };
+      this.show({ ...comparison, winner });
       await this.choose(winner);
     }
   }
@@ -198,6 +213,7 @@ export class Conversation {
       this.info = chat;
       const texts = new Map(written.map((node) => [node.id, node]));
       this.take(nodes.map((node) => (node.state === "writing" ? longer(node, texts.get(node.id)) : node)));
+      this.recall();
       this.missing = false;
     } catch (error) {
       this.missing = true;

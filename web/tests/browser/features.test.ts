@@ -37,6 +37,8 @@ test("two positions of the dial answer one question, blind, and the vote is kept
   await on.here.page.getByRole("button", { name: "Ask both" }).click();
   const better = on.here.page.getByRole("button", { name: "This one is better" });
   await expect.poll(() => better.nth(1).isEnabled()).toBe(true);
+  await on.here.page.reload(); // it is still blind
+  await better.nth(1).waitFor();
   expect(await on.here.page.locator(".comparison").innerText()).not.toContain("SmolLM2");
   await better.nth(1).click();
   await on.here.page.getByText("SmolLM2 360M · gadfly · Wit").first().waitFor();

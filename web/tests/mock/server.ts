@@ -47,7 +47,7 @@ async function page(folder: string, path: string, response: ServerResponse): Pro
   const body = await readFile(join(folder, name)).catch(() => null);
   response.writeHead(body ? 200 : 404, {
     "content-type": types[extname(name)] ?? "application/octet-stream",
-    "content-security-policy": "default-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "content-security-policy": "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
     "x-content-type-options": "nosniff",
   });
   response.end(body);
