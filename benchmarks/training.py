@@ -73,9 +73,9 @@ def prepare(folder: Path) -> None:
     from gadfly.answer import Prompts
     from gadfly.hub.library import Library
     from gadfly.settings import home
-    from gadfly.train.chats import Lesson, read_lessons
+    from gadfly.train.data.chats import Lesson, read_lessons
+    from gadfly.train.data.sample import sample
     from gadfly.train.packing import epoch_order
-    from gadfly.train.sample import sample
     from gadfly.weights.load import open_model
 
     path = Library(home()).require("smollm2")
@@ -103,9 +103,9 @@ def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
     from gadfly.ops.torch import Torch
     from gadfly.settings import home
     from gadfly.train.allocator import keep_freed
+    from gadfly.train.data.sample import Sample
     from gadfly.train.lora import LoraConfig
     from gadfly.train.objective import Supervised
-    from gadfly.train.sample import Sample
     from gadfly.train.trainable import with_adapter
     from gadfly.train.training import Plan, Training
     from gadfly.weights.load import open_model

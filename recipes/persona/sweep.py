@@ -26,7 +26,7 @@ from gadfly.hub.library import Library
 from gadfly.llm import LLM
 from gadfly.ops.native import Native
 from gadfly.settings import available_processors, home
-from gadfly.train.chats import message_of
+from gadfly.train.data.chats import message_of
 from gadfly.weights.adapter import merged, read_adapter
 from gadfly.weights.load import open_model
 

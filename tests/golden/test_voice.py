@@ -14,7 +14,7 @@ from gadfly.evaluate.question import Ranking
 from gadfly.evaluate.subject import Manner, Subject
 from gadfly.llm import LLM
 from gadfly.ops.native import Native
-from gadfly.train.chats import message_of
+from gadfly.train.data.chats import message_of
 from gadfly.weights.adapter import merged, read_adapter
 from gadfly.weights.load import open_model
 

@@ -34,7 +34,7 @@ def from_chats(out: Path, owner: str, licences: Licences, as_json: bool) -> None
     """
     from gadfly.chat.store import Store
     from gadfly.lines import line_of
-    from gadfly.train.opinions import Gathered, gather
+    from gadfly.train.data.opinions import Gathered, gather
     from gadfly.weights.disk import new_file, replacing_folder
 
     require_free(out)

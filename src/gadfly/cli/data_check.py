@@ -15,7 +15,7 @@ from gadfly.cli.progress import showing_progress
 from gadfly.hub.progress import Silent
 
 if TYPE_CHECKING:
-    from gadfly.train.check import Check
+    from gadfly.train.data.check import Check
 
 __all__ = ["check"]
 
@@ -34,8 +34,8 @@ def check(paths: Sequence[Path], model: str | None, longest: int, against: Seque
     PATH is a file of lines, or a folder with train.jsonl, valid.jsonl and test.jsonl. Exit code 1 if anything is wrong.
     Lines that differ in capitals or punctuation only, and licences with conditions, are told, but are not wrong.
     """
-    from gadfly.train.check import Check, data_files
-    from gadfly.train.leaks import Leaks
+    from gadfly.train.data.check import Check, data_files
+    from gadfly.train.data.leaks import Leaks
 
     prompts, context = prompts_of(model) if model else (None, longest)
     found = Check(prompts, min(longest, context), Leaks(against) if against else None)

@@ -38,8 +38,8 @@ def take_in(
     With --pairs-from-plain, conversations with "plain" (a text per answer: the same in a plain voice) become pairs, in
     which the answer is preferred to the plain one. Exit code 1 if nothing could be taken.
     """
-    from gadfly.train.foreign import FORMS
-    from gadfly.train.taking import Report, take
+    from gadfly.train.data.foreign import FORMS
+    from gadfly.train.data.taking import Report, take
     from gadfly.weights.disk import replacing
 
     if form not in (None, *FORMS):

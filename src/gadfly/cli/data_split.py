@@ -24,7 +24,7 @@ def split(files: Sequence[Path], out: Path, valid: float, test: float, group: st
     Where a line goes follows from what it says, whatever else is in the files, and so is the same every time. Lines
     that begin with the same question, or have the same group in their meta, stay together.
     """
-    from gadfly.train.split import divide
+    from gadfly.train.data.split import divide
 
     require_free(out)
     done = divide(files, out, valid, test, group)

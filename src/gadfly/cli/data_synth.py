@@ -60,8 +60,8 @@ def synth(
     \b
     gadfly data synth prompts.txt --teacher http://localhost:8000 --out lessons.jsonl
     """
-    from gadfly.train.distillation import distil, verdict
-    from gadfly.train.teacher import Teacher
+    from gadfly.train.data.distillation import distil, verdict
+    from gadfly.train.data.teacher import Teacher
 
     with Teacher(teacher, model, key, temperature, max_tokens) as asked:
         allowed = verdict(asked)

@@ -16,7 +16,7 @@ from gadfly.settings import home
 
 if TYPE_CHECKING:
     from gadfly.answer import Prompts
-    from gadfly.train.shown import Shown
+    from gadfly.train.data.shown import Shown
 
 __all__ = ["lines_of", "prompts_of", "table_of", "view"]
 
@@ -38,8 +38,8 @@ def view(path: Path, model: str, longest: int, line: int | None, limit: int, tok
     is dim. Tokens of the template are written out.
     """
     from gadfly.lines import Problem
-    from gadfly.train.native import read_native
-    from gadfly.train.shown import shown
+    from gadfly.train.data.native import read_native
+    from gadfly.train.data.shown import shown
 
     prompts, context = prompts_of(model)
     left = limit

@@ -23,7 +23,7 @@ from gadfly.errors import ModelFileError
 from gadfly.model.transformer import embedded, through
 from gadfly.ops.torch import Torch, TorchWeight
 from gadfly.spec import ModelSpec
-from gadfly.train.sample import Sample
+from gadfly.train.data.sample import Sample
 from gadfly.weight import Weights
 from gadfly.weights.disk import replacing
 

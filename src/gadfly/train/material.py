@@ -18,12 +18,12 @@ from gadfly.answer import Prompts
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.lines import Problem
-from gadfly.train.chats import Lesson, read_lessons
+from gadfly.train.data.chats import Lesson, read_lessons
+from gadfly.train.data.preferences import Preference, read_preferences, read_thumbs
+from gadfly.train.data.sample import Sample, sample
+from gadfly.train.data.texts import pieces, read_documents
 from gadfly.train.objective import Objective, Supervised
-from gadfly.train.preferences import Preference, read_preferences, read_thumbs
 from gadfly.train.preferred import Judged, Liked, Pair, PreferenceConfig, Preferred
-from gadfly.train.sample import Sample, sample
-from gadfly.train.texts import pieces, read_documents
 
 __all__ = ["METHODS", "Material", "read_material"]
 

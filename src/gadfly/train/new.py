@@ -25,8 +25,8 @@ from gadfly.model.cost import Cost
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
 from gadfly.spec import ModelSpec
+from gadfly.train.data.sample import Sample
 from gadfly.train.objective import Objective, Supervised
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import all_of
 from gadfly.train.training import Plan, Training
 from gadfly.weight import Plain, Weight, Weights

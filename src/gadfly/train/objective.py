@@ -12,8 +12,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from gadfly.train.data.sample import Sample
 from gadfly.train.packing import Pack, Sequences
-from gadfly.train.sample import Sample
 
 __all__ = ["Likelihoods", "Numbers", "Objective", "Supervised", "sequence_sums"]
 

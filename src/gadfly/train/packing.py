@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from gadfly.batch import Batch, Ints, Span
 from gadfly.ops import Floats
-from gadfly.train.sample import Sample
+from gadfly.train.data.sample import Sample
 
 __all__ = ["Pack", "Sequences", "epoch_order", "pack", "pack_numbers", "packs"]
 

@@ -18,9 +18,9 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gadfly.errors import RequestError
+from gadfly.train.data.sample import Sample
 from gadfly.train.objective import Likelihoods, Numbers, sequence_sums
 from gadfly.train.packing import Pack, Sequences
-from gadfly.train.sample import Sample
 
 __all__ = ["Judged", "Liked", "Pair", "PreferenceConfig", "Preferred"]
 

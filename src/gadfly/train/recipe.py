@@ -28,11 +28,11 @@ from pathlib import Path
 from typing import Any
 
 from gadfly.errors import NotFoundError, RequestError, SettingsError
+from gadfly.train.data.texts import text_files
 from gadfly.train.lora import LoraConfig
 from gadfly.train.material import METHODS
 from gadfly.train.new import NewConfig
 from gadfly.train.preferred import PreferenceConfig
-from gadfly.train.texts import text_files
 from gadfly.train.training import Plan
 
 __all__ = ["NEW", "Recipe", "read_recipe"]

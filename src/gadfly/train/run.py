@@ -22,13 +22,13 @@ from gadfly.ops.torch import Torch
 from gadfly.settings import home
 from gadfly.train.allocator import keep_freed
 from gadfly.train.checkpoint import identity, resume, save
+from gadfly.train.data.sample import Sample
 from gadfly.train.lower import FILE as LOWER
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
 from gadfly.train.recipe import NEW, Recipe
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import all_of, with_adapter
 from gadfly.train.training import Judgement, Report, Training
 from gadfly.weights.adapter import Adapter, Pair, write_adapter

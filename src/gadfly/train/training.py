@@ -19,10 +19,10 @@ from torch import Tensor
 from gadfly.errors import RequestError
 from gadfly.model.transformer import finished, hidden_states, through
 from gadfly.ops.torch import TorchWeight
+from gadfly.train.data.sample import Sample
 from gadfly.train.loss import token_losses
 from gadfly.train.objective import Numbers, Objective, sequence_sums
 from gadfly.train.packing import Pack, epoch_order, packs
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import Trainable
 from gadfly.weight import Weights
 

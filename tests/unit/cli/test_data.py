@@ -15,7 +15,7 @@ from gadfly.cli.data_view import lines_of, table_of
 from gadfly.cli.new import command as new
 from gadfly.conversation import Message
 from gadfly.errors import GadflyError, NotFoundError, RequestError
-from gadfly.train.shown import Shown, ShownToken
+from gadfly.train.data.shown import Shown, ShownToken
 
 LINES = [
     {"messages": [{"role": "user", "content": "Rain?"}, {"role": "assistant", "content": "Wet."}], "plain": ["Water."]},

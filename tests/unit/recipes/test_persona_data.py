@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from gadfly.train.chats import Lesson, read_lessons
+from gadfly.train.data.chats import Lesson, read_lessons
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "persona"
 DATA = RECIPE / "data"

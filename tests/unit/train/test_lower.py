@@ -10,9 +10,9 @@ from gadfly.errors import CapacityError, ModelFileError
 from gadfly.ops.torch import Torch
 from gadfly.testing import random_weights, tiny_specs
 from gadfly.train import lower
+from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Supervised
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import with_adapter
 from gadfly.train.training import Plan, Training
 from unit.train.test_training import parameters, samples

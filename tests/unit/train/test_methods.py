@@ -11,10 +11,10 @@ import torch
 from gadfly.ops.torch import Torch
 from gadfly.testing import random_weights, tiny_spec, tiny_specs
 from gadfly.train.checkpoint import resume, save
+from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Objective, Supervised
 from gadfly.train.preferred import Judged, Liked, Pair, PreferenceConfig, Preferred
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import Trainable, all_of, with_adapter
 from gadfly.train.training import Plan, Training
 from gadfly.weight import Weights

@@ -13,9 +13,9 @@ from gadfly.model.transformer import forward
 from gadfly.ops.torch import Torch
 from gadfly.testing import random_weights, tiny_spec, tiny_specs
 from gadfly.train.checkpoint import resume, save
+from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Supervised
-from gadfly.train.sample import Sample
 from gadfly.train.trainable import with_adapter
 from gadfly.train.training import Plan, Training
 

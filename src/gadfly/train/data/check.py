@@ -18,14 +18,14 @@ from typing import Any, Literal
 from gadfly.answer import Prompts
 from gadfly.errors import RequestError
 from gadfly.lines import Problem, Row
-from gadfly.train.chats import Lesson
-from gadfly.train.leaks import Leaks
-from gadfly.train.likeness import exact_digest, loose_digest
-from gadfly.train.native import Native, answers_of, messages_of, read_native
-from gadfly.train.preferences import Preference, Thumb
-from gadfly.train.sample import Sample, sample
-from gadfly.train.terms import Terms
-from gadfly.train.texts import Document, pieces
+from gadfly.train.data.chats import Lesson
+from gadfly.train.data.leaks import Leaks
+from gadfly.train.data.likeness import exact_digest, loose_digest
+from gadfly.train.data.native import Native, answers_of, messages_of, read_native
+from gadfly.train.data.preferences import Preference, Thumb
+from gadfly.train.data.sample import Sample, sample
+from gadfly.train.data.terms import Terms
+from gadfly.train.data.texts import Document, pieces
 
 __all__ = ["MOST_KEPT", "PARTS", "Check", "Counts", "Finding", "Kind", "data_files"]
 

@@ -14,8 +14,8 @@ import numpy as np
 from gadfly.answer import Prompts
 from gadfly.errors import UnsupportedError
 from gadfly.lines import Problem, Row, kind_of, read_lines, text_of
-from gadfly.train.chats import meta_of, number_of
-from gadfly.train.sample import Sample
+from gadfly.train.data.chats import meta_of, number_of
+from gadfly.train.data.sample import Sample
 
 __all__ = ["Document", "document_of", "pieces", "read_documents", "text_files"]
 

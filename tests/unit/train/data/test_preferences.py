@@ -7,7 +7,7 @@ import pytest
 
 from gadfly.conversation import Message
 from gadfly.lines import Problem
-from gadfly.train.preferences import Preference, Thumb, read_preferences, read_thumbs
+from gadfly.train.data.preferences import Preference, Thumb, read_preferences, read_thumbs
 
 PROMPT = [{"role": "user", "content": "What is rain?"}]
 WITTY, PLAIN = ({"role": "assistant", "content": text} for text in ("Sky, leaking.", "Water from clouds."))

@@ -6,9 +6,9 @@ from dataclasses import dataclass, replace
 from gadfly.answer import Prompts
 from gadfly.errors import UnsupportedError
 from gadfly.text import Decoder, Tokenizer
-from gadfly.train.native import Native, answers_of
-from gadfly.train.sample import sample
-from gadfly.train.texts import Document, pieces
+from gadfly.train.data.native import Native, answers_of
+from gadfly.train.data.sample import sample
+from gadfly.train.data.texts import Document, pieces
 
 __all__ = ["Shown", "ShownToken", "shown"]
 

@@ -11,9 +11,9 @@ from pathlib import Path
 
 from gadfly.conversation import Message
 from gadfly.lines import Problem, Row, read_lines
-from gadfly.train.chats import Lesson, lesson_of
-from gadfly.train.preferences import Preference, Thumb, preference_of, thumb_of
-from gadfly.train.texts import Document, document_of
+from gadfly.train.data.chats import Lesson, lesson_of
+from gadfly.train.data.preferences import Preference, Thumb, preference_of, thumb_of
+from gadfly.train.data.texts import Document, document_of
 
 __all__ = ["Native", "answers_of", "messages_of", "native_of", "read_native"]
 

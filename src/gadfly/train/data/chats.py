@@ -4,7 +4,7 @@
      "dial": 0.8, "weight": 1.0, "meta": {"source": "own", "licence": "CC0-1.0"}}
 
 Without `train`, every message of the assistant is learnt. A damaged line is a problem with its number, and no more:
-whoever has the file decides whether to go on without it. What is preferred to what: see `gadfly.train.preferences`.
+whoever has the file decides whether to go on without it. What is preferred to what is in `preferences` beside this.
 """
 
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""Lines as other programs write them, in our own form: see `gadfly.train.native`.
+"""Lines as other programs write them, in our own form: see `gadfly.train.data.native`.
 
     messages     {"messages": [{"role", "content", "weight": 0 | 1}]}             OpenAI's fine-tuning, and ours
     sharegpt     {"conversations": [{"from": "human" | "gpt" | …, "value"}], "system"}

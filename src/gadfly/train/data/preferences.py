@@ -15,7 +15,7 @@ from typing import Any
 
 from gadfly.conversation import Message
 from gadfly.lines import Problem, Row, kind_of, read_lines
-from gadfly.train.chats import message_of, meta_of, number_of
+from gadfly.train.data.chats import message_of, meta_of, number_of
 
 __all__ = ["Preference", "Thumb", "preference_of", "read_preferences", "read_thumbs", "thumb_of"]
 

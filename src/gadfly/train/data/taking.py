@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from gadfly.lines import Problem, Row, line_of, read_rows, read_text
-from gadfly.train.foreign import form_of, native_table
-from gadfly.train.native import native_of
-from gadfly.train.passages import passages, without_gutenberg
+from gadfly.train.data.foreign import form_of, native_table
+from gadfly.train.data.native import native_of
+from gadfly.train.data.passages import passages, without_gutenberg
 
 __all__ = ["Report", "plain_pairs", "take"]
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from gadfly.errors import RequestError
 from gadfly.lines import Row, read_rows, read_text
-from gadfly.train.likeness import words_of
+from gadfly.train.data.likeness import words_of
 
 __all__ = ["Leaks"]
 

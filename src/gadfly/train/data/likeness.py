@@ -6,8 +6,8 @@ import unicodedata
 from hashlib import blake2b
 
 from gadfly.conversation import Message
-from gadfly.train.native import Native, messages_of
-from gadfly.train.texts import Document
+from gadfly.train.data.native import Native, messages_of
+from gadfly.train.data.texts import Document
 
 __all__ = ["exact_digest", "loose_digest", "prompt_digest", "words_of"]
 

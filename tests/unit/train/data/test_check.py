@@ -6,17 +6,17 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from unit.train.data.test_sample import CHATML, prompts
 
 from gadfly.answer import Prompts
 from gadfly.errors import RequestError
 from gadfly.testing import ByteTokenizer
 from gadfly.text import ChatTemplate
-from gadfly.train.check import Check, data_files
-from gadfly.train.leaks import Leaks
-from gadfly.train.native import read_native
-from gadfly.train.shown import shown
-from gadfly.train.texts import Document
-from unit.train.test_sample import CHATML, prompts
+from gadfly.train.data.check import Check, data_files
+from gadfly.train.data.leaks import Leaks
+from gadfly.train.data.native import read_native
+from gadfly.train.data.shown import shown
+from gadfly.train.data.texts import Document
 
 USER = {"role": "user", "content": "What is rain?"}
 

@@ -14,9 +14,9 @@ from typing import BinaryIO
 
 from gadfly.errors import RequestError
 from gadfly.lines import Problem, line_of
-from gadfly.train.check import MOST_KEPT, PARTS
-from gadfly.train.likeness import prompt_digest
-from gadfly.train.native import Native, read_native
+from gadfly.train.data.check import MOST_KEPT, PARTS
+from gadfly.train.data.likeness import prompt_digest
+from gadfly.train.data.native import Native, read_native
 from gadfly.weights.disk import new_file, replacing_folder
 
 __all__ = ["Division", "divide"]

@@ -13,7 +13,7 @@ from gadfly.answer import Prompts
 from gadfly.errors import NotFoundError, UnsupportedError
 from gadfly.lines import Problem
 from gadfly.testing import ByteTokenizer
-from gadfly.train.texts import Document, pieces, read_documents, text_files
+from gadfly.train.data.texts import Document, pieces, read_documents, text_files
 
 PROMPTS = Prompts("tiny", ByteTokenizer(), None)
 

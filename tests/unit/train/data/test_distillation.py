@@ -9,10 +9,10 @@ import pytest
 
 from gadfly.errors import CapacityError, NotFoundError, RequestError
 from gadfly.lines import Problem
-from gadfly.train import teacher as teaching
-from gadfly.train.chats import Lesson, read_lessons
-from gadfly.train.distillation import Distilled, distil, verdict
-from gadfly.train.teacher import Teacher
+from gadfly.train.data import teacher as teaching
+from gadfly.train.data.chats import Lesson, read_lessons
+from gadfly.train.data.distillation import Distilled, distil, verdict
+from gadfly.train.data.teacher import Teacher
 
 Script = Callable[[dict], httpx2.Response | None]
 

@@ -7,8 +7,8 @@ import pytest
 from gadfly.chat.store import Provenance, Store
 from gadfly.conversation import Message
 from gadfly.lines import Problem, Row
-from gadfly.train.native import native_of
-from gadfly.train.opinions import Gathered, gather
+from gadfly.train.data.native import native_of
+from gadfly.train.data.opinions import Gathered, gather
 
 FREE = Provenance(model="smollm2", licence="Apache-2.0")
 BOUND = Provenance(model="grok-2", licence="LicenseRef-Grok-2-Community")

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gadfly import lines
 from gadfly.errors import NotFoundError
-from gadfly.train.chats import Lesson, Problem, read_lessons
+from gadfly.train.data.chats import Lesson, Problem, read_lessons
 
 HELLO = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Oh, it's you."}]
 

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from gadfly.answer import Prompts
 from gadfly.batch import Ints
 from gadfly.errors import RequestError, UnsupportedError
-from gadfly.train.chats import Lesson
+from gadfly.train.data.chats import Lesson
 
 __all__ = ["Sample", "sample"]
 

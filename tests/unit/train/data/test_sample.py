@@ -10,8 +10,8 @@ from gadfly.conversation import Message
 from gadfly.errors import RequestError, UnsupportedError
 from gadfly.testing import ByteTokenizer
 from gadfly.text import ChatTemplate
-from gadfly.train.chats import Lesson
-from gadfly.train.sample import sample
+from gadfly.train.data.chats import Lesson
+from gadfly.train.data.sample import sample
 
 CHATML = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
