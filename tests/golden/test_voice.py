@@ -1,4 +1,4 @@
-"""The voice that comes with Gadfly: small, beside the model only if asked for, off to the bit, and it moves answers."""
+"""The voice that our recipe has made: small, off to the bit at strength 0, and it moves answers."""
 
 import hashlib
 import json
@@ -19,7 +19,7 @@ from gadfly.weights.adapter import merged, read_adapter
 from gadfly.weights.load import open_model
 
 ROOT = Path(__file__).parents[2]
-FOLDER = ROOT / "src" / "gadfly" / "adapters" / "gadfly-voice"
+FOLDER = ROOT / "recipes" / "persona" / "first-voice"
 NAME = FOLDER.name
 LARGEST = 6_000_000  # bytes
 PAIRS = 8
@@ -33,7 +33,7 @@ def facts() -> dict[str, Any]:
 
 @pytest.fixture(scope="module")
 def voice(model_path: Path) -> Iterator[LLM]:
-    yield gadfly.load(model_path, threads=2, context=1024, adapters={NAME: 0.0})
+    yield gadfly.load(model_path, threads=2, context=1024, adapters={str(FOLDER): 0.0})
 
 
 def test_it_is_small_and_says_what_it_was_made_of() -> None:
@@ -55,15 +55,10 @@ def test_its_dial_rises_from_off() -> None:
     assert strengths[0] == 0 and strengths == sorted(strengths)
 
 
-def test_nobody_has_it_who_does_not_ask(model_path: Path) -> None:
-    """It costs facts, which its card says."""
-    assert NAME not in gadfly.load(model_path, threads=2, context=256).adapters.names
-
-
 def test_off_is_the_model_alone_to_the_bit(voice: LLM, model_path: Path) -> None:
     alone = gadfly.load(model_path, threads=2, context=1024, adapters={})
     ids = alone.tokenizer.encode(QUESTION) if alone.tokenizer else []
-    off = voice.generate(ids, max_tokens=12, temperature=0.0, adapters={NAME: 0.0})
+    off = voice.generate(ids, max_tokens=12, temperature=0.0, adapters={str(FOLDER): 0.0})
     assert off.ids == alone.generate(ids, max_tokens=12, temperature=0.0).ids
     assert off.ids != voice.generate(ids, max_tokens=12, temperature=0.0, adapters={NAME: 1.0}).ids
     assert np.array_equal(voice.logits(ids), alone.logits(ids))  # as loaded, which is off
