@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.train.data.test_sample import CHATML, prompts
 
 from gadfly.answer import Prompts
 from gadfly.errors import RequestError
@@ -17,6 +16,7 @@ from gadfly.train.data.leaks import Leaks
 from gadfly.train.data.native import read_native
 from gadfly.train.data.shown import shown
 from gadfly.train.data.texts import Document
+from unit.train.data.test_sample import CHATML, prompts
 
 USER = {"role": "user", "content": "What is rain?"}
 

@@ -4,10 +4,10 @@ import json
 from pathlib import Path
 
 import pytest
-from unit.train.data.test_check import chat, written
 
 from gadfly.errors import ModelFileError, RequestError
 from gadfly.train.data.split import divide
+from unit.train.data.test_check import chat, written
 
 
 def parts(folder: Path) -> dict[str, set[str]]:

@@ -7,13 +7,13 @@ from typing import Any
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from unit.train.data.test_check import tables
 
 from gadfly.lines import read_lines
 from gadfly.train.data.native import native_of
 from gadfly.train.data.passages import passages, without_gutenberg
 from gadfly.train.data.taking import Report, take
 from gadfly.train.data.terms import Terms
+from unit.train.data.test_check import tables
 
 
 def taken(path: Path, content: object, **options: Any) -> tuple[list[dict[str, Any]], Report]:
