@@ -115,12 +115,12 @@ void fill_codes(PackedMatrix& matrix, ThreadPool& pool, const Int8Codes& codes, 
 }
 
 std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim,
-                                       bool half) {
+                                       bool half_values) {
     require(page_size > 0 && page_size % 16 == 0, "page_size is a multiple of 16");
     require(head_dim > 0 && head_dim % 8 == 0, "head_dim is a multiple of 8");
     require(layers > 0 && pages > 0 && kv_heads > 0, "a cache needs layers, pages and heads");
     return std::make_shared<PagedCache>(layers, pages, page_size, kv_heads, head_dim,
-                                        half ? CacheType::kHalf : CacheType::kInt8);
+                                        half_values ? Values::kHalf : Values::kInt8);
 }
 
 SharedDeal make_shared_deal(size_t experts, size_t selected) {
@@ -304,7 +304,7 @@ NB_MODULE(_native, m) {
 
     nb::class_<PagedCache>(m, "PagedCache")
         .def(nb::new_(&make_cache), nb::arg("layers"), nb::arg("pages"), nb::arg("page_size"), nb::arg("kv_heads"),
-             nb::arg("head_dim"), nb::arg("half"))
+             nb::arg("head_dim"), nb::arg("half_values"))
         .def_prop_ro("bytes", &PagedCache::bytes);
 
     nb::class_<Deal>(m, "Deal")

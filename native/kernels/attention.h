@@ -5,8 +5,7 @@
 // arithmetic is the same whichever queries it is grouped with, and whoever computes which span.
 //
 // Keys lie in a page as [head_dim][slot], so a vector holds the scores of sixteen positions and no lane is ever summed
-// across; values lie as [slot][head_dim]. Of int8 ones, the scales of keys are multiplied with scores, those of values
-// are folded into the probabilities; queries are rotated as keys were. Few queries,
+// across; values lie as [slot][head_dim], and the scales of int8 ones are folded into the probabilities. Few queries,
 // as in writing, read pages as they are. For many, as in reading, pages become floats in scratch first. Rows of floats
 // are padded to sixteen: what is in the padding is computed with and ignored.
 #pragma once
@@ -15,7 +14,6 @@
 #include <type_traits>
 
 #include "formats/size.h"
-#include "kernels/hadamard.h"
 #include "kernels/kernels.h"
 #include "kernels/wide.h"
 
@@ -40,31 +38,28 @@ struct Scratch {
     float* queries;  // [tile][head_dim][kTileQueries], ready for dot products
     float* scores;   // [query][kScoreRow], then probabilities
     float* floats;   // of kPositions positions: keys [2][head_dim][kWide], then values [kPositions][padded head_dim]
-    float* scales;   // of the span's keys, then of its values
+    float* scales;   // of the span's values
     float* state;    // of every query, of the span at hand
-    float* rotated;  // a query
 
     explicit Scratch(const AttendTask& task)
         : queries(task.scratch),
           scores(queries + kQueries * task.head_dim),
           floats(scores + kQueries * kScoreRow),
           scales(floats + kPositions * AttendState::padded(task.head_dim)),
-          state(scales + kSpan),
-          rotated(state + kQueries * AttendState::floats(task.head_dim)) {}
+          state(scales + kSpan) {}
 };
 
 inline const std::byte* page_at(const std::byte* head, const AttendTask& task, size_t position) {
     return head + static_cast<size_t>(task.pages[position / task.page_size]) * task.page_stride;
 }
 
-template <class Number>
-const Number* keys_at(const AttendTask& task, size_t position) {
-    return reinterpret_cast<const Number*>(page_at(task.keys, task, position)) + position % task.page_size;
+inline const uint16_t* keys_at(const AttendTask& task, size_t position) {
+    return reinterpret_cast<const uint16_t*>(page_at(task.keys, task, position)) + position % task.page_size;
 }
 
-template <class Number>
-const Number* values_at(const AttendTask& task, size_t position) {
-    return reinterpret_cast<const Number*>(page_at(task.values, task, position)) +
+template <class Value>
+const Value* values_at(const AttendTask& task, size_t position) {
+    return reinterpret_cast<const Value*>(page_at(task.values, task, position)) +
            position % task.page_size * task.head_dim;
 }
 
@@ -93,18 +88,11 @@ inline void each_tile(size_t queries, F f) {
 }
 
 // Queries are scaled once, so that scores need not be: into powers of two, unless there is a cap before.
-void prepare_queries(const AttendTask& task, const Scratch& scratch) {
+void prepare_queries(const AttendTask& task, float* out) {
     for (size_t q = 0; q < task.queries; q++) {
-        float factor = task.softcap > 0 ? task.scale : task.scale * (task.temperature[q] * kLog2E);
-        const float* query = task.query[q];
-        if (task.type == CacheType::kInt8) {
-            std::copy_n(query, task.head_dim, scratch.rotated);
-            hadamard(scratch.rotated, task.head_dim);
-            query = scratch.rotated;
-            factor /= static_cast<float>(hadamard_block(task.head_dim));
-        }
-        float* own = scratch.queries + q / kTileQueries * kTileQueries * task.head_dim + q % kTileQueries;
-        for (size_t d = 0; d < task.head_dim; d++) own[d * kTileQueries] = query[d] * factor;
+        const float factor = task.softcap > 0 ? task.scale : task.scale * (task.temperature[q] * kLog2E);
+        float* own = out + q / kTileQueries * kTileQueries * task.head_dim + q % kTileQueries;
+        for (size_t d = 0; d < task.head_dim; d++) own[d * kTileQueries] = task.query[q][d] * factor;
     }
 }
 
@@ -139,47 +127,47 @@ inline void score(const float* query, const Key* const (&keys)[N], size_t stride
 }
 
 // Meanwhile the values of these positions are fetched, and the keys of the next ones.
-template <class Number, size_t Q, size_t N>
+template <size_t Q, size_t N>
 inline void score_pages(const AttendTask& task, const float* query, size_t position, float* out) {
-    const Number *keys[N], *next[N], *values[N];
+    const size_t value_bytes = task.kind == Values::kHalf ? 2 : 1;
+    const uint16_t *keys[N], *next[N];
+    const std::byte* values[N];
     for (size_t n = 0; n < N; n++) {
         const size_t own = position + n * kWide;
-        keys[n] = keys_at<Number>(task, own);
-        next[n] = keys_at<Number>(task, std::min(own + N * kWide, task.end - 1));
-        values[n] = values_at<Number>(task, own);
+        keys[n] = keys_at(task, own);
+        next[n] = keys_at(task, std::min(own + N * kWide, task.end - 1));
+        values[n] = page_at(task.values, task, own) + own % task.page_size * task.head_dim * value_bytes;
     }
     score<Q, N>(query, keys, task.page_size, task.head_dim, out, [&](size_t d) {
-        if (d % (4 / sizeof(Number)) != 0) return;  // a cache line of each
+        if (d % 2 != 0) return;
 #pragma GCC unroll 4
         for (size_t n = 0; n < N; n++) {
             __builtin_prefetch(next[n] + d * task.page_size);
-            __builtin_prefetch(values[n] + d * kWide);
+            __builtin_prefetch(values[n] + d * kWide * value_bytes);
         }
     });
 }
 
-// Scores of positions [begin, end), multiples of sixteen in the span from `origin` on, without the scales of keys.
-template <class Number>
+// Scores of positions [begin, end), multiples of sixteen in the span from `origin` on.
 void score_few(const AttendTask& task, const Scratch& scratch, size_t origin, size_t begin, size_t end) {
     each_tile(task.queries, [&](auto count, size_t first) {
         constexpr size_t Q = decltype(count)::value, N = vectors_beside(Q);
         float* out = scratch.scores + first * kScoreRow;
         const float* query = scratch.queries + first;  // all in one tile
         size_t at = begin;
-        for (; at + N * kWide <= end; at += N * kWide) score_pages<Number, Q, N>(task, query, at, out + (at - origin));
-        for (; at < end; at += kWide) score_pages<Number, Q, 1>(task, query, at, out + (at - origin));
+        for (; at + N * kWide <= end; at += N * kWide) score_pages<Q, N>(task, query, at, out + (at - origin));
+        for (; at < end; at += kWide) score_pages<Q, 1>(task, query, at, out + (at - origin));
     });
 }
 
-template <class Number>
 void score_many(const AttendTask& task, const Scratch& scratch, size_t origin, size_t begin, size_t end) {
     for (size_t at = begin; at < end; at += kPositions) {
         const size_t vectors = std::min(kPositions, end - at) / kWide;
         const float* const keys[2] = {scratch.floats, scratch.floats + kWide * task.head_dim};
         for (size_t n = 0; n < vectors; n++) {
             const size_t position = at + n * kWide;
-            const Number *from = keys_at<Number>(task, position),
-                         *next = keys_at<Number>(task, std::min(position + kPositions, end - 1));
+            const uint16_t *from = keys_at(task, position),
+                           *next = keys_at(task, std::min(position + kPositions, end - 1));
             float* to = scratch.floats + n * kWide * task.head_dim;
             for (size_t d = 0; d < task.head_dim; d++) {
                 __builtin_prefetch(next + d * task.page_size);
@@ -229,11 +217,11 @@ void cap(float* scores, size_t begin, size_t end, float softcap, float factor) {
     }
 }
 
-// The scales of keys or values at [begin, end), multiples of sixteen; half floats have none.
-void gather_scales(const AttendTask& task, const std::byte* head, size_t begin, size_t end, float* out) {
-    if (task.type == CacheType::kHalf) return std::fill(out, out + (end - begin), 1.0F);
+// The scales of values at [begin, end), multiples of sixteen; half floats have none.
+void gather_scales(const AttendTask& task, size_t begin, size_t end, float* out) {
+    if (task.kind == Values::kHalf) return std::fill(out, out + (end - begin), 1.0F);
     for (size_t at = begin; at < end; at += kWide, out += kWide) {
-        const std::byte* codes = page_at(head, task, at);
+        const std::byte* codes = page_at(task.values, task, at);
         const auto* scales = reinterpret_cast<const float*>(codes + task.head_dim * task.page_size);
         store(out, load_wide(scales + at % task.page_size));
     }
@@ -354,25 +342,13 @@ void merge_state(const float* later, size_t head_dim, float* state) {
     top = highest;  // which the line before has overwritten
 }
 
-void scale_scores(const AttendTask& task, const Scratch& scratch, size_t begin, size_t end) {
-    if (task.type == CacheType::kHalf) return;
-    for (size_t q = 0; q < task.queries; q++) {
-        float* scores = scratch.scores + q * kScoreRow;
-        for (size_t i = begin; i < end; i += kWide) {
-            store(scores + i, mul(load_wide(scores + i), load_wide(scratch.scales + i)));
-        }
-    }
-}
-
-template <class Number>
+template <class Value>
 void attend_span(const AttendTask& task, const Scratch& scratch, size_t origin) {
     const size_t begin = std::max(task.begin, origin), last = std::min(task.end, origin + kSpan);
     const size_t end = (last + kWide - 1) / kWide * kWide, padded = AttendState::padded(task.head_dim);
     const bool few = task.queries <= kDirect;
-    few ? score_few<Number>(task, scratch, origin, begin, end) : score_many<Number>(task, scratch, origin, begin, end);
-    gather_scales(task, task.keys, begin, end, scratch.scales + (begin - origin));
-    scale_scores(task, scratch, begin - origin, end - origin);
-    gather_scales(task, task.values, begin, end, scratch.scales + (begin - origin));
+    few ? score_few(task, scratch, origin, begin, end) : score_many(task, scratch, origin, begin, end);
+    gather_scales(task, begin, end, scratch.scales + (begin - origin));
     for (size_t q = 0; q < task.queries; q++) {
         float* scores = scratch.scores + q * kScoreRow;
         float* own = scratch.state + q * AttendState::floats(task.head_dim) + padded;
@@ -380,17 +356,17 @@ void attend_span(const AttendTask& task, const Scratch& scratch, size_t origin) 
         exponentiate(scores, begin - origin, end - origin, std::max(task.first[q], origin) - origin,
                      std::max(task.visible[q], origin) - origin, scratch.scales, &own[1], &own[0]);
     }
-    few ? mix_few<Number>(task, scratch, origin, begin, last) : mix_many<Number>(task, scratch, origin, begin, last);
+    few ? mix_few<Value>(task, scratch, origin, begin, last) : mix_many<Value>(task, scratch, origin, begin, last);
 }
 
 void attend(const AttendTask& task) {
     const Scratch scratch(task);
     const size_t all = task.queries * AttendState::floats(task.head_dim), head_dim = task.head_dim;
-    prepare_queries(task, scratch);
+    prepare_queries(task, scratch.queries);
     float* states = task.states;
     for (size_t origin = task.begin / kSpan * kSpan; origin < task.end; origin += kSpan) {
-        task.type == CacheType::kHalf ? attend_span<uint16_t>(task, scratch, origin)
-                                      : attend_span<int8_t>(task, scratch, origin);
+        task.kind == Values::kHalf ? attend_span<uint16_t>(task, scratch, origin)
+                                   : attend_span<int8_t>(task, scratch, origin);
         if (task.apart || origin <= task.begin) {
             std::copy_n(scratch.state, all, states);
         } else {

@@ -46,17 +46,15 @@ struct Rows {
     Int8Row int8s(size_t row, size_t width) const { return Int8Row::at(bytes(row), width); }
 };
 
-// What a page of the cache holds of one head: keys [head_dim][slot], or as much of values [slot][head_dim]. Half
-// floats, or int8 codes and after them a float scale per slot; softmax magnifies the errors of keys, so that int8 ones
-// are `rotated` before, which spreads what is large over a whole head.
-enum class CacheType : uint8_t { kHalf, kInt8 };
+// What a page of the cache holds of one head. Keys are half floats [head_dim][slot]: softmax magnifies their errors.
+// Values are half floats, or int8 codes, [slot][head_dim]; after codes there is a float scale per slot.
+enum class Values : uint8_t { kHalf, kInt8 };
 struct HeadPage {
-    static constexpr size_t bytes(CacheType type, size_t head_dim, size_t page_size) {
-        return (type == CacheType::kHalf ? 2 * head_dim : head_dim + 4) * page_size;
+    static constexpr size_t key_bytes(size_t head_dim, size_t page_size) { return head_dim * page_size * 2; }
+    static constexpr size_t value_bytes(Values kind, size_t head_dim, size_t page_size) {
+        return (kind == Values::kHalf ? 2 * head_dim : head_dim + 4) * page_size;
     }
 };
-
-constexpr size_t hadamard_block(size_t head_dim) { return head_dim & (~head_dim + 1); }
 
 // What a query has made of a stretch of positions, as floats: mixed[padded(head_dim)] | total | top. A position weighs
 // 2^(score - top), `top` being the largest score, in powers of two; mixed is Σ weight · value, total is Σ weight.
@@ -82,7 +80,7 @@ struct AttendTask {
     const int32_t* pages;
     const std::byte* keys;    // of this head; page p starts at p · page_stride bytes
     const std::byte* values;  // likewise
-    CacheType type;
+    Values kind;              // of the values
     size_t page_stride;
     float* states;  // out: of every query, one after another; of every span, if they are to be kept apart
     bool apart;
@@ -90,7 +88,7 @@ struct AttendTask {
 
     static constexpr size_t scratch_floats(size_t head_dim) {  // see Scratch in attention.h
         return kQueries * (head_dim + kSpan + 16 + AttendState::floats(head_dim)) + 32 * AttendState::padded(head_dim) +
-               kSpan + AttendState::padded(head_dim);
+               kSpan;
     }
 };
 
@@ -141,9 +139,6 @@ struct Kernels {
     void (*to_half)(const float* x, size_t width, uint16_t* out);                // width a multiple of 8
     // codes · scale ≈ x, the largest code being ±127; width a multiple of 8. Returns the scale.
     float (*to_int8)(const float* x, size_t width, int8_t* codes);
-    // x times a Hadamard matrix (Walsh's order does not matter), in blocks of the largest power of two that divides
-    // head_dim, in place: what is rotated twice comes back times hadamard_block(head_dim).
-    void (*hadamard)(float* x, size_t head_dim);
     void (*residual)(const float* x, Int8Row rounded, size_t width, float* out);  // what rounding to int8 left out
     void (*attend)(const AttendTask& task);
     // What a query gets in the end: its state, merged with the `later` ones that follow, `stride` floats apart.

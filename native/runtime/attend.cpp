@@ -64,7 +64,7 @@ class Attend final : public Instruction {
         task.pages = c.step.page_ids.data() + c.step.page_starts[block.sequence];
         task.keys = cache_->keys(layer_, 0, block.head / group_);
         task.values = cache_->values(layer_, 0, block.head / group_);
-        task.type = cache_->type();
+        task.kind = cache_->kind();
         task.page_stride = cache_->page_stride();
         task.scratch = scratch;
         task.apart = block.units > 1;

@@ -8,20 +8,22 @@ namespace {
 
 struct Shape {
     size_t head_dim, page_size, pages;
-    CacheType type;
+    Values kind;
 };
 
 // The keys of all pages, then the values.
 std::vector<std::byte> random_pages(Random& random, const Shape& shape) {
-    const size_t head_bytes = HeadPage::bytes(shape.type, shape.head_dim, shape.page_size);
+    const size_t key_bytes = HeadPage::key_bytes(shape.head_dim, shape.page_size),
+                 value_bytes = HeadPage::value_bytes(shape.kind, shape.head_dim, shape.page_size);
     std::vector<std::byte> made;
     const auto put = [&](auto one) {
         const auto* bytes = reinterpret_cast<const std::byte*>(&one);
         made.insert(made.end(), bytes, bytes + sizeof one);
     };
-    for (size_t head = 0; head < 2 * shape.pages; head++) {
-        const size_t end = made.size() + head_bytes;
-        if (shape.type == CacheType::kHalf) {
+    for (size_t page = 0; page < shape.pages; page++) {
+        const size_t values_at = made.size() + key_bytes, end = values_at + value_bytes;
+        while (made.size() < values_at) put(random.half());
+        if (shape.kind == Values::kHalf) {
             while (made.size() < end) put(random.half());
         } else {
             while (made.size() < end - shape.page_size * sizeof(float)) put(static_cast<int8_t>(random.bits()));
@@ -47,8 +49,8 @@ std::vector<float> attended(const Kernels& kernels, AttendTask task) {
 }
 
 void compare_attention(Comparison& compare, Random& random) {
-    for (const CacheType type : {CacheType::kHalf, CacheType::kInt8}) {
-        for (const Shape shape : {Shape{64, 16, 38, type}, Shape{40, 32, 19, type}}) {
+    for (const Values kind : {Values::kHalf, Values::kInt8}) {
+        for (const Shape shape : {Shape{64, 16, 38, kind}, Shape{40, 32, 19, kind}}) {
             std::vector<std::byte> memory = random_pages(random, shape);
             const size_t page_stride = memory.size() / shape.pages;
             memory.resize(memory.size() + 64);  // the last values are read by sixteen
@@ -73,8 +75,8 @@ void compare_attention(Comparison& compare, Random& random) {
                     task.softcap = softcap;
                     task.pages = pages.data();
                     task.keys = memory.data();
-                    task.values = task.keys + HeadPage::bytes(type, shape.head_dim, shape.page_size);
-                    task.type = type;
+                    task.values = task.keys + HeadPage::key_bytes(shape.head_dim, shape.page_size);
+                    task.kind = kind;
                     task.page_stride = page_stride;
                     task.apart = count < 6;
                     compare("attention", [&](const Kernels& kernels) { return attended(kernels, task); });

@@ -97,13 +97,6 @@ void compare_roundings(Comparison& compare, Random& random) {
             kernels.residual(x.data(), rounded.at(0), kWidth, out.data());
             return out;
         });
-        for (const size_t head_dim : {64, 40}) {
-            compare("hadamard", [&](const Kernels& kernels) {
-                std::vector<float> out(x.begin(), x.begin() + static_cast<ptrdiff_t>(head_dim));
-                kernels.hadamard(out.data(), head_dim);
-                return out;
-            });
-        }
         for (size_t first = 0; first < kWidth; first += 64) {
             compare("to_int8", [&](const Kernels& kernels) {
                 int8_t codes[64];

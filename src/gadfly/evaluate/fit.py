@@ -165,8 +165,8 @@ def needs(version: Version, held: Mapping[str, Held], context: int) -> Needs:
 
 
 def cache_bytes_per_token(spec: ModelSpec) -> int:
-    """Keys and values are cached as int8 with a float32 scale for each head (native/runtime/cache.h)."""
-    return sum(2 * block.mixer.kv_heads * (block.mixer.head_dim + 4) for block in spec.blocks)
+    """Keys are cached as half floats, values as int8 with a float32 scale for each head (native/runtime/cache.h)."""
+    return sum(block.mixer.kv_heads * (3 * block.mixer.head_dim + 4) for block in spec.blocks)
 
 
 def judge(wanted: Needs, memory: Memory) -> Comfort:

@@ -9,7 +9,7 @@ int8 with one scale per 16. The matrices of attention are given the rounding err
 small, and what they compute weighs much, as every later token reads it. So is the head, for the tokens that are wanted.
 
 Int8 rows as Grok-1 was released are exact, and so is what they meet: all of them get that second int8, and as long as
-no weight is in a format of blocks, the cache keeps half floats instead of int8. Either alone gains little.
+no weight is in a format of blocks, the cache keeps values as half floats instead of int8. Either alone gains little.
 """
 
 from collections.abc import Callable, Mapping, Sequence

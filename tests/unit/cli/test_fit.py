@@ -108,7 +108,7 @@ def test_what_programs_read():
     facts = json.loads(fit("llama-3.1-8b", "--json", "--context", "4096").stdout)
     assert facts["runs"] and facts["context"] == 4096 and facts["instead"] is None
     assert facts["parameters"] == 8_030_261_248 and facts["active_parameters"] < facts["parameters"]
-    assert facts["cache_bytes_per_token"] == 2 * 32 * 8 * (128 + 4)
+    assert facts["cache_bytes_per_token"] == 32 * 8 * (3 * 128 + 4)
     assert facts["cache_bytes"]["131072"] == 131072 * facts["cache_bytes_per_token"]
     assert facts["published"]["fits"] == "comfortable" and facts["published"]["decode_tokens_per_s"] > 0
     assert facts["precisions"][0]["precision"] == "F16"
@@ -140,7 +140,7 @@ def test_a_file_that_is_here(file):
     assert (
         result.exit_code == 0 and "F32, the file here" in result.stdout and "Nothing has to be fetched" in result.stdout
     )
-    assert json.loads(fit(str(file), "--json").stdout)["cache_bytes"] == {"128": 128 * 2 * 2 * 40}
+    assert json.loads(fit(str(file), "--json").stdout)["cache_bytes"] == {"128": 128 * 2 * 2 * 52}
 
 
 def test_wrong_questions(file):
