@@ -135,5 +135,5 @@ def test_votes(tmp_path: Path) -> None:
     ],
 )
 def test_published_sets_are_read_whole(name: str, kind: str, questions: int) -> None:
-    task = open_task(Path(os.environ["GADFLY_TEST_DATA"]) / name)
+    task = open_task(Path(os.environ["GADFLY_TEST_DATA"]) / "data" / name)
     assert (task.kind, len(task.questions) + task.left_out) == (kind, questions) and task.left_out < 5
