@@ -11,7 +11,7 @@ from typing import get_args
 
 import click
 
-from gadfly.chat.exports import FORMATS, pair_lines, write
+from gadfly.chat.exports import FORMATS, pair_lines, rating_lines, write
 from gadfly.chat.exports.pairs import Licences
 from gadfly.chat.imports import take
 from gadfly.chat.store import ChatInfo, Conversation, Node, Store
@@ -105,33 +105,40 @@ def search(owner: str, words: tuple[str, ...], limit: int, as_json: bool) -> Non
 
 @command.command("export")
 @click.argument("words", metavar="[CHAT]...", nargs=-1)
-@click.option("--format", "form", type=click.Choice([*FORMATS, "pairs"]), default="markdown", help="Default: markdown.")
+@click.option(
+    "--format", "form", type=click.Choice([*FORMATS, "pairs", "thumbs"]), default="markdown", help="Default: markdown."
+)
 @click.option("--out", type=click.Path(path_type=Path, dir_okay=False), help="A file. Default: stdout.")
 @click.option(
     "--licences",
     type=click.Choice(get_args(Licences)),
     default="free",
-    help="Of pairs: those that models may be trained on freely, or under conditions, or all. Default: free.",
+    help="Of pairs and thumbs: those that models may be trained on freely, or under conditions, or all. Default: free.",
 )
 @click.pass_obj
 def export(owner: str, words: tuple[str, ...], form: str, out: Path | None, licences: Licences) -> None:
     """Write chats, or all of them, as Markdown, HTML or lines of JSON.
 
     `messages` and `sharegpt` are what trainers take; `pairs` is what was preferred to what: corrected answers, votes,
-    thumbs. Of pairs, those whose licence does not leave training free are left out unless they are asked for.
+    thumbs; `thumbs` are those in no pair. Of both, what licences do not leave free to train on is left out unless it
+    is asked for.
     """
     left_out: Counter[str] = Counter()
     with opened() as store:
-        if form == "pairs":
+        if form in ("pairs", "thumbs"):
             if words:
-                raise click.UsageError("pairs are of all chats; name none.")
-            pieces = pair_lines(store.pairs(owner), licences, left_out)
+                raise click.UsageError(f"{form} are of all chats; name none.")
+            pieces = (
+                pair_lines(store.pairs(owner), licences, left_out)
+                if form == "pairs"
+                else rating_lines(store.ratings(owner), licences, left_out)
+            )
         else:
             chosen = [find_chat(store, owner, one).id for one in words]
             pieces = write(form, store, owner, chosen or (chat.id for chat in _chats(store, owner, "active", None)))
         _write(pieces, out)
     for what, count in left_out.items():
-        click.echo(f"{count} pairs are left out, as training on them is {what} (--licences)", err=True)
+        click.echo(f"{count} {form} are left out, as training on them is {what} (--licences)", err=True)
 
 
 @command.command("import")

@@ -60,6 +60,12 @@ class Memory:
     total: int
     available: int
 
+    @property
+    def in_use(self) -> int:
+        """Bytes that others use, if that is worth a word: more than a quarter; else 0."""
+        taken = self.total - self.available
+        return taken if taken > self.total / 4 else 0
+
 
 @dataclass(frozen=True)
 class Version:

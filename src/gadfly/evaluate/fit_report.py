@@ -5,13 +5,16 @@ Pure: what the machine is and how fast it is are arguments. How it is shown: `ga
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Literal
 
 from gadfly.evaluate.fit import FORMATS_TO_SHOW, Comfort, Held, Memory, Needs, Version, best, judge, needs, quantised
 from gadfly.evaluate.fit_speed import Prediction, Speeds, Streamed, predict, stream
 from gadfly.hub.progress import size_text
 from gadfly.spec import ModelSpec
 
-__all__ = ["Candidate", "Machine", "Report", "Row", "precisions", "report", "verdict"]
+__all__ = ["Answer", "Candidate", "Machine", "Report", "Row", "precisions", "report", "verdict"]
+
+Answer = Literal["comfortable", "tight", "converted", "file", "disk", "full", "no", "planned"]
 
 FOUR_BITS = ("Q4_K", "Q4_0")  # as small as a model gets without becoming another one
 
@@ -99,6 +102,26 @@ class Report:
         runs = self.chosen is not None or self.from_disk
         return runs and (there or self.candidate.convertible) and self.has_disk and self.candidate.obstacle is None
 
+    @property
+    def row(self) -> Row:
+        """The version that the answer is about."""
+        return self.chosen or (self.on_disk if self.from_disk else self.four_bits)
+
+    @property
+    def answer(self) -> Answer:
+        """What there is to say in a word; `verdict` says it in a sentence."""
+        if self.from_disk and self.runs:
+            return "disk"
+        if self.chosen is None and (not self.from_disk or self.has_disk):
+            return "no"
+        if self.candidate.obstacle:
+            return "planned"
+        if not self.has_disk:
+            return "full"
+        if self.chosen is not self.given:
+            return "converted" if self.candidate.convertible else "file"
+        return "comfortable" if self.given.comfort == "comfortable" else "tight"
+
 
 def precisions(candidate: Candidate) -> list[Version]:
     """What the model could be, the most precise first."""
@@ -133,53 +156,40 @@ def report(candidate: Candidate, machine: Machine, context: int) -> Report:
 
 def verdict(told: Report) -> str:
     """The answer in a sentence or two."""
-    name, has = told.candidate.name, size_text(told.machine.memory.total)
-    if told.from_disk and told.runs:
-        how = (
-            ""
-            if told.candidate.here
-            else f" gadfly pull {name} --as {told.on_disk.version.name.lower()} fetches it so."
-        )
-        return (
-            f"{name} will run here from disk, slowly: it needs {size_text(told.on_disk.needs.total)} of memory as "
-            f"{told.on_disk.version.name}, and this machine has {has}{_taken(told.machine.memory)}.{how}"
-        )
-    if told.chosen is None and (not told.from_disk or told.has_disk):
-        row = told.four_bits
-        return (
-            f"{name} does not fit here: it needs {size_text(row.needs.total)} of memory as {row.version.name}, and "
-            f"this machine has {has}{_taken(told.machine.memory)}."
-        )
-    row = told.chosen or told.on_disk
-    wants = f"{size_text(row.needs.total)} of memory as {row.version.name}"
-    if told.candidate.obstacle:
-        how = "would fit here" if row.comfort == "comfortable" else "would only just fit here"
-        return f"{name} {how} ({wants}, of {has}), but Gadfly cannot run it yet: {told.candidate.obstacle}."
-    if not told.has_disk:
-        return (
-            f"{name} will not run here: its files take {size_text(told.disk)}, and the disk for models has "
-            f"{size_text(told.machine.disk_free)} left."
-        )
-    if row is not told.given and told.candidate.convertible:
-        how = "comfortably" if row.comfort == "comfortable" else "only just"
-        return (
-            f"{name} will run here {how}, if it is converted: it needs {wants}, and this machine has {has}. "
-            f"gadfly pull {name} --as {row.version.name.lower()} does that on the way."
-        )
-    if row is not told.given:
-        return (
-            f"{name} will not run here as it is published: that needs {size_text(told.given.needs.total)} of memory as "
-            f"{told.given.version.name}, and this machine has {has}{_taken(told.machine.memory)}. A file in "
-            f"{row.version.name} would do: {wants}."
-        )
-    if row.comfort == "comfortable":
-        return f"{name} will run here comfortably: it needs {wants}, and this machine has {has}."
-    return (
-        f"{name} will run here, but only just: it needs {wants}, and this machine has {has}"
-        f"{_taken(told.machine.memory)}. Close what you can, or take a smaller model or --context."
-    )
-
-
-def _taken(memory: Memory) -> str:
-    taken = memory.total - memory.available
-    return f", of which {size_text(taken)} are in use" if taken > memory.total / 4 else ""
+    name, row, memory = told.candidate.name, told.row, told.machine.memory
+    has, precision = size_text(memory.total), row.version.name
+    wants = f"{size_text(row.needs.total)} of memory as {precision}"
+    here = f"this machine has {has}"
+    busy = here + (f", of which {size_text(memory.in_use)} are in use" if memory.in_use else "")
+    match told.answer:
+        case "disk":
+            how = "" if told.candidate.here else f" gadfly pull {name} --as {precision.lower()} fetches it so."
+            return f"{name} will run here from disk, slowly: it needs {wants}, and {busy}.{how}"
+        case "no":
+            return f"{name} does not fit here: it needs {wants}, and {busy}."
+        case "planned":
+            how = "would fit here" if row.comfort == "comfortable" else "would only just fit here"
+            return f"{name} {how} ({wants}, of {has}), but Gadfly cannot run it yet: {told.candidate.obstacle}."
+        case "full":
+            return (
+                f"{name} will not run here: its files take {size_text(told.disk)}, and the disk for models has "
+                f"{size_text(told.machine.disk_free)} left."
+            )
+        case "converted":
+            how = "comfortably" if row.comfort == "comfortable" else "only just"
+            return (
+                f"{name} will run here {how}, if it is converted: it needs {wants}, and {here}. "
+                f"gadfly pull {name} --as {precision.lower()} does that on the way."
+            )
+        case "file":
+            return (
+                f"{name} will not run here as it is published: that needs {size_text(told.given.needs.total)} of "
+                f"memory as {told.given.version.name}, and {busy}. A file in {precision} would do: {wants}."
+            )
+        case "comfortable":
+            return f"{name} will run here comfortably: it needs {wants}, and {here}."
+        case "tight":
+            return (
+                f"{name} will run here, but only just: it needs {wants}, and {busy}. Close what you can, or take a "
+                "smaller model or --context."
+            )

@@ -99,6 +99,13 @@ class TestExporting:
         assert json.loads(done.stdout)["chosen"][0]["content"] == "better"
         assert "name none" in run("export", "insects", "--format", "pairs", code=2).output
 
+    def test_thumbs_in_no_pair(self, store: Store):
+        chat = store.search("", "insects")[0].chat.id
+        store.feedback("", chat, store.open("", chat).path[-1].id, 1)
+        assert run("export", "--format", "pairs", "--licences", "all").stdout == ""
+        assert json.loads(run("export", "--format", "thumbs", "--licences", "all").stdout)["label"] is True
+        assert "1 thumbs are left out" in run("export", "--format", "thumbs").stderr
+
 
 class TestImporting:
     def test_what_came_and_what_did_not(self, home: Path):

@@ -26,7 +26,7 @@ def told(name, machine, context=8192, **changes):
 
 def test_a_small_model_runs_comfortably_on_a_laptop():
     answer = told("smollm2-1.7b", LAPTOP, 4096)
-    assert answer.runs and answer.chosen is answer.given and answer.given.comfort == "comfortable"
+    assert answer.runs and answer.chosen is answer.given and answer.given.comfort == answer.answer == "comfortable"
     assert answer.given.kernel == "Q8_0" and answer.given.needs.total > answer.download
     assert verdict(answer).startswith("smollm2-1.7b will run here comfortably: it needs")
 
@@ -51,7 +51,7 @@ def test_what_does_not_fit_as_published_is_told_what_would():
 
 def test_grok_1_on_a_laptop_and_why_not():
     answer = told("grok-1", LAPTOP)
-    assert answer.chosen is None and not answer.runs and answer.streamed is None  # not even what every token meets
+    assert answer.answer == "no" and not answer.runs and answer.streamed is None  # not even what every token meets
     assert verdict(answer) == (
         "grok-1 does not fit here: it needs 180 GB of memory as Q4_0, and this machine has 8 GB."
     )
@@ -71,17 +71,19 @@ def test_grok_1_fits_a_workstation_if_it_is_converted():
     assert answer.runs and answer.disk == answer.chosen.version.file < answer.download
     assert "gadfly pull grok-1 --as q5_k does that on the way" in verdict(answer)
     alone = told("grok-1", WORKSTATION, convertible=False)
+    assert (answer.answer, alone.answer) == ("converted", "file")
     assert not alone.runs and "A file in Q5_K would do" in verdict(alone)
 
 
 def test_what_is_planned_would_fit_but_is_not_there_yet():
     answer = told("grok-2", WORKSTATION, obstacle="for a reason", convertible=False)
-    assert answer.chosen is not None and not answer.runs
+    assert answer.chosen is not None and not answer.runs and answer.answer == "planned"
     assert verdict(answer).endswith("but Gadfly cannot run it yet: for a reason.")
 
 
 def test_a_full_disk_is_an_obstacle_only_for_what_is_not_here():
     full = replace(LAPTOP, disk_free=GB)
+    assert told("smollm2-1.7b", full).answer == "full"
     assert not told("smollm2-1.7b", full).runs and "disk" in verdict(told("smollm2-1.7b", full))
     assert told("smollm2-1.7b", full, here=True).runs and told("smollm2-1.7b", full, here=True).download == 0
 

@@ -184,6 +184,22 @@ export interface Inside {
 
 export type Consent = "once" | "chat" | "no";
 
+/** Whether a model runs here, and why: it `needs` so much memory as `format`, of what this machine `has` and others have `taken`. */
+export interface Fit {
+  verdict: "comfortable" | "tight" | "no" | "planned";
+  answer: "comfortable" | "tight" | "converted" | "file" | "disk" | "full" | "no" | "planned";
+  needs: number;
+  format: string;
+  /** The format that it is published in. */
+  published: string;
+  has: number;
+  /** 0: not worth a word. */
+  taken: number;
+  /** It would take so much of what is `left` of the disk. */
+  files: number;
+  left: number;
+}
+
 export interface Model {
   name: string;
   /** A sentence; its name is what stands before the colon. */
@@ -195,7 +211,7 @@ export interface Model {
   loaded: boolean;
   loading: { done: number; text: string } | null;
   /** Null where there is nothing to judge: with an engine elsewhere, or a file of the reader's own. */
-  fit: { verdict: "comfortable" | "tight" | "no" | "planned"; text: string } | null;
+  fit: Fit | null;
   context: number;
   default: boolean;
   pull?: Pull | null;
@@ -272,6 +288,13 @@ export interface Said {
 
 export type Training = "free" | "conditions" | "forbidden" | "unknown";
 
+export interface Licence {
+  model?: string;
+  licence?: string;
+  training: Training;
+  why: string;
+}
+
 /** Two answers to one prompt, of which one is better. Where a text has no model, the reader wrote it. */
 export interface Pair {
   chat: string;
@@ -282,7 +305,20 @@ export interface Pair {
   reasons: string[];
   created: number;
   training: Training;
-  licences: Record<"chosen" | "rejected", { model?: string; licence?: string; training: Training; why: string }>;
+  licences: Record<"chosen" | "rejected", Licence>;
+}
+
+/** An answer with a thumb, up if `label`, that is in no pair. */
+export interface Rating {
+  chat: string;
+  node: number;
+  prompt: Said[];
+  reply: Said;
+  label: boolean;
+  reasons: string[];
+  created: number;
+  training: Training;
+  licence: Licence;
 }
 
 export interface ToolServer {

@@ -7,6 +7,6 @@ file, with branches, traces and attachments, is `Store.backup`.
 """
 
 from gadfly.chat.exports.formats import FORMATS, Export, file_name, write
-from gadfly.chat.exports.pairs import pair_lines
+from gadfly.chat.exports.pairs import pair_lines, rating_lines
 
-__all__ = ["FORMATS", "Export", "file_name", "pair_lines", "write"]
+__all__ = ["FORMATS", "Export", "file_name", "pair_lines", "rating_lines", "write"]

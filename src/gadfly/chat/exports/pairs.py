@@ -1,9 +1,11 @@
-"""What was preferred to what, as lines of JSON for training by preference (DPO and its like).
+"""What was preferred to what, and what was rated by itself, as lines of JSON for training (DPO, KTO and their like).
 
     {"prompt": [messages], "chosen": [message], "rejected": [message], "because", "reasons", "chat", "created",
      "training": …, "licences": {"chosen": {model, licence, training, why}, "rejected": {…}}}
+    {"prompt": [messages], "reply": message, "label": true, "kind": "thumb", "reasons", "chat", "node", "created",
+     "training": …, "licence": {model, licence, training, why}}
 
-By default only pairs whose licences leave training free are written, and it is told how many were left out.
+By default only those whose licences leave training free are written, and it is told how many were left out.
 """
 
 import json
@@ -13,11 +15,11 @@ from typing import Any, Literal, get_args
 
 from gadfly.chat.exports.lines import message_table
 from gadfly.chat.licences import training_verdict
-from gadfly.chat.store import Pair
+from gadfly.chat.store import Pair, Rating
 from gadfly.chat.values import Provenance
 from gadfly.errors import RequestError
 
-__all__ = ["ALLOWED", "Licences", "pair_lines", "verdict"]
+__all__ = ["ALLOWED", "Licences", "pair_lines", "rating_lines", "verdict"]
 
 Licences = Literal["free", "conditions", "all"]
 ALLOWED: Mapping[Licences, tuple[str, ...]] = {
@@ -32,14 +34,24 @@ def pair_lines(
     pairs: Iterable[Pair], licences: Licences = "free", left_out: Counter[str] | None = None
 ) -> Iterator[str]:
     """Those that `licences` lets through; `left_out` counts the others by what their licence says."""
+    return _lines(map(_pair_table, pairs), licences, left_out)
+
+
+def rating_lines(
+    ratings: Iterable[Rating], licences: Licences = "free", left_out: Counter[str] | None = None
+) -> Iterator[str]:
+    """The same of answers that were rated by themselves."""
+    return _lines(map(_rating_table, ratings), licences, left_out)
+
+
+def _lines(tables: Iterable[Mapping[str, Any]], licences: Licences, left_out: Counter[str] | None) -> Iterator[str]:
     if licences not in get_args(Licences):
         raise RequestError(f"licences is {licences!r:.40}; choose from {', '.join(get_args(Licences))}", "licences")
-    for pair in pairs:
-        training = verdict(pair)
-        if training in ALLOWED[licences]:
-            yield json.dumps(_table(pair), ensure_ascii=False) + "\n"
+    for table in tables:
+        if table["training"] in ALLOWED[licences]:
+            yield json.dumps(table, ensure_ascii=False) + "\n"
         elif left_out is not None:
-            left_out[training] += 1
+            left_out[table["training"]] += 1
 
 
 def verdict(pair: Pair) -> str:
@@ -48,7 +60,7 @@ def verdict(pair: Pair) -> str:
     return max((training_verdict(one).training for one in both), key=_ORDER.index)
 
 
-def _table(pair: Pair) -> dict[str, Any]:
+def _pair_table(pair: Pair) -> dict[str, Any]:
     return {
         "prompt": [message_table(message) for message in pair.prompt],
         "chosen": [message_table(pair.chosen)],
@@ -59,6 +71,22 @@ def _table(pair: Pair) -> dict[str, Any]:
         "created": pair.created,
         "training": verdict(pair),
         "licences": {"chosen": _licence(pair.chosen_provenance), "rejected": _licence(pair.rejected_provenance)},
+    }
+
+
+def _rating_table(rating: Rating) -> dict[str, Any]:
+    licence = _licence(rating.provenance)
+    return {
+        "prompt": [message_table(message) for message in rating.prompt],
+        "reply": message_table(rating.answer),
+        "label": rating.good,
+        "kind": "thumb",
+        "reasons": rating.reasons,
+        "chat": rating.chat,
+        "node": rating.node,
+        "created": rating.created,
+        "training": licence["training"],
+        "licence": licence,
     }
 
 

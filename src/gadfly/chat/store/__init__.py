@@ -23,6 +23,7 @@ from gadfly.chat.store.values import (
     Listing,
     Node,
     Pair,
+    Rating,
     State,
     Vote,
 )
@@ -40,6 +41,7 @@ __all__ = [
     "Node",
     "Pair",
     "Provenance",
+    "Rating",
     "State",
     "Store",
     "Vote",

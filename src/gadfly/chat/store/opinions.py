@@ -1,7 +1,8 @@
-"""What users think of answers, and the preference pairs that follow from it.
+"""What users think of answers, and the preference pairs that follow from it, or the ratings where none does.
 
 A pair says that of two answers to the same prompt one is better. It comes from a correction (what the answer should
 have said, against what it said), from a vote between two, or from thumbs up and down on versions of the same answer.
+A thumb on an answer that is in no pair is a rating.
 """
 
 import json
@@ -12,7 +13,7 @@ from dataclasses import replace
 from gadfly.chat.store.chat_rows import find_chat, require_node
 from gadfly.chat.store.messages import TEXT_LIMIT
 from gadfly.chat.store.search import Search
-from gadfly.chat.store.values import Conversation, Feedback, Node, Pair, Thumb, Vote
+from gadfly.chat.store.values import Conversation, Feedback, Node, Pair, Rating, Thumb, Vote
 from gadfly.errors import RequestError
 
 __all__ = ["Opinions"]
@@ -86,6 +87,11 @@ class Opinions(Search):
         for chat in self.judged(owner):
             yield from _pairs(self.open(owner, chat), self.votes(owner, chat))
 
+    def ratings(self, owner: str) -> Iterator[Rating]:
+        """Thumbs on answers that are shown and in no pair, of all chats that are not deleted, the latest first."""
+        for chat in self.judged(owner):
+            yield from _ratings(self.open(owner, chat), self.votes(owner, chat))
+
 
 def require_answer(node: Node) -> None:
     """Raises RequestError unless it is one, and finished."""
@@ -128,3 +134,22 @@ def _pairs(conversation: Conversation, votes: list[Vote]) -> Iterator[Pair]:
             if opinion.thumb == 1 and other.feedback and other.feedback.thumb == -1:
                 latest = max(opinion.created, other.feedback.created)
                 yield pair(node, other, "thumbs", latest, opinion.reasons + other.feedback.reasons)
+
+
+def _ratings(conversation: Conversation, votes: list[Vote]) -> Iterator[Rating]:
+    tree = conversation.tree
+    paired = {one.content for pair in _pairs(conversation, votes) for one in (pair.chosen, pair.rejected)}
+    for node in conversation.nodes:
+        opinion = node.feedback
+        if opinion and opinion.thumb and not node.pruned and node.message.content not in paired:
+            prompt = tuple(one.message for one in tree.path(node.parent))
+            yield Rating(
+                conversation.info.id,
+                node.id,
+                prompt,
+                node.message,
+                node.provenance,
+                opinion.thumb == 1,
+                opinion.reasons,
+                opinion.created,
+            )

@@ -19,6 +19,7 @@ __all__ = [
     "Node",
     "Pair",
     "Place",
+    "Rating",
     "State",
     "Thumb",
     "Vote",
@@ -161,5 +162,19 @@ class Pair:
     chosen_provenance: Provenance | None
     rejected_provenance: Provenance | None
     because: Literal["corrected", "vote", "thumbs"]
+    reasons: tuple[str, ...]
+    created: float
+
+
+@dataclass(frozen=True)
+class Rating:
+    """An answer that was found good or bad by itself: a thumb on what is in no pair."""
+
+    chat: str
+    node: int
+    prompt: tuple[Message, ...]
+    answer: Message
+    provenance: Provenance | None
+    good: bool
     reasons: tuple[str, ...]
     created: float

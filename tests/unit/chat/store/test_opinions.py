@@ -62,6 +62,26 @@ def test_a_correction_is_preferred_to_what_was_corrected(store: Store, chat: str
     assert told(store) == []
 
 
+def test_a_thumb_is_a_rating_until_it_is_in_a_pair(store: Store, chat: str, answers: list[Node]):
+    def rated() -> list[tuple[str, bool, tuple[str, ...]]]:
+        return [(one.answer.content, one.good, one.reasons) for one in store.ratings("")]
+
+    store.feedback("", chat, answers[0].id, 1, ("witty",))
+    store.feedback("", chat, answers[2].id, 1)
+    assert rated() == [("good", True, ("witty",)), ("ugly", True, ())]
+    [rating, _] = store.ratings("")
+    assert (rating.node, rating.prompt) == (answers[0].id, (Message("user", "Why?"),))
+    assert rating.provenance and rating.provenance.model == "good"
+    store.vote("", chat, answers[0].id, answers[1].id)
+    assert rated() == [("ugly", True, ())]
+    store.feedback("", chat, answers[2].id, -1)
+    assert rated() == []  # bad beside good: a pair
+    store.feedback("", chat, answers[0].id)
+    assert rated() == [("ugly", False, ())]
+    store.feedback("", chat, answers[2].id)
+    assert rated() == []
+
+
 def test_nonsense_is_refused(store: Store, chat: str, answers: list[Node]):
     asked = store.open("", chat).nodes[0]
     for wrong in (

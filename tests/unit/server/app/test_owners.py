@@ -46,6 +46,8 @@ def test_each_sees_what_is_theirs(people):
     assert len(anna.get("/feedback")["pairs"]) == 1
     assert ben.get("/feedback")["pairs"] == []
     assert ben.client.get("/feedback/export").text == ""
+    assert ben.get("/feedback/thumbs")["thumbs"] == []
+    assert ben.client.get("/feedback/thumbs/export").text == ""
     assert ben.client.get("/export").text == ""
     assert "zugzwang" in anna.client.get("/export").text
     for page in people:

@@ -1,14 +1,17 @@
 """What users thought of answers, as data: the right answers, in the right files, if their licence allows it."""
 
+import json
 from pathlib import Path
 
 import pytest
 
+from gadfly.chat.exports import rating_lines
 from gadfly.chat.store import Provenance, Store
 from gadfly.conversation import Message
 from gadfly.lines import Problem, Row
 from gadfly.train.data.native import native_of
 from gadfly.train.data.opinions import Gathered, gather
+from gadfly.train.data.preferences import Thumb
 
 FREE = Provenance(model="smollm2", licence="Apache-2.0")
 BOUND = Provenance(model="grok-2", licence="LicenseRef-Grok-2-Community")
@@ -83,6 +86,9 @@ def test_pairs_and_lone_thumbs(chats: Chats) -> None:
     assert pairs == {("Wet.", "Dry.", "thumbs"), ("Cold.", "Hot.", "corrected")}
     assert all(one["prompt"][0] == {"role": "system", "content": "Be brief."} for one in found["pairs.jsonl"])
     assert [(one["reply"]["content"], one["label"]) for one in found["thumbs.jsonl"]] == [("Soft.", False)]
+    taken = [json.loads(line) for line in rating_lines(chats.store.ratings(""))]  # what the app shows and exports
+    assert [(one["reply"], one["label"]) for one in taken] == [({"role": "assistant", "content": "Soft."}, False)]
+    assert isinstance(native_of(Row(1, taken[0])), Thumb)
 
 
 def test_licences_decide_and_what_is_left_out_is_counted(chats: Chats) -> None:

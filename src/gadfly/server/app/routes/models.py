@@ -91,7 +91,7 @@ async def remove(request: Request, name: str) -> Response:
 
 
 def _row(
-    name: str, card: ModelCard | None, known: Model | None, fit: Mapping[str, str] | None, app: ChatApp
+    name: str, card: ModelCard | None, known: Model | None, fit: Mapping[str, Any] | None, app: ChatApp
 ) -> dict[str, Any]:
     return {
         "name": name,

@@ -1,7 +1,8 @@
-"""Votes between answers, and the preference pairs that opinions make, to browse and to take away."""
+"""Votes between answers, and the pairs and ratings that opinions make, to browse and to take away."""
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import asdict
 from itertools import islice
 from typing import Any
@@ -10,7 +11,9 @@ import orjson
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields
-from gadfly.chat.exports import pair_lines
+from gadfly.chat.exports import pair_lines, rating_lines
+from gadfly.chat.exports.pairs import Licences
+from gadfly.chat.store import Store
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import chat_app_of, owner_of
 from gadfly.server.refusals import json_response
@@ -48,26 +51,57 @@ async def votes(request: Request, id: str) -> Response:  # noqa: A002
 @routes.get("/app/api/feedback")
 async def pairs(request: Request, cursor: int = 0) -> Response:
     """Preference pairs, the latest first, with what their licences allow."""
-    app, owner = chat_app_of(request), owner_of(request)
-    if not 0 <= cursor < 2**31:
-        raise RequestError(f"cursor is {cursor}; take the `next` of the page before", "cursor")
+    return await _page(request, "pairs", cursor, _pairs)
 
-    def page() -> list[Any]:
-        some = islice(app.store.pairs(owner), cursor, cursor + _PAGE + 1)
-        return [orjson.loads(line) for line in pair_lines(some, "all")]
 
-    found = await asyncio.to_thread(page)
-    return json_response({"pairs": found[:_PAGE], "next": cursor + _PAGE if len(found) > _PAGE else None})
+@routes.get("/app/api/feedback/thumbs")
+async def ratings(request: Request, cursor: int = 0) -> Response:
+    """Answers with a thumb that are in no pair, likewise."""
+    return await _page(request, "thumbs", cursor, _ratings)
 
 
 @routes.get("/app/api/feedback/export")
 async def export(request: Request, licences: str = "free") -> Response:
     """Those that `licences` (free, conditions, all) let through, a line of JSON each; a header counts the others."""
+    return await _file(request, "gadfly-preferences.jsonl", licences, _pairs)
+
+
+@routes.get("/app/api/feedback/thumbs/export")
+async def export_ratings(request: Request, licences: str = "free") -> Response:
+    """The same of answers that are in no pair."""
+    return await _file(request, "gadfly-thumbs.jsonl", licences, _ratings)
+
+
+Lines = Callable[[Store, str, Licences, Counter[str]], Iterator[str]]
+
+
+def _pairs(store: Store, owner: str, licences: Licences, left_out: Counter[str]) -> Iterator[str]:
+    return pair_lines(store.pairs(owner), licences, left_out)
+
+
+def _ratings(store: Store, owner: str, licences: Licences, left_out: Counter[str]) -> Iterator[str]:
+    return rating_lines(store.ratings(owner), licences, left_out)
+
+
+async def _page(request: Request, name: str, cursor: int, lines: Lines) -> Response:
+    app, owner = chat_app_of(request), owner_of(request)
+    if not 0 <= cursor < 2**31:
+        raise RequestError(f"cursor is {cursor}; take the `next` of the page before", "cursor")
+
+    def page() -> list[Any]:
+        every = lines(app.store, owner, "all", Counter())
+        return [orjson.loads(line) for line in islice(every, cursor, cursor + _PAGE + 1)]
+
+    found = await asyncio.to_thread(page)
+    return json_response({name: found[:_PAGE], "next": cursor + _PAGE if len(found) > _PAGE else None})
+
+
+async def _file(request: Request, name: str, licences: str, lines: Lines) -> Response:
     app, owner = chat_app_of(request), owner_of(request)
     left_out: Counter[str] = Counter()
-    lines = await asyncio.to_thread(lambda: list(pair_lines(app.store.pairs(owner), licences, left_out)))  # type: ignore[arg-type]
+    written = await asyncio.to_thread(lambda: list(lines(app.store, owner, licences, left_out)))  # type: ignore[arg-type]
     headers = {
-        "content-disposition": 'attachment; filename="gadfly-preferences.jsonl"',
+        "content-disposition": f'attachment; filename="{name}"',
         "x-left-out": str(left_out.total()),
     }
-    return Response("".join(lines), 200, headers, "application/jsonl")
+    return Response("".join(written), 200, headers, "application/jsonl")

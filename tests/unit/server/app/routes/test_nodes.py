@@ -50,6 +50,21 @@ def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
         assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
 
 
+def test_a_thumb_without_a_partner_can_be_taken_away_and_back(page, chat):
+    page.put(f"/chats/{chat}/nodes/3/feedback", thumb=1, reasons=["witty"])
+    assert page.get("/feedback")["pairs"] == []
+    found = page.get("/feedback/thumbs")
+    assert [(one["node"], one["label"], one["reasons"], one["training"]) for one in found["thumbs"]] == [
+        (3, True, ["witty"], "free")
+    ]
+    assert found["next"] is None and page.get("/feedback/thumbs", cursor=1)["thumbs"] == []
+    answer = page.client.get("/feedback/thumbs/export")
+    assert "gadfly-thumbs.jsonl" in answer.headers["content-disposition"]
+    assert [json.loads(line) for line in answer.text.splitlines()] == found["thumbs"]
+    page.put(f"/chats/{chat}/nodes/3/feedback", thumb=0)
+    assert page.get("/feedback/thumbs")["thumbs"] == []
+
+
 def test_a_model_that_runs_elsewhere_has_no_inside_and_no_way_to_go_on(page, llm, monkeypatch):
     llm.kernels = ""
     monkeypatch.setattr(Shelf, "list", lambda _: [ModelCard("scripted", 0.0)])
