@@ -11,7 +11,7 @@ let server: Serving;
 let here: Visit;
 
 beforeAll(async () => {
-  [browser, server] = await Promise.all([launch(), serve()]);
+  [browser, server] = await Promise.all([launch(), serve(true)]);
   here = await visit(browser, server.url);
 });
 afterAll(async () => {
@@ -101,6 +101,22 @@ test("a corrected answer is a pair that can be taken away", async () => {
   expect(JSON.parse(pairs.trim()).chosen).toMatchObject([{ content: "Paris, if it must be." }]);
 });
 
+test("a thumb without a partner is taken away, and back", async () => {
+  await go("New chat");
+  await here.say("What is the capital of Spain?");
+  await here.answers.getByLabel("Answer again").waitFor();
+  await here.answers.getByLabel("Good answer").click();
+  await here.page.keyboard.press("Escape");
+  await go("Feedback");
+  await here.page.getByLabel("Why it counts").selectOption("alone");
+  await heading("What is the capital of Spain?").waitFor();
+  expect(await here.violations()).toEqual([]);
+  const thumbs = await downloaded(() => button("Export thumbs").click());
+  expect(JSON.parse(thumbs.trim())).toMatchObject({ label: true, reply: { role: "assistant" } });
+  await button("Take the thumb back").click();
+  await here.page.getByText("No thumb stands alone").waitFor();
+});
+
 test("a model is loaded and let go", async () => {
   await go("Models");
   const row = here.page.locator("main li", { hasText: "twin" });
@@ -111,6 +127,22 @@ test("a model is loaded and let go", async () => {
   expect(await here.violations()).toEqual([]);
   await act("Unload");
   await loaded.waitFor({ state: "detached" });
+});
+
+test("a mixture shows which of its experts spoke in which layer", async () => {
+  await go("New chat");
+  await here.page.getByLabel("Model", { exact: true }).selectOption("mix");
+  await here.say("Hm?");
+  await here.answers.getByLabel("Answer again").waitFor({ timeout: 30_000 });
+  await here.answers.getByLabel("Look inside").click();
+  await here.page.getByRole("tab", { name: "Experts" }).click();
+  const rows = await here.page.getByRole("tabpanel").locator("tbody tr").allInnerTexts();
+  const counts = rows.map((row) => row.split(/\s+/).slice(1).map((cell) => Number(cell.replaceAll(",", ""))));
+  expect(counts.map((layer) => layer.length)).toEqual([4, 4]);
+  const given = counts.map((layer) => layer.reduce((sum, count) => sum + count));
+  expect(given[0]).toBeGreaterThan(0);
+  expect(given[0]).toBe(given[1]); // every token goes to as many experts in each layer
+  expect(await here.violations()).toEqual([]);
 });
 
 test("a server of tools is added, allowed and removed", async () => {

@@ -1,4 +1,4 @@
-/** A real `gadfly serve` with the default model, and a home of its own in which the model has a twin. */
+/** A real `gadfly serve` with the default model and, if wanted, a tiny mixture; and a home of its own in which the model has a twin. */
 import { execFileSync, spawn, type ChildProcess } from "node:child_process";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -14,7 +14,7 @@ export interface Serving {
   close(): Promise<void>;
 }
 
-export async function serve(): Promise<Serving> {
+export async function serve(mixture = false): Promise<Serving> {
   const home = mkdtempSync(join(tmpdir(), "gadfly-web-"));
   const known = execFileSync(join(bin, "python"), ["-c", "from gadfly.settings import home; print(home())"], { encoding: "utf8" }).trim();
   if (existsSync(join(known, "cache"))) symlinkSync(join(known, "cache"), join(home, "cache"));
@@ -27,7 +27,11 @@ export async function serve(): Promise<Serving> {
     symlinkSync(join(smollm2, "smollm2.gguf"), join(folder, `${name}.gguf`));
     writeFileSync(join(folder, "model.json"), JSON.stringify({ ...manifest, name, reference: name, files }));
   }
-  const process_ = spawn(join(bin, "gadfly"), ["serve", "smollm2", "--port", "0"], { env: { ...process.env, GADFLY_HOME: home } });
+  const mix = join(home, "mix");
+  const shape = ["--arch", "mixtral", "--layers", "2", "--dim", "64", "--experts", "4", "--tokenizer", "bytes"];
+  if (mixture) execFileSync(join(bin, "gadfly"), ["new", mix, ...shape], { stdio: "ignore" });
+  const models = mixture ? ["smollm2", mix] : ["smollm2"];
+  const process_ = spawn(join(bin, "gadfly"), ["serve", ...models, "--port", "0"], { env: { ...process.env, GADFLY_HOME: home } });
   const url = await address(process_);
   return {
     url,
