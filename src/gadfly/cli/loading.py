@@ -11,7 +11,7 @@ import click
 
 from gadfly.cli.progress import showing_progress
 from gadfly.hub.library import Library
-from gadfly.hub.progress import Progress
+from gadfly.hub.progress import Progress, size_text
 from gadfly.settings import Settings, home
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["load_model"]
 
 PATIENCE = 1.0  # seconds that nobody asks what is going on
+LARGE = 10**9  # bytes of disk that are not taken without a word
 
 
 def load_model(
@@ -73,7 +74,7 @@ def nothing_to_collect() -> Iterator[None]:
 
 
 class Packing:
-    """Shows how far packing is, until `stack` ends; if it is done in a moment, nothing at all."""
+    """Shows how far packing is, until `stack` ends; if it is little and done in a moment, nothing at all."""
 
     def __init__(self, stack: ExitStack) -> None:
         self._stack = stack
@@ -82,8 +83,11 @@ class Packing:
 
     def __call__(self, done: int, total: int) -> None:
         if self._progress is None:
-            if perf_counter() - self._began < PATIENCE:
+            if total < LARGE and perf_counter() - self._began < PATIENCE:
                 return
             self._progress = self._stack.enter_context(showing_progress())
-            self._progress.note("packing the weights, once, so that later starts are quick (see --cache)")
+            room = size_text(total)
+            self._progress.note(
+                f"packing the weights, once, into {room} of disk, so that later starts are quick (see --cache)"
+            )
         self._progress.advance(done, total)

@@ -117,6 +117,7 @@ class PackedFile:
                 f"{self.path.parent} has {free / 1e9:.1f} GB free and packed weights take {self.size / 1e9:.1f} GB; "
                 "make room, or set GADFLY_HOME to a larger disk"
             )
+        advance(0, self.size)  # so that who wants to can say how much it will be
         with replacing(self.path) as out:
             out.write(self._header)
             cached = 0  # bytes

@@ -29,10 +29,16 @@ def test_packing_is_shown_only_to_those_who_wait(monkeypatch, capsys):
         packing(5, 10)
         packing(10, 10)
     assert capsys.readouterr().err.splitlines() == [
-        "packing the weights, once, so that later starts are quick (see --cache)",
+        "packing the weights, once, into 10 bytes of disk, so that later starts are quick (see --cache)",
         "5 bytes of 10 bytes",
         "10 bytes of 10 bytes",
     ]
+
+
+def test_much_disk_is_not_taken_without_a_word(capsys):
+    with ExitStack() as stack:
+        Packing(stack)(0, 178 * 10**9)
+    assert "into 178 GB of disk" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(("flag", "kept"), [(None, False), (True, True), (False, False)])

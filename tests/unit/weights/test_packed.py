@@ -102,6 +102,7 @@ def test_who_packs_is_told_how_far_it_is(home: Path) -> None:
     load(packing=lambda done, total: heard.append((done, total)))
     size = packed_file(home).stat().st_size
     assert heard == sorted(heard)
+    assert heard[0] == (0, size)  # before any of it is written
     assert heard[-1] == (size, size)
     assert len(heard) > 10
     load(packing=lambda *_: pytest.fail("it was packed already"))
