@@ -65,7 +65,9 @@ __all__ = ["command"]
 @adapter_option
 @click.option("--context", type=int, help="Tokens a model can see. Default: all it was made for, up to 8192.")
 @click.option("--threads", type=int, help="Processors to use. Default: all.")
-@click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB, with the model that is served.")
+@click.option(
+    "--memory", metavar="SIZE", help="Stay below this, such as 8GiB, each time that a model is loaded; see --most."
+)
 @click.option(
     "--experts", type=click.Choice(["resident", "streamed", "mapped"]), help="Where experts of a mixture live."
 )
