@@ -1,10 +1,12 @@
 """gadfly run: one prompt, one answer, on stdout."""
 
 import json
+import shutil
 import sys
 from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,6 +14,7 @@ import click
 from gadfly.chat.persona import load_persona
 from gadfly.chat.session import ANSWER_TOKENS, Chat
 from gadfly.cli.answer import PlainScreen
+from gadfly.cli.expert_map import map_lines, write_map
 from gadfly.cli.loading import load_model
 from gadfly.cli.options import answer_options, read_adapters, settings_from, speaking_options
 from gadfly.cli.stats import stats_text
@@ -27,6 +30,12 @@ PROMPT_LIMIT = 4_000_000  # characters
 @click.argument("prompt", required=False)
 @click.option("--raw", is_flag=True, help="Continue the text as it is, without template and persona.")
 @click.option("--stats", is_flag=True, help="Tokens per second, on stderr.")
+@click.option(
+    "--expert-map",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE.svg",
+    help="Show on stderr which experts of a mixture the tokens went to, and draw it into a file.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the answer and what it cost as JSON, once it is whole.")
 @speaking_options
 def command(
@@ -34,6 +43,7 @@ def command(
     prompt: str | None,
     raw: bool,
     stats: bool,
+    expert_map: Path | None,
     as_json: bool,
     system: str | None,
     context: int | None,
@@ -51,6 +61,7 @@ def command(
     gadfly run smollm2 --persona straight --temperature 0 "What is 2 + 2?"
     gadfly run smollm2 --adapter my-pirate=0.8 "Who are you?"
     gadfly run smollm2 --raw "Once upon a time" --max-tokens 64 --seed 7
+    gadfly run ./mixture --expert-map use.svg "Once upon a time"
     git diff | gadfly run smollm2 --system "Write a commit message." | tee message
     """
     text = _prompt(prompt)
@@ -58,6 +69,8 @@ def command(
     persona = load_persona(settings.persona)
     options = answer_options(flags)
     llm = load_model(settings.model, settings, context, experts, adapters=read_adapters(adapters))
+    if expert_map and llm.expert_use() is None:
+        raise RequestError(f"{llm.path} has no experts, so there is nothing to draw; leave out --expert-map")
     screen = PlainScreen(notes=sys.stderr, named=False)
 
     def show(pieces: Iterable[str]) -> None:
@@ -85,6 +98,10 @@ def command(
         screen.note(f"(cut off after {completion.usage.completion_tokens} tokens: see --max-tokens)")
     if stats:
         screen.note(stats_text(completion.usage, llm.expert_use(), llm.reads()))
+    if expert_map:
+        use = llm.expert_use() or []
+        write_map(use, expert_map, llm.path.name)
+        screen.note("\n".join([*map_lines(use, shutil.get_terminal_size().columns), f"Drawn in {expert_map}."]))
 
 
 def _prompt(given: str | None) -> str:
