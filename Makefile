@@ -3,6 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 RESULTS ?= build/results.jsonl
+WORKERS ?= 2 # processes that test
 PEER := build/llama.cpp
 PEER_VERSION := 0.3.36
 PEER_FLAGS ?= # such as -DGGML_NATIVE=OFF -DGGML_AVX2=ON -DGGML_FMA=ON -DGGML_F16C=ON
@@ -33,7 +34,7 @@ model: $(VENV)/gadfly
 test: check $(VENV)/dev model
 	@mkdir -p build; \
 	$(MAKE) --no-print-directory test-web > build/test-web.log 2>&1 & page=$$!; \
-	$(BIN)/python -m pytest -m "not slow"; failed=$$?; \
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile -m "not slow"; failed=$$?; \
 	wait $$page || failed=1; cat build/test-web.log; exit $$failed
 
 test-slow: $(VENV)/dev model
