@@ -23,6 +23,9 @@ from gadfly.text.vocabulary import BYTE, NORMAL, USER_DEFINED, Vocabulary
 __all__ = ["BytePair", "byte_text", "sound_merges"]
 
 
+REMEMBERED = 2000  # words whose pieces are known; the library's own 10,000 can be 65 MB, if they are long nonsense
+
+
 class BytePair:
     """Encodes plain text and decodes ids below `size`. Safe to use from several threads."""
 
@@ -37,7 +40,8 @@ class BytePair:
     ) -> None:
         """`merges` are pairs, best first, or strings with a space between the two; they may only join known tokens."""
         plain = vocabulary.of_kind(NORMAL, BYTE)
-        model = models.BPE(plain, sound_merges(merges, vocabulary, plain), ignore_merges=whole_words)
+        joined = sound_merges(merges, vocabulary, plain)
+        model = models.BPE(plain, joined, ignore_merges=whole_words, cache_capacity=REMEMBERED)
         self.size = len(vocabulary.tokens)
         self._library = tokenizers.Tokenizer(model)
         self._library.pre_tokenizer = pre_tokenizer

@@ -1,3 +1,8 @@
+import re
+import sys
+from pathlib import Path
+from random import Random
+
 import pytest
 import tokenizers
 from hypothesis import given
@@ -111,3 +116,16 @@ def cut(pre: str, text: str) -> list[str]:
 def test_the_pattern_of_gpt_4o_is_the_one_of_tiktoken(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openai_public, "load_tiktoken_bpe", lambda *_, **__: {})
     assert PRE_TOKENIZERS["gpt-4o"].patterns == (openai_public.o200k_base()["pat_str"],)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_what_is_remembered_of_words_has_an_end(byte_pair: Tokenizer) -> None:
+    """Nonsense of a stranger, 200 letters a word: 8,000 of them would be 50 MB."""
+
+    def resident() -> int:
+        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024  # type: ignore[index]
+
+    letters, before = Random(0), resident()
+    for _ in range(8000):
+        byte_pair.encode(" " + "".join(letters.choices("abcdefghij", k=200)))
+    assert resident() - before < 25
