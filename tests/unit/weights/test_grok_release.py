@@ -293,7 +293,7 @@ def test_links_that_lead_out(folder, tmp_path, name):
     else:
         outside.touch()
     (folder / name).symlink_to(outside)
-    refuses(folder, rf"{name}.* leads to '.*out\\nside.*', outside of the model's folder; put the file itself there")
+    refuses(folder, rf"{name}.* leads to '[^\n]+', outside of the model's folder; put the file itself there")
     (folder / name).unlink()
     (folder / name).symlink_to("nothing")
     refuses(folder, "is missing or a link to nothing|holds no ckpt-0", GadflyError)
