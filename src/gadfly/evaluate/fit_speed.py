@@ -18,7 +18,7 @@ from gadfly.evaluate.fit import Held, Needs, Version
 from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import activation_bytes, expected_experts, hidden_width, matrices
 from gadfly.spec import ModelSpec
-from gadfly.weights.streamed import STEPS, step_of
+from gadfly.weights.streamed import BUFFERS, STEPS
 
 __all__ = [
     "Kernel",
@@ -149,7 +149,7 @@ def stream(
     if left < 0 or ffn is None:
         return None
     more = {tokens: activation_bytes(spec, tokens) - wanted.activations for tokens in STEPS}
-    step = step_of(left, wanted.experts, more.__getitem__)
+    step = next((tokens for tokens in STEPS if more[tokens] <= left // BUFFERS), STEPS[-1])
     missing = max(0.0, 1 - max(0, left - max(0, more[step])) / wanted.experts)
     each = wanted.experts / ffn.experts  # bytes of one expert of every layer
     chosen = {tokens: each * expected_experts(ffn.experts, ffn.selected, tokens) for tokens in (1, many, step)}

@@ -26,10 +26,10 @@ from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import PAGE, PackedFile
 
-__all__ = ["FEWEST", "STEPS", "Streamed", "size_up", "step_of"]
+__all__ = ["BUFFERS", "FEWEST", "STEPS", "Streamed", "size_up"]
 
-STEPS = (2048, 1024, 512, 256)  # tokens that a step may have
-BUFFERS = 2  # its buffers take at most one part in so many of what is left
+STEPS = (2048, 1024, 512, 256)  # tokens that a step may have: as many as
+BUFFERS = 6  # fit into one part in so many of what is left
 FEWEST = 2  # experts in the arena: one is computed while the next is read
 
 
@@ -86,7 +86,8 @@ class Streamed:
                 f"token needs takes {used / 2**30:.2f} GiB and an expert {expert / 2**30:.2f}; {size_up(least)} "
                 "are enough, and a smaller context takes less"
             )
-        tokens = step_of(memory - used, self._experts * expert, step_bytes)
+        fitting = (tokens for tokens in STEPS if step_bytes(tokens) <= (memory - used) // BUFFERS)
+        tokens = next(fitting, STEPS[-1])
         self._room = min(self._experts, (memory - used - step_bytes(tokens)) // expert)
         self._store.reserve(max(FEWEST, self._room))
         return tokens
@@ -95,23 +96,6 @@ class Streamed:
         """A matrix that every token meets, into memory of its own."""
         ((start, size),) = self._packed.extents(weight)
         return self._backend.adopt(weight, read_directly(self._packed, start, -(-size // PAGE) * PAGE)[:size])
-
-
-def step_of(left: int, experts: int, step_bytes: Callable[[int], int]) -> int:
-    """How many tokens a step should have where `left` bytes are for its buffers and for some of `experts` bytes.
-
-    Each step of a long prompt reads all experts that have no room, and a token of an answer some of them. More tokens
-    in a step are fewer such readings, and their buffers leave less room. What counts is by what factor a prompt of the
-    longest step and an answer become dearer: so many bytes for the one times so many for the other, whatever their
-    lengths. Of equals it is the longest step.
-    """
-
-    def cost(tokens: int) -> int:
-        missing = max(0, experts - (left - step_bytes(tokens)))
-        return STEPS[0] // tokens * missing * missing
-
-    fitting = [tokens for tokens in STEPS if step_bytes(tokens) <= left // BUFFERS]
-    return min(fitting, key=cost, default=STEPS[-1])
 
 
 def size_up(size: int) -> str:

@@ -84,7 +84,7 @@ def test_a_prompt_is_read_as_fast_as_the_slower_of_disk_and_arithmetic():
     assert slow.prefill == pytest.approx(2048 / ((1 - slow.resident) * 174 / 1 + 2048 / 50 * 0.107), rel=0.01)
     assert fast.prefill == pytest.approx(50.0)
     cramped = stream(wanted, 8 * GB, GROK, 1e9, 50.0, 1.0)  # where steps of so many tokens have no room
-    assert cramped.prefill < 0.4 * slow.prefill
+    assert cramped.prefill < 0.2 * slow.prefill
 
 
 def test_what_cannot_be_streamed():
