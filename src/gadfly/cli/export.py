@@ -59,10 +59,10 @@ def command(
     """
     from gadfly.convert.card import About, card
     from gadfly.convert.convert import Wanted, convert
-    from gadfly.weights.adapter import read_adapter, write_adapter
+    from gadfly.weights.adapter import read_adapter
     from gadfly.weights.adapter_sum import summed
+    from gadfly.weights.adapter_writer import write_adapter, write_gguf_adapter
     from gadfly.weights.disk import replacing
-    from gadfly.weights.gguf_adapter import write_gguf_adapter
     from gadfly.weights.load import open_model
 
     if format_name and not merge:

@@ -31,9 +31,10 @@ from gadfly.train.objective import Objective
 from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.trainable import all_of, with_adapter
 from gadfly.train.training import Judgement, Report, Training
-from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness
 from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.low_rank import Adapter, Pair
 
 __all__ = ["Watcher", "Workshop", "checkpoints", "is_judged", "open_workshop"]
 

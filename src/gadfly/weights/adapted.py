@@ -7,7 +7,7 @@ from gadfly.errors import UnsupportedError
 from gadfly.ops import Backend
 from gadfly.spec import Dense, ModelSpec
 from gadfly.weight import Delta, Weights
-from gadfly.weights.adapter import Adapter
+from gadfly.weights.low_rank import Adapter
 
 __all__ = ["adapted", "is_adaptable"]
 

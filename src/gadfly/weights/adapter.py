@@ -6,7 +6,7 @@
 
 Plain adapters of linear layers are read, all of one rank; what else PEFT knows (DoRA, biases, embeddings, patterns of
 ranks) is refused by name.
-Source: peft 0.21, `LoraConfig` and `save_pretrained`.
+Written by `gadfly.weights.adapter_writer`. Source: peft 0.21, `LoraConfig` and `save_pretrained`.
 """
 
 import json
@@ -23,64 +23,32 @@ from gadfly.arch import Page
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.spec import ModelSpec
 from gadfly.weight import Deferred, Matrix, Plain, Stack, Weight, Weights
-from gadfly.weights.disk import new_file, replacing_folder
 from gadfly.weights.gguf_adapter import read_gguf_adapter, read_gguf_facts
-from gadfly.weights.low_rank import Adapter, Half, Pair, floats, matrix_name, paired
+from gadfly.weights.low_rank import Adapter, Half, Pair, floats, paired
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors import Safetensors
-from gadfly.weights.safetensors_writer import write_safetensors
 
-__all__ = ["Adapter", "Pair", "base_of", "merged", "read_adapter", "read_facts", "write_adapter"]
+__all__ = [
+    "CONFIG",
+    "DOWN",
+    "FACTS",
+    "PREFIX",
+    "TENSORS",
+    "UP",
+    "WEIGHT",
+    "Adapter",
+    "Pair",
+    "base_of",
+    "merged",
+    "read_adapter",
+    "read_facts",
+]
 
 CONFIG, TENSORS, FACTS = "adapter_config.json", "adapter_model.safetensors", "gadfly.json"
 PREFIX, DOWN, UP, WEIGHT = "base_model.model.", ".lora_A.weight", ".lora_B.weight", ".weight"
 LARGEST_CONFIG = 1_000_000  # bytes
 FIXED = {"bias": ("none",), "use_dora": (False,), "fan_in_fan_out": (False,), "peft_type": ("LORA",)}
 EMPTY = ("rank_pattern", "alpha_pattern", "modules_to_save", "layer_replication", "trainable_token_indices")
-
-
-def write_adapter(
-    folder: Path,
-    adapter: Adapter,
-    page: Page,
-    base: str = "",
-    others: Mapping[str, bytes] | None = None,
-    half: bool = False,
-) -> None:
-    """Write a folder that does not exist yet. `base` is the name of its model, `others` more files by name.
-
-    Factors are float32, or `half` as large. Raises UnsupportedError where a file of this architecture fuses matrices
-    that were adapted one by one.
-    """
-    kind, dtype = ("F16", np.float16) if half else ("F32", np.float32)
-    named = {matrix_name(path, page.hf, page.name): pair for path, pair in adapter.pairs.items()}
-    tensors = {
-        f"{PREFIX}{name.removesuffix(WEIGHT)}{suffix}": (kind, array.shape, array.astype(dtype))
-        for name, pair in named.items()
-        for suffix, array in ((DOWN, pair.down), (UP, pair.up))
-    }
-    config = {
-        "peft_type": "LORA",
-        "task_type": "CAUSAL_LM",
-        "base_model_name_or_path": base or None,
-        "r": adapter.rank,
-        "lora_alpha": adapter.scale * adapter.rank,
-        "lora_dropout": 0.0,
-        "bias": "none",
-        "use_dora": False,
-        "fan_in_fan_out": False,
-        "inference_mode": True,
-        "target_modules": sorted(name.removesuffix(WEIGHT) for name in named),
-    }
-    files = {CONFIG: _json(config), FACTS: _json(adapter.facts), **(others or {})}
-    size = sum(math.prod(shape) * np.dtype(dtype).itemsize for _, shape, _ in tensors.values()) + sum(
-        map(len, files.values())
-    )
-    with replacing_folder(folder.absolute(), size) as aside:
-        write_safetensors(aside / TENSORS, tensors)
-        for name, content in files.items():
-            with new_file(aside / name) as file:
-                file.write(content)
 
 
 def merged(file: ModelFile, adapter: Adapter) -> ModelFile:
@@ -151,10 +119,6 @@ def _halves(path: Path, file: Safetensors) -> Iterator[tuple[str, str, Half, Mat
             raise ModelFileError(f"{path}: {name!r:.100} is no half of a LoRA adapter as PEFT writes them")
         half: Half = "down" if suffix == DOWN else "up"
         yield name, name.removeprefix(PREFIX).removesuffix(suffix) + WEIGHT, half, file.weight(name)
-
-
-def _json(value: Any) -> bytes:
-    return (json.dumps(value, indent=2, ensure_ascii=False) + "\n").encode()
 
 
 def _object(path: Path) -> Mapping[str, Any]:

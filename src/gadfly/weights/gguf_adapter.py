@@ -4,7 +4,7 @@
     NAME.lora_a (rank, in) and NAME.lora_b (out, rank), where NAME is a matrix of the base; out in the base's order
 
 What PEFT's folder has in gadfly.json is in the key "gadfly.facts", as JSON.
-Source: llama.cpp, convert_lora_to_gguf.py and src/llama-adapter.cpp.
+Written by `gadfly.weights.adapter_writer`. Source: llama.cpp, convert_lora_to_gguf.py and src/llama-adapter.cpp.
 """
 
 import json
@@ -17,36 +17,13 @@ import numpy as np
 from gadfly.arch import Page
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.spec import ModelSpec
-from gadfly.weight import Matrix, Plain
+from gadfly.weight import Matrix
 from gadfly.weights.gguf import GGUF
-from gadfly.weights.gguf_writer import write_gguf
-from gadfly.weights.low_rank import Adapter, Half, floats, matrix_name, paired
+from gadfly.weights.low_rank import Adapter, Half, paired
 
-__all__ = ["read_gguf_adapter", "read_gguf_facts", "write_gguf_adapter"]
+__all__ = ["DOWN", "FACTS", "UP", "read_gguf_adapter", "read_gguf_facts"]
 
 DOWN, UP, FACTS = ".lora_a", ".lora_b", "gadfly.facts"
-
-
-def write_gguf_adapter(
-    path: Path, adapter: Adapter, page: Page, spec: ModelSpec, name: str, half: bool = False
-) -> None:
-    """Factors are float32, or `half` as large. Raises UnsupportedError as `write_adapter` does."""
-    kind, dtype = ("F16", np.float16) if half else ("F32", np.float32)
-    metadata: dict[str, Any] = {
-        "general.architecture": page.gguf_name,
-        "general.type": "adapter",
-        "general.name": name,
-        "adapter.type": "lora",
-        "adapter.lora.alpha": float(adapter.scale * adapter.rank),
-        FACTS: json.dumps(adapter.facts, ensure_ascii=False),
-    }
-    tensors: dict[str, Any] = {}
-    for own, pair in adapter.pairs.items():
-        up = floats(page.gguf.restore(own, Plain(pair.up), spec))
-        for suffix, factor in ((DOWN, pair.down), (UP, up)):
-            name_of = matrix_name(own, page.gguf, page.name) + suffix
-            tensors[name_of] = (kind, factor.shape, np.ascontiguousarray(factor, dtype))
-    write_gguf(path, metadata, tensors)
 
 
 def read_gguf_adapter(path: Path, page: Page, spec: ModelSpec) -> Adapter:

@@ -11,7 +11,7 @@ from gadfly.answer.beside import MOST, adapters_for
 from gadfly.arch import PAGES
 from gadfly.errors import ModelFileError, NotFoundError, RequestError
 from gadfly.testing import random_adapter, random_weights, tiny_spec
-from gadfly.weights.adapter import write_adapter
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness
 from gadfly.weights.model_file import ModelFile
 

@@ -16,7 +16,8 @@ from gadfly.conversation import Message
 from gadfly.errors import GadflyError, RequestError
 from gadfly.evaluate.subject import Subject
 from gadfly.evaluate.tasks import open_task
-from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.adapter import Adapter, Pair
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.load import open_model
 
 

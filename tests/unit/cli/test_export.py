@@ -12,8 +12,9 @@ from gadfly.cli.export import command
 from gadfly.cli.new import command as new
 from gadfly.errors import GadflyError, NotFoundError, RequestError
 from gadfly.weight import Plain
-from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter, write_adapter
+from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter
 from gadfly.weights.adapter_sum import summed
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.gguf import GGUF
 from gadfly.weights.load import open_model
 

@@ -14,7 +14,8 @@ from gadfly.errors import ContextError, UnsupportedError
 from gadfly.evaluate.question import Asking, Ranking, Reading
 from gadfly.evaluate.scorer import Scorer
 from gadfly.evaluate.subject import Manner, Subject
-from gadfly.weights.adapter import Adapter, Pair, write_adapter
+from gadfly.weights.adapter import Adapter, Pair
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.load import open_model
 
 SIZES = ("--dim", "64", "--layers", "2", "--context", "640")

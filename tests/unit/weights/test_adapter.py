@@ -10,7 +10,8 @@ from gadfly.arch import PAGES
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.ops.reference import Reference
 from gadfly.testing import random_weights, tiny_spec
-from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter, write_adapter
+from gadfly.weights.adapter import Adapter, Pair, merged, read_adapter
+from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.safetensors_writer import write_safetensors
 

@@ -9,8 +9,8 @@ from gadfly.arch import PAGES
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.testing import random_adapter, tiny_spec
 from gadfly.weights.adapter import read_adapter
+from gadfly.weights.adapter_writer import write_gguf_adapter
 from gadfly.weights.gguf import GGUF
-from gadfly.weights.gguf_adapter import write_gguf_adapter
 from gadfly.weights.gguf_writer import write_gguf
 
 SPEC = tiny_spec()
