@@ -122,9 +122,9 @@ def command(
     library = Library(home())
     wanted = models or (() if upstreams else (choose_model(settings, library),))
     files = _fetched(wanted, library, settings)
+    from gadfly.allocator import share_arenas
     from gadfly.chat.store import Store
     from gadfly.llm import load  # numpy, the native code and a web framework: not before a download that may fail
-    from gadfly.server.allocator import share_arenas
     from gadfly.server.app.chat_app import ChatApp
     from gadfly.server.app.sessions import Sessions
     from gadfly.server.gate import House, is_loopback

@@ -13,8 +13,8 @@ from fastapi import FastAPI, Request, Response
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
+from gadfly.allocator import give_back
 from gadfly.errors import GadflyError
-from gadfly.server.allocator import give_back
 from gadfly.server.app import routes as app_routes
 from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House

@@ -15,9 +15,9 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from threading import Thread
 
+from gadfly.allocator import give_back
 from gadfly.api.model_card import ModelCard
 from gadfly.errors import BusyError, NotFoundError
-from gadfly.server.allocator import give_back
 from gadfly.server.model import Model, Shelf
 
 __all__ = ["Loaded", "Loading", "Models"]

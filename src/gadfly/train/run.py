@@ -14,13 +14,13 @@ from typing import Protocol
 
 import torch
 
+from gadfly.allocator import keep_freed
 from gadfly.answer import Prompts
 from gadfly.errors import RequestError
 from gadfly.hub.library import Library
 from gadfly.lines import Problem
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
-from gadfly.train.allocator import keep_freed
 from gadfly.train.checkpoint import identity, resume, save
 from gadfly.train.data.sample import Sample
 from gadfly.train.lower import FILE as LOWER

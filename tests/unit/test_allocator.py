@@ -8,7 +8,7 @@ import pytest
 FREED = """
 import re, threading
 from pathlib import Path
-from gadfly.server.allocator import give_back, share_arenas
+from gadfly.allocator import give_back, share_arenas
 
 def resident():
     return int(re.search(r"VmRSS:\\s+(\\d+)", Path("/proc/self/status").read_text())[1]) // 1024  # MiB
