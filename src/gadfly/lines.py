@@ -12,17 +12,19 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from gadfly.errors import NotFoundError, RequestError
 
-__all__ = ["Problem", "Row", "kind_of", "line_of", "read_lines", "read_rows", "read_text", "text_of"]
+__all__ = ["Problem", "Row", "kind_of", "line_of", "read_as", "read_lines", "read_rows", "read_text", "text_of"]
 
 LONGEST_LINE = 4_000_000  # bytes
 LARGEST_ARRAY = 1_000_000_000  # bytes
 DEEPEST = 32  # so that whoever handles a row may do so recursively
 UTF_8_MARK, UTF_16_MARKS = b"\xef\xbb\xbf", (b"\xff\xfe", b"\xfe\xff")
 TABLES = {".csv": ",", ".tsv": "\t"}
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,12 @@ def read_lines(path: Path, advanced: Callable[[int], None] = lambda _: None) -> 
         advanced(len(line))
         if line.strip():
             yield _row(number, line)
+
+
+def read_as(path: Path, made: Callable[[Row], T | Problem]) -> Iterator[T | Problem]:
+    """What `made` makes of each line, in memory for one line. Raises as `read_lines` does."""
+    for found in read_lines(path):
+        yield made(found) if isinstance(found, Row) else found
 
 
 def read_text(path: Path, most: int = LARGEST_ARRAY) -> str:

@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any, get_args
 
 from gadfly.conversation import Message, Role
-from gadfly.lines import Problem, Row, kind_of, read_lines
+from gadfly.lines import Problem, Row, kind_of, read_as
 
-__all__ = ["Lesson", "Problem", "lesson_of", "message_of", "meta_of", "number_of", "read_lessons"]
+__all__ = ["MOST_MESSAGES", "Lesson", "Problem", "lesson_of", "message_of", "meta_of", "number_of", "read_lessons"]
 
 MOST_MESSAGES = 1000
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -35,8 +35,7 @@ class Lesson:
 
 def read_lessons(path: Path) -> Iterator[Lesson | Problem]:
     """Line by line, in memory for one line. Raises NotFoundError or RequestError if the file cannot be read at all."""
-    for found in read_lines(path):
-        yield lesson_of(found) if isinstance(found, Row) else found
+    return read_as(path, lesson_of)
 
 
 def lesson_of(row: Row) -> Lesson | Problem:

@@ -25,13 +25,12 @@ from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.lines import Problem, Row, kind_of, line_of, read_lines, read_text
-from gadfly.train.data.chats import message_of
+from gadfly.train.data.chats import MOST_MESSAGES, message_of
 from gadfly.train.data.teacher import Teacher
 from gadfly.weights.disk import writing
 
 __all__ = ["Distilled", "Listener", "distil", "verdict"]
 
-MOST_MESSAGES = 1000
 AT_ONCE = 4  # questions
 
 

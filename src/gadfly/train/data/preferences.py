@@ -14,12 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from gadfly.conversation import Message
-from gadfly.lines import Problem, Row, kind_of, read_lines
-from gadfly.train.data.chats import message_of, meta_of, number_of
+from gadfly.lines import Problem, Row, kind_of, read_as
+from gadfly.train.data.chats import MOST_MESSAGES, message_of, meta_of, number_of
 
 __all__ = ["Preference", "Thumb", "preference_of", "read_preferences", "read_thumbs", "thumb_of"]
-
-MOST_MESSAGES = 1000
 
 
 @dataclass(frozen=True)
@@ -50,14 +48,12 @@ class Thumb:
 
 def read_preferences(path: Path) -> Iterator[Preference | Problem]:
     """Line by line. Raises NotFoundError or RequestError if the file cannot be read at all."""
-    for found in read_lines(path):
-        yield preference_of(found) if isinstance(found, Row) else found
+    return read_as(path, preference_of)
 
 
 def read_thumbs(path: Path) -> Iterator[Thumb | Problem]:
     """Line by line. Raises NotFoundError or RequestError if the file cannot be read at all."""
-    for found in read_lines(path):
-        yield thumb_of(found) if isinstance(found, Row) else found
+    return read_as(path, thumb_of)
 
 
 def preference_of(row: Row) -> Preference | Problem:

@@ -13,7 +13,7 @@ import numpy as np
 
 from gadfly.answer import Prompts
 from gadfly.errors import UnsupportedError
-from gadfly.lines import Problem, Row, kind_of, read_lines, text_of
+from gadfly.lines import Problem, Row, kind_of, read_as, text_of
 from gadfly.train.data.chats import meta_of, number_of
 from gadfly.train.data.sample import Sample
 
@@ -54,8 +54,7 @@ def read_documents(path: Path) -> Iterator[Document | Problem]:
         else:
             yield Document(text, line=1) if text.strip() else Problem(1, "has no text in it")
         return
-    for found in read_lines(path):
-        yield document_of(found) if isinstance(found, Row) else found
+    yield from read_as(path, document_of)
 
 
 def pieces(document: Document, prompts: Prompts, longest: int) -> Iterator[Sample]:
