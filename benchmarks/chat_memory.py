@@ -9,7 +9,7 @@ import json
 import sys
 
 import gadfly
-from gadfly.evaluate.machine import peak_memory
+from gadfly.hub.memory import peak_memory
 
 QUESTIONS = [
     "Why is the sky blue?",

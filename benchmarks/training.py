@@ -98,11 +98,11 @@ def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
     """What a worker of ours finds."""
     import numpy as np
     import torch
+    from gadfly.train.allocator import keep_freed
 
     from gadfly.hub.library import Library
     from gadfly.ops.torch import Torch
     from gadfly.settings import home
-    from gadfly.train.allocator import keep_freed
     from gadfly.train.data.sample import Sample
     from gadfly.train.lora import LoraConfig
     from gadfly.train.objective import Supervised
@@ -162,7 +162,7 @@ def main() -> None:
     add_options(parser)
     given = parser.parse_args()
     if given.worker:
-        from gadfly.evaluate.machine import peak_memory
+        from gadfly.hub.memory import peak_memory
 
         found = ours(given.worker, given.threads, TOP if given.subjects == ["gadfly-top"] else None)
         print(json.dumps({**found, "memory": peak_memory()}))

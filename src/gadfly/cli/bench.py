@@ -58,8 +58,9 @@ def command(
     from contextlib import ExitStack
 
     from gadfly.evaluate.llama_cpp import LlamaCpp
-    from gadfly.evaluate.machine import peak_memory, processor, read_bandwidth
+    from gadfly.evaluate.machine import processor, read_bandwidth
     from gadfly.evaluate.speed import Gadfly, Subject, measure
+    from gadfly.hub.memory import peak_memory
     from gadfly.llm import load
     from gadfly.settings import available_processors
 

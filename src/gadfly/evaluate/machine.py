@@ -3,8 +3,6 @@
 import mmap
 import os
 import platform
-import resource
-import sys
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,7 +12,7 @@ from time import perf_counter
 from gadfly._native import ThreadPool
 from gadfly._native import read_bandwidth as probe
 
-__all__ = ["disk_bandwidth", "peak_memory", "processor", "read_bandwidth"]
+__all__ = ["disk_bandwidth", "processor", "read_bandwidth"]
 
 SLICE = 2**22  # bytes of one read from disk
 READS_IN_FLIGHT = 4
@@ -28,12 +26,6 @@ def processor() -> str:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
     return names[0] if names else platform.processor() or platform.machine()
-
-
-def peak_memory() -> int:
-    """Bytes that this process held at most, mapped files included."""
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def read_bandwidth(threads: int, size: int) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from gadfly.control_groups import ROOT, control_groups, text_of
 
-__all__ = ["memory_available", "memory_here", "memory_used"]
+__all__ = ["memory_available", "memory_here", "memory_used", "peak_memory"]
 
 _FILES = {  # by version: of the limit and of the usage, and the key of cached bytes in memory.stat
     2: ("memory.max", "memory.current", "inactive_file"),
@@ -40,8 +40,13 @@ def memory_used(root: Path = ROOT) -> int:
     status = _table(text_of(root / "proc/self/status"))
     if "VmRSS:" in status:
         return 1024 * (status["VmRSS:"] + status.get("VmPTE:", 0))
-    most = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return most if sys.platform == "darwin" else most * 1024
+    return peak_memory()
+
+
+def peak_memory() -> int:
+    """Bytes that this process held at most, mapped files included."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
 
 
 def _groups(root: Path) -> Iterator[tuple[int, int]]:

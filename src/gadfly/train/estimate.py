@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from gadfly.evaluate.machine import peak_memory
+from gadfly.hub.memory import peak_memory
 from gadfly.train.packing import Sequences, pack_numbers
 from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.run import Watcher, Workshop, checkpoints, is_judged, open_workshop
