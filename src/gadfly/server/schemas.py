@@ -60,8 +60,9 @@ _TERMS_OF_A_CHAT: dict[str, Any] = {
     "wit": {"type": "number", "minimum": 0, "maximum": 1},
     "system": _TEXT,
     "sampling": _OBJECT,
+    "adapters": _ADAPTERS,
 }
-_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG, adapters=_ADAPTERS)
+_TERMS = _object(**_TERMS_OF_A_CHAT, seed={"type": "integer"}, max_tokens=_COUNT, tools=_FLAG)
 _CHAT: dict[str, Any] = {"title": _TEXT, "folder": _TEXT, "tags": _array(_TEXT), "draft": _TEXT, **_TERMS_OF_A_CHAT}
 _SAID: dict[str, Any] = {"parent": _NODE, "text": _TEXT, "attachments": _array(_TEXT)}
 

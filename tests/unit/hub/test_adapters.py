@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from gadfly.errors import NotFoundError
-from gadfly.hub.adapters import find_adapter, name_of_adapter, shelved_adapters
+from gadfly.errors import NotFoundError, RequestError
+from gadfly.hub.adapters import find_adapter, name_of_adapter, remove_adapter, shelved_adapters
 
 
 def put(folder: Path) -> Path:
@@ -39,6 +39,22 @@ def test_what_is_not_there_is_said(tmp_path: Path) -> None:
     for asked, says in (("pirat", "did you mean pirate"), ("", "there are pirate"), ("x" * 5000, "there are pirate")):
         with pytest.raises(NotFoundError, match=says):
             find_adapter(asked, tmp_path, tmp_path / "nothing")
+
+
+def test_only_a_user_s_own_is_deleted(tmp_path: Path) -> None:
+    ours, home = tmp_path / "ours", tmp_path / "home"
+    shipped, own, elsewhere = put(ours / "gadfly"), put(home / "adapters" / "pirate"), put(tmp_path / "elsewhere")
+    linked = home / "adapters" / "linked"
+    linked.symlink_to(elsewhere)
+    for name in ("pirate", "linked"):
+        remove_adapter(name, home, ours)
+    assert not own.exists() and not linked.is_symlink() and elsewhere.exists()
+    with pytest.raises(RequestError, match="comes with Gadfly"):
+        remove_adapter("gadfly", home, ours)
+    for absent in ("pirate", "", "..", str(elsewhere)):
+        with pytest.raises(NotFoundError):
+            remove_adapter(absent, home, ours)
+    assert shipped.exists()
 
 
 def test_names_are_those_of_folders_and_files() -> None:

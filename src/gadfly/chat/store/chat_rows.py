@@ -49,4 +49,5 @@ def info_of(row: sqlite3.Row) -> ChatInfo:
     """From the columns of INFO."""
     values = {name: row[name] for name in row.keys() if name not in ("number", "source")}  # noqa: SIM118
     values |= {name: bool(row[name]) for name in ("pinned", "archived")}
-    return ChatInfo(**{**values, "tags": tuple(json.loads(row["tags"])), "sampling": json.loads(row["sampling"])})
+    values |= {name: json.loads(row[name]) for name in ("sampling", "adapters")}
+    return ChatInfo(**{**values, "tags": tuple(json.loads(row["tags"]))})

@@ -20,7 +20,7 @@ _ID_LENGTH = 16
 _TEXT_LIMITS = {"title": 300, "folder": 200, "model": 1000, "persona": 200, "system": 1_000_000, "draft": 1_000_000}
 _TAGS, _TAG_LENGTH = 50, 100
 _NULLABLE = ("model", "persona", "wit", "system")
-FIELDS = (*_TEXT_LIMITS, "pinned", "archived", "tags", "wit", "sampling", "leaf")
+FIELDS = (*_TEXT_LIMITS, "pinned", "archived", "tags", "wit", "sampling", "adapters", "leaf")
 
 _PLACES: Mapping[Place, str] = {
     "active": "deleted IS NULL AND archived = 0",
@@ -104,7 +104,7 @@ class Chats(Database):
             return self.change(owner, chat, **fields)
 
     def change(self, owner: str, chat: str, **fields: Any) -> ChatInfo:
-        """Set title, pinned, archived, folder, tags, model, persona, wit, system, sampling, draft or leaf.
+        """Set title, pinned, archived, folder, tags, model, persona, wit, system, sampling, adapters, draft or leaf.
 
         Raises RequestError for a value that makes no sense. A new leaf counts as a visit of that message.
         """
@@ -175,8 +175,8 @@ def _checked(name: str, value: Any) -> str | float | None:
         return value
     if name == "wit":
         return checked_wit(value)
-    if name == "sampling" and isinstance(value, Mapping):
-        return canonical(value, "sampling")
+    if name in ("sampling", "adapters") and isinstance(value, Mapping):
+        return canonical(value, name)
     if name in FIELDS:
         raise RequestError(f"{name} is {value!r:.80}, which makes no sense", name)
     raise RequestError(f"a chat has no {name!r}; there are {', '.join(FIELDS)}", name)

@@ -118,7 +118,8 @@ class Nodes(Chats):
         with self.writing() as connection:
             row = find_chat(connection, owner, chat)
             keys = ("title", "folder", "model", "persona", "wit", "system")
-            new = self.create(owner, **{key: row[key] for key in keys}, sampling=json.loads(row["sampling"]))
+            tables = {key: json.loads(row[key]) for key in ("sampling", "adapters")}
+            new = self.create(owner, **{key: row[key] for key in keys}, **tables)
             number = find_chat(connection, owner, new.id)["number"]
             parent: int | None = None
             for one in tree_of(connection, row["number"]).path(node):

@@ -147,7 +147,11 @@ CREATE VIRTUAL TABLE title_text USING fts5 (
 INSERT INTO title_text (title_text) VALUES ('rebuild');
 """
 
-MIGRATIONS: Sequence[str] = (_FIRST, _SECOND, _THIRD)
+_FOURTH = """
+ALTER TABLE chat ADD COLUMN adapters TEXT NOT NULL DEFAULT '{}';  -- JSON: how strong each is in the next answer
+"""
+
+MIGRATIONS: Sequence[str] = (_FIRST, _SECOND, _THIRD, _FOURTH)
 """Scripts; that at index i makes version i + 1 of what was version i."""
 
 

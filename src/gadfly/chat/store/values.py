@@ -34,7 +34,7 @@ Thumb = Literal[-1, 0, 1]
 class ChatInfo:
     """A chat without what was said in it. `leaf` is the last message of the path that is shown; None: it is empty.
 
-    `model` to `sampling` are what the next answer is asked with, where they are set; `draft` is what was typed and not
+    `model` to `adapters` are what the next answer is asked with, where they are set; `draft` is what was typed and not
     sent; `messages` counts all branches; `deleted` is when it was thrown into the bin.
     """
 
@@ -53,6 +53,7 @@ class ChatInfo:
     wit: float | None
     system: str | None
     sampling: Mapping[str, Any]
+    adapters: Mapping[str, float]
     draft: str
     leaf: int | None
     messages: int

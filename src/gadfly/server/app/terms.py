@@ -54,6 +54,7 @@ class Terms:
         for given in (chat.sampling, self.sampling):
             sampling = read_sampling(Fields(dict(given), "sampling"), sampling, OLLAMA_NAMES) or sampling
         seed = self.seed if self.seed is not None else sampling.seed
+        beside = chat.adapters if model == (chat.model or default_model) else {}  # another model has others
         return Asked(
             model,
             persona,
@@ -61,7 +62,7 @@ class Terms:
             self.system if self.system is not None else chat.system,
             replace(sampling, seed=secrets.randbelow(_SEED_LIMIT) if seed is None else seed),
             self.max_tokens or ANSWER_TOKENS,
-            self.adapters,
+            {**beside, **self.adapters},
         )
 
 

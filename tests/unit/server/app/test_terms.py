@@ -42,6 +42,14 @@ def test_later_beats_earlier(chat):
     assert (asked.sampling.seed, asked.max_tokens) == (3, 9)
 
 
+def test_adapters_of_a_chat_belong_to_its_model(chat):
+    chat = replace(chat, adapters={"pirate": 1.5, "poet": 0.5})
+    assert over(chat).adapters == {"pirate": 1.5, "poet": 0.5}
+    assert over(chat, model="default", adapters={"poet": 0}).adapters == {"pirate": 1.5, "poet": 0}
+    assert over(chat, model="mine").adapters == {}
+    assert over(replace(chat, model="mine")).adapters == {"pirate": 1.5, "poet": 0.5}
+
+
 def test_a_seed_is_drawn_so_that_an_answer_can_be_had_again(chat):
     seeds = {over(chat).sampling.seed for _ in range(5)}
     assert None not in seeds and len(seeds) > 1

@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from gadfly.server.app.page import Page
 from gadfly.server.app.routes import (
+    adapters,
     answers,
     attachments,
     chats,
@@ -28,6 +29,6 @@ def all_of(page: Page) -> Sequence[APIRouter]:
     """Every route, and one for each file of the page."""
     found = (
         *(session, chats, answers, hints, attachments, transfer),
-        *(nodes, opinions, events, models, personas, settings, tools),
+        *(nodes, opinions, events, models, adapters, personas, settings, tools),
     )
     return (*(one.routes for one in found), session.page_routes(page))

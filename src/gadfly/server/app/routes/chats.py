@@ -5,6 +5,7 @@ from typing import Any
 
 from fastapi import APIRouter, Request, Response
 
+from gadfly.api.adapters import read_adapters
 from gadfly.api.fields import Fields, check_json
 from gadfly.chat.persona import checked_wit
 from gadfly.chat.store import ChatInfo
@@ -137,6 +138,8 @@ def _changes(fields: Fields) -> dict[str, Any]:
         changes["wit"] = None if fields["wit"] is None else checked_wit(fields["wit"])  # type: ignore[arg-type]
     if "sampling" in fields:
         changes["sampling"] = fields.json("sampling")
+    if "adapters" in given:
+        changes["adapters"] = read_adapters(fields)
     if "tags" in fields:
         check_json(fields["tags"], "tags")
         changes["tags"] = fields["tags"]
