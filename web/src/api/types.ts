@@ -46,6 +46,8 @@ export interface Info {
   wit: number | null;
   system: string | null;
   sampling: Sampling | null;
+  /** How strong those are in the next answer that shall not be as the model has them. */
+  adapters: Record<string, number>;
   draft: string;
   leaf: number | null;
   messages: number;
@@ -59,7 +61,7 @@ export interface Info {
 export type Changes = Partial<
   Pick<
     Info,
-    "title" | "pinned" | "archived" | "folder" | "tags" | "model" | "persona" | "wit" | "system" | "sampling" | "draft" | "leaf"
+    "title" | "pinned" | "archived" | "folder" | "tags" | "model" | "persona" | "wit" | "system" | "sampling" | "adapters" | "draft" | "leaf"
   >
 >;
 
@@ -135,6 +137,7 @@ export interface ChatNode {
   licence: string | null;
   persona: string | null;
   wit: number | null;
+  adapters: Record<string, number>;
   sampling: Sampling | null;
   seed: number | null;
   system: string | null;
@@ -224,6 +227,25 @@ export interface Model {
   pullable?: boolean;
   /** It was named when the server was started, and is not unloaded. */
   stays?: boolean;
+  /** Those that stand beside it while it is loaded. */
+  adapters?: string[];
+}
+
+/** Small matrices beside a model that make a character of it. */
+export interface Adapter {
+  name: string;
+  /** The reader's, not one that comes with Gadfly. */
+  own: boolean;
+  bytes: number;
+  created: number;
+  /** The model that it was made for. */
+  base: string | null;
+  method?: string | null;
+  samples?: number | null;
+  /** Whom it plays, and whether wit says how strongly. */
+  persona?: string | null;
+  dial?: boolean;
+  error?: string;
 }
 
 /** A download that is under way, or has failed. */

@@ -35,6 +35,13 @@ export function when(seconds: number): string {
   return date.toLocaleDateString(locale(), { day: "numeric", month: "short", year });
 }
 
+/** `2 minutes`, `1.5 hours`: as exactly as one would say it of time to come. */
+export function duration(seconds: number): string {
+  const [unit, each] = seconds < 90 ? ["second", 1] : seconds < 90 * 60 ? ["minute", 60] : ["hour", 3600];
+  const digits = each === 3600 && seconds < 10 * 3600 ? 1 : 0;
+  return (seconds / Number(each)).toLocaleString(locale(), { style: "unit", unit: String(unit), unitDisplay: "long", maximumFractionDigits: digits });
+}
+
 /** The names of languages, or how many they are if they are many. */
 export function languageNames(tags: string[]): string {
   const names = new Intl.DisplayNames(locale(), { type: "language" });

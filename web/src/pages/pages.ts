@@ -13,4 +13,5 @@ export const pages: Record<string, Page> = {
   search: () => import("./Search.svelte"),
   settings: () => import("./Settings.svelte"),
   tools: () => import("./Tools.svelte"),
+  workshop: () => import("./Workshop.svelte"),
 };

@@ -4,6 +4,7 @@ import { listen, type Listening } from "../api/events.ts";
 import type { Info } from "../api/types.ts";
 import { library } from "./library.svelte.ts";
 import { notices } from "./notices.svelte.ts";
+import { runs } from "./workshop.svelte.ts";
 
 class Chats {
   list = $state.raw<Info[]>([]);
@@ -30,7 +31,7 @@ class Chats {
   watch(): Listening {
     const again = () => void this.refresh().catch((error) => notices.fail(error));
     const models = () => void library.loadModels().catch((error) => notices.fail(error));
-    return listen("events", { chats: again, chat: again, models, pull: (pull) => library.hear(pull) }, (yes) => {
+    return listen("events", { chats: again, chat: again, models, pull: (pull) => library.hear(pull), run: (news) => runs.hear(news) }, (yes) => {
       if (yes && !this.connected) again();
       this.connected = yes;
     });

@@ -1,6 +1,7 @@
 /** What the mock remembers: chats, their trees, and who listens. */
 import type { Attachment, ChatList, ChatNode, Info, Terms } from "../../src/api/types.ts";
 import { Tree } from "../../src/lib/tree.ts";
+import { Workshop } from "./workshop.ts";
 
 type Send = (event: string, data: unknown) => void;
 type Body = any;
@@ -12,6 +13,9 @@ export class Chats {
   readonly nodes = new Map<string, ChatNode[]>();
   /** What is answered to each question; the last one counts. */
   script: (question: string) => string = (question) => `You said: ${question}`;
+  readonly workshop = new Workshop((event, data) => {
+    for (const send of this.listeners.get(null) ?? []) send(event, data);
+  });
   /** Every request that changed something. */
   readonly asked: { method: string; path: string; body: Body }[] = [];
   private readonly listeners = new Map<string | null, Set<Send>>();
@@ -35,7 +39,7 @@ export class Chats {
     const now = Date.now() / 1000;
     const info: Info = {
       ...{ id, title: "", created: now, updated: now, pinned: false, archived: false, deleted: null, folder: "", tags: [] },
-      ...{ model: "smollm2", persona: "gadfly", wit: 0.5, system: null, sampling: null, draft: "", leaf: null, messages: 0, writing: [] },
+      ...{ model: "smollm2", persona: "gadfly", wit: 0.5, system: null, sampling: null, adapters: {}, draft: "", leaf: null, messages: 0, writing: [] },
       ...fields,
     };
     this.infos.set(id, info);
@@ -47,7 +51,7 @@ export class Chats {
     const node: ChatNode = {
       ...{ id: ++this.lastNode, parent: null, role: "user", content: "", reasoning: "", tool_calls: [], tool_call_id: null },
       ...{ attachments: [], state: "complete", visited: 0, created: Date.now() / 1000, name: null, favourite: false, pruned: false, model: null },
-      ...{ digest: null, licence: null, persona: null, wit: null, system: null, sampling: null, seed: null, build: null, finish: null, usage: null },
+      ...{ digest: null, licence: null, persona: null, wit: null, system: null, adapters: {}, sampling: null, seed: null, build: null, finish: null, usage: null },
       ...{ dropped: null, error: null, feedback: null, has_trace: false },
       ...fields,
     };
@@ -64,6 +68,8 @@ export class Chats {
       return { owner: "", needs_key: false, version: "0.1.0", settings: { model: "smollm2", persona: "gadfly", wit: 0.5 }, offline: true };
     }
     if (what === "models") return { models: [model("smollm2", "SmolLM2 360M"), model("tiny", "Tiny")] };
+    if (what === "adapters") return this.shelf(method, chat);
+    if (what === "workshop") return this.workshop.answer(method, path.slice(1), body, query);
     if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
     if (what === "settings") return { settings: [] };
     if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
@@ -93,6 +99,12 @@ export class Chats {
     if (part === "nodes" && verb === "feedback") return { feedback: Object.assign(found, { feedback: body }).feedback };
     if (part === "nodes") return { node: Object.assign(found, body) };
     return null;
+  }
+
+  private shelf(method: string, name?: string): unknown {
+    const { adapters } = this.workshop;
+    if (method === "DELETE") adapters.splice(adapters.findIndex((one) => one.name === name), 1);
+    return { adapters };
   }
 
   /** With a query, those whose title or messages have it; else those of a place, folder and tag, pinned ones first. */

@@ -58,7 +58,8 @@ async function api(chats: Chats, url: URL, request: IncomingMessage, response: S
   if (path.at(-1) === "events") {
     response.writeHead(200, { "content-type": "text/event-stream", "cache-control": "no-store" });
     const send = (event: string, data: unknown) => response.write(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
-    response.on("close", chats.listen(path.length === 1 ? null : path[1]!, send));
+    const stop = path[0] === "workshop" ? chats.workshop.listen(path[2]!, send) : chats.listen(path.length === 1 ? null : path[1]!, send);
+    response.on("close", stop);
     return;
   }
   const parts: Buffer[] = [];
