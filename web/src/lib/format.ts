@@ -8,6 +8,11 @@ export function number(value: number, digits = 0): string {
   return value.toLocaleString(locale(), { maximumFractionDigits: digits });
 }
 
+/** With as many digits as its neighbours. */
+export function fixed(value: number, digits: number): string {
+  return value.toLocaleString(locale(), { minimumFractionDigits: digits, maximumFractionDigits: digits });
+}
+
 export function percent(share: number, digits = 0): string {
   return share.toLocaleString(locale(), { style: "percent", maximumFractionDigits: digits });
 }

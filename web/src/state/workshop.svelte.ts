@@ -27,14 +27,41 @@ export class OneRun {
   connected = $state(true);
   gone = $state(false);
   missing = $state(false);
-  private readonly events: Listening;
+  private events: Listening | null = null;
+  private closed = false;
 
   constructor(readonly id: string) {
+    void this.begin();
+  }
+
+  close(): void {
+    this.closed = true;
+    this.events?.close();
+  }
+
+  /** An answer to a request may be older than the events that came before it. */
+  take(run: Run): void {
+    if (this.opened && run.step >= this.opened.run.step) this.opened = { ...this.opened, run };
+  }
+
+  /** Looks whether it is there, before it listens: to what is not there, one would listen for ever. */
+  private async begin(): Promise<void> {
+    try {
+      this.opened = await openRun(this.id);
+    } catch (error) {
+      this.missing = error instanceof ApiError && error.status === 404;
+      if (this.missing) return;
+      notices.fail(error);
+    }
+    if (!this.closed) this.events = this.listen();
+  }
+
+  private listen(): Listening {
     const more = (change: (opened: OpenedRun) => Partial<OpenedRun>) => {
       if (this.opened) this.opened = { ...this.opened, ...change(this.opened) };
     };
-    this.events = listen(
-      `workshop/runs/${id}/events`,
+    return listen(
+      `workshop/runs/${this.id}/events`,
       {
         snapshot: (opened: OpenedRun) => (this.opened = opened),
         step: ({ run, ...point }: Point & { run: Run }) => more(({ points }) => ({ run, points: [...points, point] })),
@@ -47,26 +74,5 @@ export class OneRun {
       },
       (yes) => (this.connected = yes),
     );
-    void this.look();
-  }
-
-  private async look(): Promise<void> {
-    try {
-      const opened = await openRun(this.id);
-      this.opened ??= opened;
-    } catch (error) {
-      this.missing = error instanceof ApiError && error.status === 404;
-      if (this.missing) this.close();
-      else notices.fail(error);
-    }
-  }
-
-  /** An answer to a request may be older than the events that came before it. */
-  take(run: Run): void {
-    if (this.opened && run.step >= this.opened.run.step) this.opened = { ...this.opened, run };
-  }
-
-  close(): void {
-    this.events.close();
   }
 }
