@@ -1,11 +1,12 @@
-/** The page's words. English comes with the page, other languages when they are chosen.
+/** The page's words. English comes with the page, other languages when they are chosen, and what a page of many words
+ * says when that is first seen (`bring`).
  *
  * `t("room.dropped", { count: 3 })` fills `{count}`; a message that is `{one, other}` chooses by `count`.
  */
 import en from "../../messages/en.json";
 import { preferences } from "../state/preferences.svelte.ts";
 
-export type Key = keyof typeof en;
+export type Key = keyof typeof en | keyof typeof import("../../messages/workshop.en.json");
 type Message = string | Partial<Record<Intl.LDMLPluralRule, string>>;
 type Messages = Record<Key, Message>;
 type Values = Record<string, string | number>;
@@ -13,12 +14,11 @@ type Values = Record<string, string | number>;
 export const languages = { en: "English", de: "Deutsch" };
 export type Language = keyof typeof languages;
 
-const load: Record<Language, () => Promise<Messages>> = {
-  en: async () => en,
-  de: async () => (await import("../../messages/de.json")).default,
-};
+export type Words = Record<Language, () => Promise<Partial<Messages>>>;
 
-let messages = $state.raw<Messages>(en);
+const known: Words[] = [{ en: async () => en, de: async () => (await import("../../messages/de.json")).default }];
+
+let messages = $state.raw<Partial<Messages>>(en);
 let language = $state<Language>("en");
 let plurals = new Intl.PluralRules("en");
 
@@ -28,8 +28,8 @@ export function currentLanguage(): Language {
 
 /** Speaks the language that was chosen, else the first of the browser's that we know. */
 export async function startLanguage(): Promise<void> {
-  const known = [preferences.language, ...navigator.languages.map((tag) => tag.slice(0, 2))];
-  await speak(known.find((tag): tag is Language => tag in languages) ?? "en");
+  const wanted = [preferences.language, ...navigator.languages.map((tag) => tag.slice(0, 2))];
+  await speak(wanted.find((tag): tag is Language => tag in languages) ?? "en");
 }
 
 export async function chooseLanguage(tag: Language): Promise<void> {
@@ -37,8 +37,16 @@ export async function chooseLanguage(tag: Language): Promise<void> {
   await speak(tag);
 }
 
+/** Has these words beside the others, in the language that is spoken. */
+export async function bring(words: Words): Promise<void> {
+  if (known.includes(words)) return;
+  known.push(words);
+  await speak(language);
+}
+
 async function speak(tag: Language): Promise<void> {
-  messages = await load[tag]();
+  const all = await Promise.all(known.map((words) => words[tag]()));
+  messages = Object.assign({}, ...all);
   plurals = new Intl.PluralRules(tag);
   language = tag;
   document.documentElement.lang = tag;
@@ -46,7 +54,7 @@ async function speak(tag: Language): Promise<void> {
 
 export function t(key: Key, values: Values = {}): string {
   const message = messages[key];
-  const text = typeof message === "string" ? message : (message[plurals.select(Number(values.count))] ?? message.other ?? "");
+  const text = typeof message === "string" ? message : (message?.[plurals.select(Number(values.count))] ?? message?.other ?? "");
   return text.replace(/\{(\w+)\}/g, (whole, name: string) => {
     const value = values[name];
     return value === undefined ? whole : typeof value === "number" ? value.toLocaleString(language) : value;

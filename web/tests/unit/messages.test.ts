@@ -1,18 +1,27 @@
 import { expect, test } from "vitest";
 import de from "../../messages/de.json";
 import en from "../../messages/en.json";
+import workshopDe from "../../messages/workshop.de.json";
+import workshopEn from "../../messages/workshop.en.json";
 
 type Messages = Record<string, string | Record<string, string>>;
 const texts = (message: string | Record<string, string>) => (typeof message === "string" ? [message] : Object.values(message));
 const values = (text: string) => [...new Set(text.match(/\{\w+\}/g))].sort();
 
-test("German has the keys of English, in the order of the alphabet", () => {
-  expect(Object.keys(de)).toEqual(Object.keys(en));
-  expect(Object.keys(en)).toEqual(Object.keys(en).sort());
+test.each([[en, de], [workshopEn, workshopDe]])("German has the keys of English, in the order of the alphabet", (english, german) => {
+  expect(Object.keys(german)).toEqual(Object.keys(english));
+  expect(Object.keys(english)).toEqual(Object.keys(english).sort());
 });
 
-test.each(Object.keys(en))("%s says something and names the same values in both languages", (key) => {
-  const both = [(en as Messages)[key]!, (de as Messages)[key]!];
+const english: Messages = { ...en, ...workshopEn };
+const german: Messages = { ...de, ...workshopDe };
+
+test("no page has a word for what another says", () => {
+  expect(Object.keys(english).length).toBe(Object.keys(en).length + Object.keys(workshopEn).length);
+});
+
+test.each(Object.keys(english))("%s says something and names the same values in both languages", (key) => {
+  const both = [english[key]!, german[key]!];
   const named = both.map((message) => texts(message).map(values));
   expect(both.flatMap(texts).every((text) => text.trim())).toBe(true);
   expect(new Set(named.flat().map(String)).size).toBe(1);

@@ -18,8 +18,16 @@ def test_the_shelf_says_what_each_was_made_from(page, home):
     assert (broken["name"], broken["base"]) == ("broken", None)
     assert "gadfly.json is damaged" in broken["error"]
     assert {**pirate, "bytes": 0, "created": 0} == {
-        **{"name": "pirate", "own": True, "bytes": 0, "created": 0, "base": "smollm2", "persona": "pirate"},
-        **{"dial": True, "method": "sft", "samples": 40, "steps": 9},
+        "name": "pirate",
+        "own": True,
+        "bytes": 0,
+        "created": 0,
+        "base": "smollm2",
+        "persona": "pirate",
+        "dial": True,
+        "method": "sft",
+        "samples": 40,
+        "steps": 9,
     }
     page.delete("/adapters/broken")
     assert [one["name"] for one in page.get("/adapters")["adapters"]] == ["pirate"]
