@@ -41,6 +41,8 @@ export class Making {
   });
   /** Whether files have things of several kinds, of which one is learnt. */
   mixed = $derived(this.source === "files" && this.counted.filter(([, count]) => count).length > 1);
+  /** Whether there are lines in them that nobody can learn from: they are corrected first. */
+  damaged = $derived(this.source === "files" && this.chosen.some(({ check }) => check?.found.damaged));
   count = $derived(
     this.source === "files" ? this.counted.find(([method]) => method === this.method)![1] : (this.material?.[this.source] ?? 0),
   );

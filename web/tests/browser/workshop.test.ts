@@ -60,13 +60,17 @@ test("files are looked through, and what is wrong is said line by line", async (
   await page.getByText("1 says the same as another").click();
   await page.getByText("Line 3").waitFor();
   await fine();
+  await page.getByText("Correct them, or leave that file out.").waitFor();
+  await button("Delete mine.jsonl").click();
+  await page.locator("input[type=file]").setInputFiles({ name: "mended.jsonl", mimeType: "text/plain", buffer: Buffer.from('{"messages": [1]}\n') });
+  await page.getByText("1 conversation Nothing is wrong with them.").waitFor();
   await page.getByLabel("Name").fill("poet");
   await page.getByText("There is a character called poet already.").waitFor();
   expect(await button("Make a plan").isDisabled()).toBe(true);
   await page.getByLabel("Name").fill("poet-2");
   await button("Make a plan").click();
   await page.getByText("About 12 minutes.").waitFor();
-  expect(asked("workshop/runs").at(-1)).toMatchObject({ files: ["file-1"], method: "sft", name: "poet-2" });
+  expect(asked("workshop/runs").at(-1)).toMatchObject({ files: ["file-2"], method: "sft", name: "poet-2" });
   await button("Never mind").click();
   await page.getByText("Nothing has been learnt yet").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();

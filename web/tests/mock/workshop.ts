@@ -18,6 +18,7 @@ export class Workshop {
   readonly adapters: Adapter[] = [];
   readonly opened = new Map<string, OpenedRun>();
   readonly files = new Map<string, { file: DataFile; check: Check }>();
+  private lastFile = 0;
   /** A run waits here until it is told to go on. */
   pauseAt = Infinity;
   pace = 15; // milliseconds between steps
@@ -72,7 +73,7 @@ export class Workshop {
     if (!id && method === "GET") return { files: [...this.files.values()].map(({ file }) => file) };
     if (method === "DELETE") return (this.files.delete(id!), {});
     if (id) return this.files.get(id)?.check ?? null;
-    const file = { id: `file-${this.files.size + 1}`, name: query.get("name")!, bytes: body.length, created: Date.now() / 1000 };
+    const file = { id: `file-${++this.lastFile}`, name: query.get("name")!, bytes: body.length, created: Date.now() / 1000 };
     this.files.set(file.id, { file, check: check(body.toString()) });
     return { file, import: null };
   }
