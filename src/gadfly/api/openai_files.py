@@ -28,13 +28,14 @@ class Upload:
 
 @dataclass(frozen=True)
 class FileFacts:
-    """`size` is bytes, `created` seconds since 1970."""
+    """`size` is bytes, `created` seconds since 1970, `owner` the name of a key."""
 
     id: str
     filename: str
     size: int
     created: int
     purpose: str = "fine-tune"
+    owner: str = ""
 
 
 def read_upload(body: bytes, content_type: str) -> Upload:
@@ -58,6 +59,8 @@ def read_upload(body: bytes, content_type: str) -> Upload:
         else:
             form[_text(name[1])] = _text(content)
     Fields(form).need_one_of("purpose", PURPOSES)
+    if expiring := next((name for name in form if name.startswith("expires_after")), None):
+        raise RequestError("files do not expire here; delete them when they are no longer needed", expiring[:100])
     if upload is None:
         raise RequestError("file is missing from the form", "file")
     if not upload.data.strip():

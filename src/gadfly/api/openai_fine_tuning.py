@@ -6,14 +6,13 @@ from typing import Any, Literal
 
 from gadfly.api.openai_fine_tuning_request import JobRequest
 
-__all__ = ["OVER", "Event", "Job", "JobStatus", "event_list", "job_list", "job_object", "no_checkpoints"]
+__all__ = ["Event", "JobFacts", "JobStatus", "event_list", "job_list", "job_object", "no_checkpoints"]
 
-JobStatus = Literal["queued", "running", "succeeded", "failed", "cancelled"]
-OVER: frozenset[JobStatus] = frozenset(("succeeded", "failed", "cancelled"))
+JobStatus = Literal["queued", "running", "paused", "succeeded", "failed", "cancelled"]
 
 
 @dataclass(frozen=True)
-class Job:
+class JobFacts:
     """Times are seconds since 1970. `adapter` is the name of what came of it, `error` why nothing did."""
 
     id: str
@@ -24,6 +23,7 @@ class Job:
     adapter: str | None = None
     error: str | None = None
     tokens: int | None = None  # learnt from
+    ends: int | None = None  # when it is likely to be done
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Event:
     data: Mapping[str, float] | None = None
 
 
-def job_object(job: Job) -> dict[str, Any]:
+def job_object(job: JobFacts) -> dict[str, Any]:
     """The body of /v1/fine_tuning/jobs/ID."""
     request = job.request
     numbers = {
@@ -65,10 +65,12 @@ def job_object(job: Job) -> dict[str, Any]:
         "error": {"code": "failed", "message": job.error, "param": None} if job.error else None,
         "user_provided_suffix": request.suffix,
         "integrations": [],
+        "estimated_finish": job.ends,
+        "metadata": dict(request.metadata),
     }
 
 
-def job_list(jobs: Sequence[Job], more: bool = False) -> dict[str, Any]:
+def job_list(jobs: Sequence[JobFacts], more: bool = False) -> dict[str, Any]:
     """The body of /v1/fine_tuning/jobs."""
     return {"object": "list", "data": [job_object(job) for job in jobs], "has_more": more}
 

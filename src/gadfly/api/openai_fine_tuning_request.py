@@ -6,7 +6,7 @@
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from gadfly.api.fields import Fields
@@ -16,6 +16,7 @@ __all__ = ["JobRequest", "Method", "lesson", "preference", "read_job"]
 
 Method = Literal["supervised", "dpo"]
 _METHODS: tuple[Method, ...] = ("supervised", "dpo")
+_NUMBERS = ("n_epochs", "batch_size", "learning_rate_multiplier", "beta")
 _SUFFIX = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 
 
@@ -33,6 +34,7 @@ class JobRequest:
     beta: float | None = None
     suffix: str | None = None
     seed: int = 0
+    metadata: Mapping[str, str] = field(default_factory=dict)
 
 
 def read_job(body: Mapping[str, Any]) -> JobRequest:
@@ -44,6 +46,12 @@ def read_job(body: Mapping[str, Any]) -> JobRequest:
         raise fields.wrong("suffix", "up to 40 small letters, digits and -, as it becomes the name of an adapter")
     if fields["integrations"]:
         raise fields.wrong("integrations", "none, as nothing is sent elsewhere")
+    for key in numbers:
+        if key not in _NUMBERS:
+            raise RequestError(
+                f"{numbers.at(key)[:100]} is none of the hyperparameters here, which are {', '.join(_NUMBERS)}",
+                numbers.at(key)[:100],
+            )
     rate = _auto(numbers, "learning_rate_multiplier", 1e-4, 100)
     if rate is not None and not math.isfinite(rate):
         raise numbers.wrong("learning_rate_multiplier", "a number")
@@ -60,6 +68,7 @@ def read_job(body: Mapping[str, Any]) -> JobRequest:
         _auto(numbers, "beta", 1e-4, 2),
         suffix,
         fields.whole("seed", 0, 2**31 - 1, 0),
+        _metadata(fields),
     )
 
 
@@ -81,6 +90,13 @@ def preference(row: Mapping[str, Any]) -> Mapping[str, Any]:
         "chosen": row["preferred_output"],
         "rejected": row.get("non_preferred_output"),
     }
+
+
+def _metadata(fields: Fields) -> Mapping[str, str]:
+    found = fields.json("metadata")
+    if len(found) > 16 or not all(isinstance(value, str) and len(value) <= 512 for value in found.values()):
+        raise fields.wrong("metadata", "at most 16 texts of up to 512 characters")
+    return {key[:64]: value for key, value in found.items()}
 
 
 def _method(fields: Fields) -> tuple[Method, Fields, str]:

@@ -1,10 +1,13 @@
 """Ctrl-C as a request to stop at the next good moment, for work that can go on later."""
 
+import _thread
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from threading import Thread
 
-__all__ = ["stopping"]
+__all__ = ["stop_with_input", "stopping"]
 
 
 @contextmanager
@@ -21,3 +24,14 @@ def stopping() -> Iterator[list[int]]:
         yield pressed
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+def stop_with_input() -> None:
+    """From now on the end of standard input is a Ctrl-C: whoever started this may be dead, and cannot press it."""
+
+    def wait() -> None:
+        while os.read(0, 4096):
+            pass
+        _thread.interrupt_main()
+
+    Thread(target=wait, daemon=True).start()

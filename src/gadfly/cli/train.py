@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gadfly.cli.printable import printable
-from gadfly.cli.stopping import stopping
+from gadfly.cli.stopping import stop_with_input, stopping
 from gadfly.cli.train_plan import show_estimate
 from gadfly.errors import RequestError
 
@@ -34,7 +34,10 @@ MOST_PROBLEMS = 10  # that are shown of a file
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object per step on stdout.")
-def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | None, as_json: bool) -> None:
+@click.option("--until-eof", is_flag=True, help="Stop as by Ctrl-C when stdin ends, as it does with who started this.")
+def command(
+    recipe: Path, changes: Sequence[str], planned: bool, threads: int | None, as_json: bool, until_eof: bool
+) -> None:
     """Teach a model from examples, texts, preferences or thumbs, as RECIPE says, or make a small one from nothing.
 
     What is learnt is an adapter, a small folder beside the model, which stays as it is; or, if the recipe says so, a
@@ -52,6 +55,8 @@ def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | 
     from gadfly.train.recipe import read_recipe
     from gadfly.train.run import open_workshop
 
+    if until_eof:
+        stop_with_input()
     read = read_recipe(recipe, changes)
     watcher = _Watcher(as_json)
     if planned:
@@ -83,6 +88,10 @@ class _Watcher:
 
     def problem(self, file: Path, problem: "Problem") -> None:
         self._problems[file] = count = self._problems.get(file, 0) + 1
+        if self._json:
+            if count <= MOST_PROBLEMS:
+                self._say("", {"event": "problem", "file": file.name, "line": problem.line, "text": problem.text})
+            return
         if count <= MOST_PROBLEMS:
             click.echo(f"{file}:{problem.line}: {printable(problem.text)}", err=True)
         if count == MOST_PROBLEMS:
@@ -123,7 +132,7 @@ class _Watcher:
 
     def _say(self, text: str, event: dict[str, object], live: bool = False) -> None:
         if self._json:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps({"at": round(time.time(), 3), **event}))
         elif self._live:
             click.echo(f"\r\033[K{text}" if live else f"\r\033[K{text}\n", nl=False)
         else:

@@ -3,7 +3,7 @@
 import pytest
 from openai.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
-from gadfly.api.openai_fine_tuning import Event, Job, event_list, job_list, job_object, no_checkpoints
+from gadfly.api.openai_fine_tuning import Event, JobFacts, event_list, job_list, job_object, no_checkpoints
 from gadfly.api.openai_fine_tuning_request import JobRequest
 
 PLAIN = JobRequest("smollm2", "file-1")
@@ -12,14 +12,14 @@ PAIRS = JobRequest("smollm2", "file-1", "file-2", "dpo", 2, 4, 0.5, 0.1, "terse"
 
 @pytest.mark.parametrize("request_", [PLAIN, PAIRS])
 def test_a_job_is_one_to_the_client(request_):
-    job = FineTuningJob.model_validate(job_object(Job("ftjob-1", request_, 7, "succeeded", 9, "terse", None, 50)))
+    job = FineTuningJob.model_validate(job_object(JobFacts("ftjob-1", request_, 7, "succeeded", 9, "terse", None, 50)))
     assert (job.status, job.fine_tuned_model, job.trained_tokens) == ("succeeded", "smollm2+terse", 50)
     assert job.method is not None and job.method.type == request_.method
     assert job_list([])["data"] == []
 
 
 def test_what_failed_says_why_and_made_nothing():
-    job = FineTuningJob.model_validate(job_object(Job("ftjob-1", PLAIN, 7, "failed", 9, error="no lessons")))
+    job = FineTuningJob.model_validate(job_object(JobFacts("ftjob-1", PLAIN, 7, "failed", 9, error="no lessons")))
     assert job.error is not None and job.error.message == "no lessons"
     assert job.fine_tuned_model is None
 

@@ -31,7 +31,7 @@ from gadfly.server.refusals import Refused
 from gadfly.server.service import Service
 from gadfly.settings import Settings, load_settings
 
-__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "owner_of", "require_scope"]
+__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "require_scope"]
 
 
 @dataclass
@@ -130,12 +130,6 @@ def chat_app_of(request: Request) -> ChatApp:
     app = request.app.state.chat_app
     assert isinstance(app, ChatApp)
     return app
-
-
-def owner_of(request: Request) -> str:
-    """Whose chats a request is about: the name of a key, or "" in a house that asks for none."""
-    key = Record.of(request.scope).key
-    return key.name if key else ""
 
 
 def may_use_tools(request: Request) -> bool:

@@ -15,10 +15,10 @@ from gadfly.chat.exports import pair_lines, rating_lines
 from gadfly.chat.exports.pairs import Licences
 from gadfly.chat.store import Store
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.service import body_of, owner_of
 
 __all__ = ["routes"]
 

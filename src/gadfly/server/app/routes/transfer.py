@@ -15,11 +15,11 @@ from gadfly.chat.exports import FORMATS, file_name, write
 from gadfly.chat.imports import take
 from gadfly.chat.store import Store
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.body import read_bytes
 from gadfly.server.refusals import Refused, json_response
 from gadfly.server.schemas import binary
-from gadfly.server.service import service_of
+from gadfly.server.service import owner_of, service_of
 
 __all__ = ["routes"]
 
