@@ -169,6 +169,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats/{id}/answers/{node}/consent": _object(
         "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}
     ),
+    "/app/api/workshop/runs": _object(
+        "model",
+        "method",
+        model=_TEXT,
+        method={"enum": ["sft", "text", "dpo", "kto"]},
+        name=_TEXT,
+        chats={"enum": ["free", "conditions", "all"]},
+        files=_array(_TEXT),
+        valid={"type": "number", "minimum": 0, "maximum": 0.5},
+        settings=_OBJECT,
+        start=_FLAG,
+    ),
     "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),
     "/app/api/tools/personas/{persona}": _object("allowed", allowed=_array(_TEXT)),
     "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),

@@ -25,6 +25,7 @@ from gadfly.server.app.pulls import Pulls
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.app.shapes import info_shape, node_shape
 from gadfly.server.app.tool_use import ToolUse
+from gadfly.server.app.workshop_news import WorkshopNews
 from gadfly.server.keys import Key, Scope
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused
@@ -62,6 +63,7 @@ class ChatApp:
         self.tools = ToolUse(self.home, self.settings().offline, self.feeds)
         self.personas = PersonaFiles(self.home / "personas")
         self.fits = Fits(self.home / "models")
+        self.runs = WorkshopNews(self.service.workshop, self.feeds) if self.service.workshop else None
         self.pulls = Pulls(
             lambda state: self.feeds.tell(None, "pull", state), lambda: self.feeds.tell(None, "models", {})
         )
@@ -101,6 +103,8 @@ class ChatApp:
 
     async def look_around(self) -> None:
         """Tell pages of models that have come or gone, and of what a terminal has said. To be called now and then."""
+        if self.runs:
+            await self.runs.look_around()
         models = self.service.models
         loading = [(one.model.name, one.text, one.done and round(one.done, 2)) for one in models.loading]
         if (seen := (loading, [one.name for one in models.loaded])) != self._seen:

@@ -61,6 +61,12 @@ class Journal:
             missed = self.count - count
             return None if missed > len(self._recent) else list(self._recent)[len(self._recent) - missed :]
 
+    def state(self) -> tuple[dict[str, Any], int]:
+        """All that is drawn and told, and after how many events that is so."""
+        with self._lock:
+            told = {"points": self.points, "judged": self.judged, "notes": self.notes, "problems": self.problems}
+            return {name: list(values) for name, values in told.items()}, self.count
+
     @property
     def loss(self) -> float | None:
         """Of the latest steps, taken together."""
@@ -106,7 +112,7 @@ class Journal:
                 self._waiting.clear()
                 self.points = [point for point in self.points if point["step"] <= step]
                 self.judged = [one for one in self.judged if one["step"] <= step]
-            case {"event": "judged", "step": int()}:
+            case {"event": "judged", "step": int(), "loss": float()}:
                 self.judged = [*self.judged, judged_of(event)][-KEPT:]
             case {"event": "plan", **plan}:
                 self.plan = {name: value for name, value in plan.items() if name != "at"}

@@ -12,6 +12,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from gadfly.api.openai_files import FileFacts, Upload
 from gadfly.api.openai_fine_tuning_request import JobRequest
 from gadfly.errors import GadflyError, RequestError, UnsupportedError
 from gadfly.hub.adapters import shelved_adapters
@@ -29,6 +30,7 @@ from gadfly.server.workshop.worker import TRAIN, Worker
 __all__ = ["Workshop"]
 
 _ADVICE = "delete files and jobs that are no longer needed"
+_FORMS = (".json", ".csv", ".tsv", ".txt", ".md")  # beside lines of JSON
 _SPARE = 100_000_000  # bytes, for what a run writes beside a copy of its data
 
 
@@ -130,7 +132,7 @@ class Workshop:
         self._journals.pop(id_, None)
         self._worker.wake()
         if adapter and job.status == "succeeded" and job.adapter and not again:
-            shutil.rmtree(self._home / "adapters" / job.adapter, ignore_errors=True)
+            shutil.rmtree(self.shelf / job.adapter, ignore_errors=True)
             self.renew(job.model)
         return job
 
@@ -149,6 +151,39 @@ class Workshop:
         """What there is to learn from in the chats of somebody: see `from_chats`."""
         with self.jobs.beginning() as folder:
             return from_chats(self._home, folder, owner, licences)
+
+    def take(self, owner: str, upload: Upload) -> tuple[FileFacts, Mapping[str, Any] | None]:
+        """Keep a file; also what `gadfly data import` reports of one that is no .jsonl.
+
+        What it is called says how it is read, and nothing else. Raises RequestError, CapacityError.
+        """
+        suffix = Path(upload.filename).suffix.lower()
+        if suffix == ".jsonl":
+            return self.uploads.add(owner, upload), None
+        if suffix not in _FORMS:
+            raise RequestError(
+                f"{upload.filename} is none of the files that are read here: .jsonl, {', '.join(_FORMS)}"
+            )
+        with self.jobs.beginning() as folder:
+            require_room(folder, 3 * len(upload.data), _ADVICE)
+            with writing(folder):
+                (folder / f"given{suffix}").write_bytes(upload.data)
+            report = ask(self._home, folder, "data", "import", f"given{suffix}", "--out", "taken.jsonl")
+            (of_file,) = report["files"].values()
+            if not report["taken"]:
+                problem = next(iter(of_file["problems"]), {"line": 1, "text": "there is nothing in it"})
+                why = f"line {problem['line']}: {problem['text']}"
+                raise RequestError(f"{upload.filename} has nothing that can be learnt; {why}")
+            taken = Upload(upload.filename, (folder / "taken.jsonl").read_bytes())
+        return self.uploads.add(owner, taken), of_file
+
+    def on_shelf(self, job: Job) -> bool:
+        """Whether what came of a job is still there."""
+        return job.status == "succeeded" and job.adapter is not None and (self.shelf / job.adapter).exists()
+
+    @property
+    def shelf(self) -> Path:
+        return self._home / "adapters"
 
     def check(self, owner: str, file: str, model: str | None, longest: int) -> Mapping[str, Any]:
         """The report of `gadfly data check` on a file that was sent."""
