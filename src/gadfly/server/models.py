@@ -196,6 +196,8 @@ class Models:
 
         Answers under way go on with it as it was.
         """
+        if name in self._loading:  # it may have looked beside itself before that was there
+            await asyncio.wait([self._loading[name][1]])
         if (found := self._loaded.pop(name, None)) is None:
             return
         self._replaced.append(found)
@@ -264,8 +266,10 @@ class Models:
     async def _unload(self, found: Loaded, seconds: float = 0.0) -> None:
         if found in self._replaced:
             self._replaced.remove(found)
-        else:
+        elif self._loaded.get(found.name) is found:
             del self._loaded[found.name]
+        else:  # somebody else has seen that it may go
+            return
         self._changed.set()
         llm = found.llm
         del found.llm  # whoever has yet to forget the rest does not keep what is large

@@ -43,7 +43,7 @@ def ask(home: Path, folder: Path, *arguments: str, seconds: float = 300.0) -> Ma
     except subprocess.TimeoutExpired:
         raise RequestError(f"this takes longer than {seconds:.0f} seconds; try less at once") from None
     if done.returncode not in (0, 1) or not done.stdout.strip():
-        raise RequestError(_complaint(done.stderr[-_LOG:], done.returncode))
+        raise RequestError(_complaint(done.stderr[-_LOG:], done.returncode, folder))
     found = json.loads(done.stdout)
     assert isinstance(found, dict)
     return found
@@ -53,9 +53,11 @@ def last_line(log: Path, code: int) -> str:
     """Why a process ended with `code`, which wrote a log."""
     with log.open("rb") as file:
         file.seek(max(0, log.stat().st_size - _LOG))
-        return _complaint(file.read(), code)
+        return _complaint(file.read(), code, log.parent)
 
 
-def _complaint(said: bytes, code: int) -> str:
+def _complaint(said: bytes, code: int, folder: Path) -> str:
+    """Its last line, without the folder, which is nobody's affair who asks from elsewhere."""
     lines: Sequence[str] = said.decode(errors="replace").strip().splitlines()
-    return lines[-1].removeprefix("gadfly: ").removeprefix("Error: ") if lines else f"it ended with {code}"
+    last = lines[-1].removeprefix("gadfly: ").removeprefix("Error: ") if lines else f"it ended with {code}"
+    return last.replace(f"{folder.absolute()}/", "")

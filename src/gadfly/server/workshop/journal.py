@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Journal", "events_in"]
+__all__ = ["Journal", "events_in", "judged_of", "point_of"]
 
 POINTS = 1000  # of a curve; twice as many at most
 KEPT = 200  # notes, problems and judgements of each kind
