@@ -19,11 +19,10 @@ class WorkshopNews:
     def __init__(self, workshop: Workshop, feeds: Feeds) -> None:
         self._workshop, self._feeds = workshop, feeds
         self._known: dict[str, tuple[str, int]] | None = None  # by id the owner, and which state it was in
-        self._heard: dict[Feed, int] = {}  # events of a journal
+        self._heard: dict[Feed, int] = {}  # events of the journal that it follows
 
     def follow(self, feed: Feed, count: int) -> None:
         """A page that knows of so many events of the run that it looks at."""
-        self._heard = {one: heard for one, heard in self._heard.items() if one in self._feeds}
         self._heard[feed] = count
 
     async def look_around(self) -> None:
@@ -34,7 +33,8 @@ class WorkshopNews:
         for id_, owner in gone:
             self._feeds.tell(owner, "run", {"id": id_})
             self._feeds.tell(owner, "gone", {}, id_)
-        followed = [feed for feed in self._heard if feed in self._feeds]
+        self._heard = {feed: count for feed, count in self._heard.items() if feed in self._feeds}
+        followed = list(self._heard)
         for feed, (count, news) in zip(followed, await asyncio.to_thread(self._news, followed), strict=True):
             self._heard[feed] = count
             if news is None:
@@ -43,13 +43,17 @@ class WorkshopNews:
                 feed.put(one)
 
     def _look(self) -> tuple[list[tuple[dict[str, Any], str]], list[tuple[str, str]]]:
-        before = self._known
-        jobs = {job.id: job for job in self._workshop.jobs.list()}
-        self._known = {id_: (job.owner, self._workshop.jobs.changed(id_) or 0) for id_, job in jobs.items()}
-        if before is None or before == self._known:
+        """Runs that are not as they were, with those that wait, whose turn may be nearer; and those that are gone."""
+        before, jobs = self._known, self._workshop.jobs
+        self._known = {id_: (before or {}).get(id_, ("", 0)) for id_ in jobs.ids()}
+        changed = [id_ for id_, (_, seen) in self._known.items() if seen != jobs.changed(id_)]
+        gone = [(id_, owner) for id_, (owner, _) in (before or {}).items() if id_ not in self._known]
+        if not changed and not gone:
             return [], []
-        told = [job for job in jobs.values() if before.get(job.id) != self._known[job.id] or job.status in WAITS]
-        gone = [(id_, owner) for id_, (owner, _) in before.items() if id_ not in jobs]
+        found = {job.id: job for job in jobs.list()}
+        for id_ in changed:
+            self._known[id_] = (found[id_].owner if id_ in found else "", jobs.changed(id_) or 0)
+        told = [job for job in found.values() if job.id in changed or job.status in WAITS] if before is not None else []
         return [(run_shape(self._workshop, job), job.owner) for job in told], gone
 
     def _news(self, feeds: Sequence[Feed]) -> list[tuple[int, list[bytes] | None]]:
@@ -62,7 +66,7 @@ class WorkshopNews:
             except NotFoundError:
                 found.append((0, []))
                 continue
-            events = self._workshop.journal(job).since(heard := self._heard[feed])
+            events = self._workshop.followed(job).since(heard := self._heard[feed])
             if events:
                 shapes.setdefault(job.id, run_shape(self._workshop, job))
             told = None if events is None else [event_shape(one, shapes[job.id]) for one in events]

@@ -47,7 +47,7 @@ def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
 def opened_shape(workshop: Workshop, job: Job) -> tuple[dict[str, Any], int]:
     """A run with all that is known of it, and after how many events that is so. Reads files."""
     run = run_shape(workshop, job)
-    state, count = workshop.journal(job).state()
+    state, count = workshop.followed(job).state()
     return {"run": run, "tried": [], **state}, count
 
 

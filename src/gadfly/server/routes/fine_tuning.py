@@ -11,7 +11,7 @@ from gadfly.api.openai_fine_tuning import Event, JobFacts, JobStatus, event_list
 from gadfly.api.openai_fine_tuning_request import JobRequest, read_job
 from gadfly.errors import NotFoundError
 from gadfly.server.refusals import json_response
-from gadfly.server.routes.pages import page_of
+from gadfly.server.routes.pages import latest, page_of
 from gadfly.server.schemas import body
 from gadfly.server.service import body_of, owner_of, service_of, workshop_of
 from gadfly.server.workshop.job import Job, Status
@@ -88,9 +88,8 @@ async def events(request: Request, id: str, after: str = "", limit: str = "") ->
 
     def page() -> dict[str, Any]:
         path = workshop.jobs.place(job) / "events.jsonl"
-        said = events_in(path.read_bytes()) if path.exists() else []
-        found = [event for number, one in enumerate(said) if (event := _event(job, number, one))]
-        return event_list(*page_of(found[::-1], after, limit, 20))
+        said = enumerate(events_in(path.read_bytes() if path.exists() else b""))
+        return event_list(*latest((event for number, one in said if (event := _event(job, number, one))), after, limit))
 
     return json_response(await asyncio.to_thread(page))
 

@@ -39,6 +39,10 @@ class Jobs:
         self.most = most
         self.clock = clock
 
+    def ids(self) -> Sequence[str]:
+        """Of everybody's."""
+        return [path.name for path in self.folder.glob("ftjob-*") if (path / "job.json").exists()]
+
     def list(self, owner: str | None = None) -> Sequence[Job]:
         """The latest first; of everybody if `owner` is None."""
         found = [job for path in self.folder.glob("ftjob-*/job.json") if (job := self._read(path.parent.name))]

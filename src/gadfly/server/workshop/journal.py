@@ -7,7 +7,7 @@ checkpoint forgets the steps after it, as they are done again.
 import json
 import threading
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,8 @@ __all__ = ["Journal", "events_in", "judged_of", "point_of"]
 
 POINTS = 1000  # of a curve; twice as many at most
 KEPT = 200  # notes, problems and judgements of each kind
-RECENT = 4000  # events that whoever listens may be late by
+RECENT = 4000  # events that whoever follows may be late by
+BLOCK = 1 << 20  # bytes that are read at once
 LONGEST = 100_000  # bytes of a line
 PACE = 32  # steps that a speed is the mean of
 _STEP = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds"}
@@ -24,7 +25,10 @@ _STEP = {"step", "loss", "learning_rate", "gradient_norm", "tokens", "seconds"}
 
 @dataclass
 class Journal:
-    """Of one file, which need not be there yet. Safe to use in several threads."""
+    """Of one file, which need not be there yet. Safe to use in several threads.
+
+    Where it is `followed`, the latest events are kept as they were, too.
+    """
 
     path: Path
     points: list[dict[str, float]] = field(default_factory=list)
@@ -36,6 +40,7 @@ class Journal:
     step: int = 0
     steps: int | None = None
     learnt: int = 0  # tokens
+    followed: bool = False
 
     def __post_init__(self) -> None:
         self._lock = threading.Lock()
@@ -49,10 +54,13 @@ class Journal:
     def read(self) -> "Journal":
         """What has been added since the last time."""
         with self._lock:
+            if not self.followed:
+                self._recent.clear()
             for event in self._new():
                 self._take(event)
-                self._recent.append(event)
                 self.count += 1
+                if self.followed:
+                    self._recent.append(event)
         return self
 
     def since(self, count: int) -> Sequence[Mapping[str, Any]] | None:
@@ -87,17 +95,19 @@ class Journal:
         each = (self._pace[-1][0] - self._pace[0][0]) / (len(self._pace) - 1)
         return max(0.0, each * (self.steps - self.step))
 
-    def _new(self) -> list[dict[str, Any]]:
+    def _new(self) -> Iterator[dict[str, Any]]:
         """Whole lines only: what is half written is read the next time."""
         try:
             with self.path.open("rb") as file:
-                file.seek(self._offset)
-                data = file.read()
+                while True:
+                    file.seek(self._offset)
+                    whole = (data := file.read(BLOCK))[: data.rfind(b"\n") + 1]
+                    if not whole:
+                        return
+                    self._offset += len(whole)
+                    yield from events_in(whole)
         except OSError:
-            return []
-        whole = data[: data.rfind(b"\n") + 1]
-        self._offset += len(whole)
-        return list(events_in(whole))
+            return
 
     def _take(self, event: dict[str, Any]) -> None:
         match event:
@@ -132,17 +142,15 @@ class Journal:
             self._thinned *= 2
 
 
-def events_in(data: bytes) -> Sequence[dict[str, Any]]:
+def events_in(data: bytes) -> Iterator[dict[str, Any]]:
     """Of lines of JSON, each of which has its time; what is damaged is left out, as a killed process may leave it."""
-    found = []
     for line in data.splitlines():
         try:
             event = json.loads(line) if len(line) <= LONGEST else None
         except (ValueError, RecursionError):
             continue
         if isinstance(event, dict) and isinstance(event.get("at"), int | float):
-            found.append(event)
-    return found
+            yield event
 
 
 def point_of(event: Mapping[str, Any]) -> dict[str, float]:

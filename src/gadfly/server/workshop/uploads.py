@@ -15,11 +15,13 @@ from pathlib import Path
 from gadfly.api.openai_files import FileFacts, Upload
 from gadfly.errors import CapacityError, NotFoundError
 from gadfly.hub.disk import lock, require_room, write_whole, writing
+from gadfly.hub.progress import size_text
 
 __all__ = ["Uploads"]
 
 _ID = re.compile(r"file-[0-9a-f]{24}")
 _FACTS = 10_000  # bytes
+_MOST_BYTES = 2 << 30  # of an owner
 _STALE = 3600.0  # seconds
 _ADVICE = "delete files that are no longer needed"
 
@@ -44,7 +46,10 @@ class Uploads:
             self._folder.mkdir(parents=True, exist_ok=True)
         with lock(self._folder / "lock", lambda: None):
             self._sweep()
-            if len(self.list(owner)) >= self.most:
+            mine = self.list(owner)
+            if sum(facts.size for facts in mine) + len(upload.data) > _MOST_BYTES:
+                raise CapacityError(f"files may take {size_text(_MOST_BYTES)} together; {_ADVICE}")
+            if len(mine) >= self.most:
                 raise CapacityError(f"there are {self.most} files, and there may not be more; {_ADVICE}")
             require_room(self._folder, len(upload.data), _ADVICE)
             id_ = f"file-{secrets.token_hex(12)}"

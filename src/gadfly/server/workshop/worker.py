@@ -35,7 +35,7 @@ _NICE = 10
 _LOOK = 0.1  # seconds between looks at a run
 _WAIT = 1.0  # and at a queue in which there was nothing, as another server may put something there
 _GRACE = 60.0  # for a run that is told to stop, and writes a checkpoint; then it is killed
-_LOG = 256_000_000  # bytes that a run may say
+_LOG = 64_000_000  # bytes that a run may say
 _ROOM = 50_000_000  # bytes of disk that any run takes
 
 
@@ -177,7 +177,8 @@ class Worker:
             )
         assert process.stdin is not None
         os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-        seen, end = self._jobs.changed(job.id), None
+        seen: int | None = -1  # so that the first look is a look, whatever has happened since it was to begin
+        end: float | None = None
         try:
             while process.poll() is None:
                 now = self._jobs.changed(job.id)

@@ -31,6 +31,7 @@ __all__ = ["Workshop"]
 
 _ADVICE = "delete files and jobs that are no longer needed"
 _FORMS = (".json", ".csv", ".tsv", ".txt", ".md")  # beside lines of JSON
+_JOURNALS = 32  # in memory; others are read when they are asked for
 _SPARE = 100_000_000  # bytes, for what a run writes beside a copy of its data
 
 
@@ -53,7 +54,7 @@ class Workshop:
         self.renew: Callable[[str], None] = lambda _: None  # called with a model that has got another adapter
         self._own = run == TRAIN
         self._worker = Worker(home, self.jobs, lambda job: self.renew(job.model), run)
-        self._journals: dict[str, Journal] = {}
+        self._journals: dict[str, Journal] = {}  # the one that was asked for longest ago first
         self._lock = threading.Lock()
 
     def start(self) -> None:
@@ -129,7 +130,6 @@ class Workshop:
             job = self.jobs.get(id_, owner)
             self.jobs.remove(job, whole=job.status not in WAITS)
             again = any(one.adapter == job.adapter for one in self.jobs.list())  # it was removed, and made anew
-        self._journals.pop(id_, None)
         self._worker.wake()
         if adapter and job.status == "succeeded" and job.adapter and not again:
             shutil.rmtree(self.shelf / job.adapter, ignore_errors=True)
@@ -143,9 +143,15 @@ class Workshop:
 
     def journal(self, job: Job) -> Journal:
         """What it has said until now."""
-        with self._lock:
-            found = self._journals.setdefault(job.id, Journal(self.jobs.place(job) / "events.jsonl"))
-        return found.read()
+        return self._journal(job).read()
+
+    def followed(self, job: Job) -> Journal:
+        """The same, from now on with its latest events as they were, until the job is over."""
+        journal = self._journal(job)
+        journal.followed = journal.followed or job.status not in OVER
+        journal.read()
+        journal.followed = job.status not in OVER
+        return journal
 
     def material(self, owner: str, licences: str) -> Mapping[str, Any]:
         """What there is to learn from in the chats of somebody: see `from_chats`."""
@@ -190,6 +196,14 @@ class Workshop:
         path = self.uploads.path(file, owner)
         told = () if model is None else (f"--model={self._base(model)}", f"--longest={longest}")
         return ask(self._home, path.parent, "data", "check", path.name, *told)
+
+    def _journal(self, job: Job) -> Journal:
+        with self._lock:
+            found = self._journals.pop(job.id, None) or Journal(self.jobs.place(job) / "events.jsonl")
+            self._journals[job.id] = found
+            if len(self._journals) > _JOURNALS:
+                del self._journals[next(iter(self._journals))]
+        return found
 
     def _new(self, owner: str, model: str, method: Method, name: str | None, field: str) -> Job:
         """Raises what is wrong with it."""

@@ -19,7 +19,7 @@ BEGAN = {"at": 0, "event": "began", "train": 8, "valid": 1, "steps": 4, "step": 
 
 
 def test_a_journal_tells_how_far_a_run_is(tmp_path):
-    journal = Journal(tmp_path / "events.jsonl")
+    journal = Journal(tmp_path / "events.jsonl", followed=True)
     assert (journal.read().loss, journal.left, journal.speed) == (None, None, None)
     judged = {"at": 2, "event": "judged", "step": 2, "loss": 3.0, "accuracy": 0.5}
     write(journal.path, BEGAN, step(1, 4.0), step(2, 2.0), judged, {"at": 3, "event": "note", "text": "hm"})
@@ -53,6 +53,6 @@ def test_half_a_line_is_read_when_it_is_whole_and_damage_is_left_out(tmp_path):
     with journal.path.open("ab") as file:
         file.write(b'te", "text": "hm"}\n{"at": 1, "ev\n7\n{}\n' + b"[" * 50_000 + b"\n")
     assert (journal.read().count, len(journal.notes)) == (1, 1)
-    assert events_in(b'{"at": true, "event": 1}\n{"at": "x"}') == [{"at": True, "event": 1}]
+    assert list(events_in(b'{"at": true, "event": 1}\n{"at": "x"}')) == [{"at": True, "event": 1}]
     write(journal.path, {"at": 1, "event": "step", "step": "x"}, {"at": 1, "event": "judged", "step": 1})
     journal.read()
