@@ -16,6 +16,7 @@ import pytest
 from click.testing import CliRunner
 from openai.types.fine_tuning import FineTuningJob
 
+from chat_page import ChatPage, until
 from gadfly.cli.new import command as new
 
 pytest.importorskip("torch")
@@ -63,7 +64,7 @@ def served(place: Path, ends: bool = True) -> Iterator[tuple[openai.OpenAI, "sub
     assert "Traceback" not in (place / "log").read_text()
 
 
-def until(client: openai.OpenAI, job: str, status: str) -> FineTuningJob:
+def reaches(client: openai.OpenAI, job: str, status: str) -> FineTuningJob:
     while (found := client.fine_tuning.jobs.retrieve(job)).status != status:
         assert found.status in ("queued", "running"), found
         time.sleep(0.1)
@@ -102,7 +103,7 @@ def test_a_model_learns_from_a_file_that_was_sent(place: Path) -> None:
         with pytest.raises(openai.BadRequestError, match="another suffix"):
             client.fine_tuning.jobs.create(**asked)  # type: ignore[arg-type]
         assert client.files.delete(file.id).deleted and not client.files.list().data
-        done = until(client, job.id, "succeeded")
+        done = reaches(client, job.id, "succeeded")
         assert done.fine_tuned_model == "m+biscuits" and done.trained_tokens and done.finished_at
         assert (done.metadata, done.hyperparameters.n_epochs, done.error) == ({"a": "b"}, 60, None)
         events = list(client.fine_tuning.jobs.list_events(job.id, limit=7))
@@ -116,6 +117,24 @@ def test_a_model_learns_from_a_file_that_was_sent(place: Path) -> None:
         assert server.poll() is None
 
 
+def plans(page: ChatPage) -> None:
+    """The app's side of it: a file is checked as the model reads it, and a run planned, started and stopped."""
+    sent = page.client.post("/workshop/files", params={"name": "chats.jsonl"}, content=DATA).json()["file"]
+    check = page.get(f"/workshop/files/{sent['id']}/check", model="m", longest=32)
+    assert check["counts"]["learnt"] and sum(check["found"].values()) == 8, check
+    settings = {"epochs": 100, "batch": 1, "rank": 4, "longest": 256}
+    run = page.post("/workshop/runs", model="m", method="sft", files=[sent["id"]], valid=0.5, settings=settings)["run"]
+    with page.events(f"/workshop/runs/{run['id']}/events") as events:
+        while (found := page.get(f"/workshop/runs/{run['id']}")["run"])["status"] == "planning":
+            time.sleep(0.1)
+        assert found["status"] == "planned" and found["plan"]["steps"] == found["steps"] > 0, found
+        page.post(f"/workshop/runs/{run['id']}/start")
+        _, step = until(events, "step")[-1]
+        assert step["loss"] > 0 and step["run"]["status"] == "running"
+        page.post(f"/workshop/runs/{run['id']}/stop")
+    page.delete(f"/workshop/runs/{run['id']}")
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_killed_processes_leave_nothing_that_the_next_trips_over(place: Path) -> None:
@@ -126,14 +145,16 @@ def test_killed_processes_leave_nothing_that_the_next_trips_over(place: Path) ->
         next_ = jobs.create(model="m", training_file=file.id, hyperparameters=QUICK, suffix="next").id  # type: ignore[arg-type]
         stepping(client, long)
         os.kill(trainer(server), signal.SIGKILL)
-        assert "killed by signal 9" in str(until(client, long, "failed").error)
-        until(client, next_, "running")
+        assert "killed by signal 9" in str(reaches(client, long, "failed").error)
+        reaches(client, next_, "running")
         assert jobs.resume(long).status == "queued"
         server.kill()
     with served(place) as (client, server):
         assert {job.id for job in client.fine_tuning.jobs.list()} == {long, next_}
-        until(client, next_, "succeeded")
+        reaches(client, next_, "succeeded")
         assert SAYS in str(ask(client, "m+next"))
         stepping(client, long)
         assert client.fine_tuning.jobs.pause(long).status == "paused"
         assert client.fine_tuning.jobs.cancel(long).status == "cancelled"
+        with (page := ChatPage(str(client.base_url).removesuffix("/v1/"))).client:
+            plans(page)

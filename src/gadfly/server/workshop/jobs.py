@@ -14,7 +14,7 @@ import secrets
 import shutil
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -88,7 +88,7 @@ class Jobs:
         if len(mine) >= self.most:
             if not over:
                 raise CapacityError(f"there are {self.most} fine-tuning jobs that are not over; delete some of them")
-            self.remove(over[-1])
+            self.forget(over[-1])
         self._write(job, aside)
         with writing(self.folder):
             aside.rename(self.place(job))
@@ -114,17 +114,19 @@ class Jobs:
                     file.write(b"\n")
             file.write(line_of({"at": self.clock(), **event}))
 
-    def remove(self, job: Job, whole: bool = True) -> None:
-        """The facts first: what is half removed is not there any more. Not `whole`: the rest is left to its run."""
+    def forget(self, job: Job) -> None:
+        """It is not there any more; its folder goes with the next `sweep`, as its run may yet write there."""
         (self.place(job) / "job.json").unlink(missing_ok=True)
-        if whole:
-            shutil.rmtree(self.place(job), ignore_errors=True)
 
-    def sweep(self) -> None:
-        """Remove what servers have left that died while they made or removed a job."""
-        for path in (*self.folder.glob("new-*"), *self.folder.glob("ftjob-*")):
-            if not (path / "job.json").exists() and self.clock() - path.stat().st_mtime > _STALE:
+    def sweep(self, running: str | None = None) -> None:
+        """Remove folders of what was forgotten, and of what servers left that died. For whoever has the runs."""
+        for path in self.folder.glob("ftjob-*"):
+            if path.name != running and not (path / "job.json").exists():
                 shutil.rmtree(path, ignore_errors=True)
+        for path in self.folder.glob("new-*"):
+            with suppress(OSError):  # it is there no more: somebody has finished with it
+                if self.clock() - path.stat().st_mtime > _STALE:
+                    shutil.rmtree(path, ignore_errors=True)
 
     def changed(self, id_: str) -> int | None:
         """A number that is another one when a job is; None for none."""

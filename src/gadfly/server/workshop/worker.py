@@ -106,18 +106,18 @@ class Worker:
         except BaseException:
             file.close()
             raise
-        self._jobs.sweep()
         return file
 
     def _turn(self, lock: IO[bytes]) -> bool:
         """Whether there was something to do."""
+        self._jobs.sweep()
         job = next(iter(self.waiting()), None)
         if job is None:
             return False
         try:
             self._go(job, lock)
         except NotFoundError:  # deleted meanwhile
-            self._jobs.remove(job)
+            pass
         except Exception as error:
             known = isinstance(error, GadflyError)
             if not known:
@@ -186,6 +186,9 @@ class Worker:
                 if end is None and (self._closing.is_set() or (changed and not self._wanted(job))):
                     process.stdin.close()
                     end = time.monotonic() + _GRACE
+                if self._news.is_set():
+                    self._news.clear()
+                    self._jobs.sweep(job.id)
                 if (end is not None and time.monotonic() > end) or events.stat().st_size > _LOG:
                     process.kill()
                 with suppress(subprocess.TimeoutExpired):

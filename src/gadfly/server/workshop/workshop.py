@@ -19,7 +19,7 @@ from gadfly.hub.adapters import shelved_adapters
 from gadfly.hub.disk import require_room, write_whole, writing
 from gadfly.server.workshop.command import ask
 from gadfly.server.workshop.draft import Draft
-from gadfly.server.workshop.job import GOES_ON, OVER, WAITS, Job, Method, Status
+from gadfly.server.workshop.job import GOES_ON, OVER, Job, Method, Status
 from gadfly.server.workshop.jobs import Jobs
 from gadfly.server.workshop.journal import Journal
 from gadfly.server.workshop.material import from_chats, gathered, translated
@@ -128,7 +128,7 @@ class Workshop:
         """With `adapter`, what came of it goes, too. Raises NotFoundError."""
         with self.jobs.changing():
             job = self.jobs.get(id_, owner)
-            self.jobs.remove(job, whole=job.status not in WAITS)
+            self.jobs.forget(job)
             again = any(one.adapter == job.adapter for one in self.jobs.list())  # it was removed, and made anew
         self._worker.wake()
         if adapter and job.status == "succeeded" and job.adapter and not again:
