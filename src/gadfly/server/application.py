@@ -93,7 +93,10 @@ def _open(workshop: Workshop, service: Service) -> None:
     loop = asyncio.get_running_loop()
 
     def renew(model: str) -> None:
-        asyncio.run_coroutine_threadsafe(service.models.renew(model), loop).result(_RENEWED)
+        try:
+            asyncio.run_coroutine_threadsafe(service.models.renew(model), loop).result(_RENEWED)
+        except (GadflyError, TimeoutError) as error:  # what was learnt is there all the same
+            log.warning("%s is not loaded anew yet: %s", model, error)
 
     workshop.renew = renew
     workshop.start()

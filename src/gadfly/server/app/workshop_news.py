@@ -27,12 +27,15 @@ class WorkshopNews:
 
     async def look_around(self) -> None:
         changed, gone = await asyncio.to_thread(self._look)
+        await self._tell_news()  # first: who hears that a run is over has heard all of it
         for shape, owner in changed:
             self._feeds.tell(owner, "run", {"run": shape})
             self._feeds.tell(owner, "run", {"run": shape}, shape["id"])
         for id_, owner in gone:
             self._feeds.tell(owner, "run", {"id": id_})
             self._feeds.tell(owner, "gone", {}, id_)
+
+    async def _tell_news(self) -> None:
         self._heard = {feed: count for feed, count in self._heard.items() if feed in self._feeds}
         followed = list(self._heard)
         for feed, (count, news) in zip(followed, await asyncio.to_thread(self._news, followed), strict=True):

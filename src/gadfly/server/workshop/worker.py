@@ -195,7 +195,12 @@ class Worker:
                     process.wait(_LOOK)
         finally:
             process.stdin.close()
-        return process.wait()
+            try:
+                code = process.wait(_GRACE)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                code = process.wait()
+        return code
 
     def _wanted(self, job: Job) -> bool:
         try:

@@ -86,9 +86,8 @@ def test_a_run_is_planned_started_watched_and_removed(page):
         assert name == "snapshot" and first["run"]["plan"]["seconds"] == 3.0 and first["points"] == []
         page.post(f"/workshop/runs/{run['id']}/start")
         heard = []
-        while not heard or heard[-1][0] != "run" or heard[-1][1]["run"]["status"] != "succeeded":
+        while not heard or heard[-1][1]["run"]["status"] != "succeeded":
             heard += until(events, "run")
-        heard += [next(events) for _ in range(6 - sum(name in ("step", "judged", "problem") for name, _ in heard))]
     steps = [data for name, data in heard if name == "step"]
     assert [step["loss"] for step in steps] == [3.0, 2.0] and steps[1]["run"]["steps"] == 2
     assert ("judged", {"step": 0, "loss": 4.0, "figures": {"accuracy": 0.5}}) in heard
