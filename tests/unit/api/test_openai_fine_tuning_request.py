@@ -37,6 +37,8 @@ def test_numbers_are_found_where_the_method_or_the_job_has_them():
         ({"hyperparameters": {"beta": 0.1}}, "belongs to the method dpo"),
         ({"hyperparameters": {}, "method": {"type": "dpo", "dpo": {"hyperparameters": {}}}}, "given twice"),
         ({"seed": -1}, "seed"),
+        ({"hyperparameters": {"compute_multiplier": 1}}, r"compute_multiplier is none of .* which are n_epochs"),
+        ({"metadata": {"a": 1}}, "metadata"),
     ],
 )
 def test_what_makes_no_sense_is_named(changed, message):
