@@ -64,7 +64,7 @@ def loop(model: Any, data: dict[str, Any]) -> None:
         samples = [data["train"][index] for index in step]
         optimiser.zero_grad()
         for part in parts(samples):
-            (summed(model, part) / count(samples)).backward()
+            torch.autograd.backward(summed(model, part) / count(samples))
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         done = max(0, number - rising) / max(1, len(steps) - rising)
         rate = plan["rate"] * ((number + 1) / rising if number < rising else 0.5 * (1 + math.cos(math.pi * done)))
