@@ -161,7 +161,11 @@ class LLM:
             if streamed:
                 used = memory_used()
                 memory = promise.size if promise else used + round(ROOM * memory_available())
-                step_tokens = streamed.settle(memory, used + self._executor.cache_bytes + WORK, self._step_bytes)
+                drawn = 2 * 4 * spec.vocab * WANTED  # logits of a step, and what becomes of them
+                used += self._executor.cache_bytes + drawn + WORK
+                step_tokens = streamed.settle(
+                    memory, used, lambda tokens: self._executor.step_bytes(tokens, min(tokens, WANTED))
+                )
         except MemoryError:
             raise CapacityError(
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
@@ -366,11 +370,6 @@ class LLM:
         return self._generation(
             prompt_ids, max_tokens, sampling, stops, adapters=self.adapters.strengths(adapters or {})
         )
-
-    def _step_bytes(self, tokens: int) -> int:
-        """Bytes that a step of so many tokens takes, of which some are drawn from."""
-        wanted = min(tokens, WANTED)
-        return self._executor.step_bytes(tokens, wanted) + 4 * self.spec.vocab * wanted
 
     def _generation(
         self,
