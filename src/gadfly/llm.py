@@ -86,10 +86,10 @@ def load(
     `allow` is asked: a folder, bytes to write there, bytes free. With `speculate`, tokens that repeat earlier text are
     guessed and verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests
     wait for others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than
-    an eighth of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT writes them,
-    GGUF files) and how strong they are if a request says nothing else. By default those on this machine that were made
-    for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none. Raises
-    GadflyError.
+    an eighth of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT
+    writes them, GGUF files) and how strong they are if a request says nothing else. By default those on this machine
+    that were made for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none.
+    Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
