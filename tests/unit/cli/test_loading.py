@@ -44,7 +44,7 @@ def test_much_disk_is_not_taken_without_a_word(capsys):
 
 
 def test_experts_are_packed_for_those_who_say_yes(monkeypatch, capsys):
-    facts = Path("/home/x/cache"), 178 * 10**9, 300 * 10**9
+    facts = Path("cache/packed"), 178 * 10**9, 300 * 10**9
     monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
     assert not allow_disk(*facts)  # no terminal to ask on
     for answer in ("y", "n"):
@@ -52,7 +52,7 @@ def test_experts_are_packed_for_those_who_say_yes(monkeypatch, capsys):
             monkeypatch.setattr(stream, "isatty", lambda: True)
             monkeypatch.setattr(name, stream)
         assert allow_disk(*facts) == (answer == "y")
-        assert "into 178 GB at /home/x/cache, which has 300 GB free" in sys.stderr.getvalue()
+        assert "into 178 GB at cache/packed, which has 300 GB free" in sys.stderr.getvalue()
     assert capsys.readouterr().out.replace(" [y/N]: ", "") == ""
 
 
