@@ -58,7 +58,7 @@ test("chats of ChatGPT are taken in, and what could not be is said", async () =>
   const chats = [{ title: "Bitten", create_time: 1.7e9, update_time: 1.7e9, mapping, current_node: "d" }, { title: "Broken", mapping: 7 }];
   await here.page.locator("input[type=file]").setInputFiles(file("conversations.json", chats));
   await here.page.getByText("1 chat taken in").waitFor();
-  await here.page.getByText("Broken").waitFor();
+  await here.page.getByText("Conversation 2 “Broken”: mapping is 7; expected an object").waitFor();
   expect(await here.violations()).toEqual([]);
   await here.page.getByRole("link", { name: "Bitten", exact: true }).click();
   await here.page.getByText("Athens did.").waitFor();
