@@ -13,7 +13,8 @@ PAGE = json.loads((Path(__file__).parents[2] / "web/messages/en.json").read_text
 
 def test_why_something_was_not_taken_in():
     assert {f"import.why.{key}" for key in REASONS} == {key for key in PAGE if key.startswith("import.why.")}
-    assert {f"import.place.{key}" for key in get_args(Extent)} == {key for key in PAGE if key.startswith("import.place.")}
+    places = {key for key in PAGE if key.startswith("import.place.")}
+    assert places == {f"import.place.{key}" for key in get_args(Extent)}
     for key, english in REASONS.items():
         words = PAGE[f"import.why.{key}"]
         assert (words if isinstance(words, str) else words["other"]) == english

@@ -310,6 +310,8 @@ export interface Pair {
   rejected: Said[];
   because: "corrected" | "vote" | "thumbs";
   reasons: string[];
+  /** Of the better answer and the worse: the same twice if it was corrected. */
+  nodes: [number, number];
   created: number;
   training: Training;
   licences: Record<"chosen" | "rejected", Licence>;
