@@ -99,6 +99,10 @@ test("a corrected answer is a pair that can be taken away", async () => {
   expect(await here.violations()).toEqual([]);
   const pairs = await downloaded(() => button("Export pairs").click());
   expect(JSON.parse(pairs.trim()).chosen).toMatchObject([{ content: "Paris, if it must be." }]);
+  await button("Take the correction back").click();
+  await here.page.getByText("Paris, if it must be.").waitFor({ state: "detached" });
+  await button("Undo").click();
+  await here.page.getByText("Paris, if it must be.").waitFor();
 });
 
 test("a thumb without a partner is taken away, and back", async () => {
@@ -115,6 +119,8 @@ test("a thumb without a partner is taken away, and back", async () => {
   expect(JSON.parse(thumbs.trim())).toMatchObject({ label: true, reply: { role: "assistant" } });
   await button("Take the thumb back").click();
   await here.page.getByText("No thumb stands alone").waitFor();
+  await button("Undo").click();
+  await button("Take the thumb back").waitFor();
 });
 
 test("a model is loaded and let go", async () => {

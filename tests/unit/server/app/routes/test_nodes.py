@@ -78,7 +78,7 @@ def test_a_pair_is_taken_back_and_given_again(page, chat):
     assert pairs() == [("corrected", [3, 3]), ("thumbs", [2, 3])]
     for path in ("vote/2/3", "corrected/2/2", "thumbs/3/99"):
         assert page.client.delete(f"/chats/{chat}/pairs/{path}").status_code == 404
-    assert page.client.delete(f"/chats/{chat}/pairs/whim/2/3").status_code == 400
+    assert page.client.delete(f"/chats/{chat}/pairs/whim/2/3").status_code == 422
 
 
 def test_a_thumb_without_a_partner_can_be_taken_away_and_back(page, chat):
