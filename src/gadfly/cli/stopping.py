@@ -18,7 +18,7 @@ def stopping(together: bool = False) -> Iterator[list[int]]:
     def note(number: int, _: object) -> None:
         pressed.append(number)
         if not together:
-            signal.signal(number, before[number])
+            signal.signal(number, before[signal.Signals(number)])
 
     before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)[: 1 + together]}
     try:

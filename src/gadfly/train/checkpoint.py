@@ -10,11 +10,11 @@ import json
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
+from warnings import catch_warnings
 
 import numpy as np
 import torch
 from torch import Tensor
-from torch.distributed import checkpoint
 
 from gadfly.errors import ModelFileError, RequestError
 from gadfly.train.group import Group
@@ -90,6 +90,9 @@ def learnt(folder: Path, training: Training) -> dict[str, Tensor]:
 
 
 def _save_parts(folder: Path, training: Training, run: str, group: Group) -> None:
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter  # takes a second to import
+    from torch.distributed.checkpoint.state_dict_saver import save as save_distributed
+
     path = folder / f"step-{training.step}"
     if training.any((path / MARK).exists()):
         return
@@ -98,9 +101,7 @@ def _save_parts(folder: Path, training: Training, run: str, group: Group) -> Non
         path.mkdir()
     group.wait()
     with writing(path):
-        checkpoint.save(
-            training.state(), storage_writer=checkpoint.HuggingFaceStorageWriter(str(path), save_distributed=True)
-        )
+        save_distributed(training.state(), storage_writer=HuggingFaceStorageWriter(str(path), save_distributed=True))
     if group.first:
         with replacing(path / MARK) as file:
             file.write(json.dumps({"run": run, "step": training.step}).encode())
@@ -108,10 +109,15 @@ def _save_parts(folder: Path, training: Training, run: str, group: Group) -> Non
 
 
 def _load(path: Path, tensors: dict[str, Tensor], alone: bool) -> None:
-    reader = checkpoint.HuggingFaceStorageReader(str(path if path.is_dir() else path.parent))
+    from torch.distributed.checkpoint.api import CheckpointException
+    from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
+    from torch.distributed.checkpoint.state_dict_loader import load as load_distributed
+
+    reader = HuggingFaceStorageReader(str(path if path.is_dir() else path.parent))
     try:
-        checkpoint.load(tensors, storage_reader=reader, no_dist=alone)
-    except checkpoint.CheckpointException as error:
+        with catch_warnings(action="ignore", category=UserWarning):  # that one process reads alone is as it is meant
+            load_distributed(tensors, storage_reader=reader, no_dist=alone)
+    except CheckpointException as error:
         raise ModelFileError(f"{path} does not hold what this run needs; delete it to begin anew") from error
 
 

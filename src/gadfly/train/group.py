@@ -1,7 +1,7 @@
 """Processes that train together, begun by torchrun: how they find each other, what they compute on, and who speaks.
 
-One of them speaks for all. When one is gone, the others notice as soon as they need it, or after `PATIENCE` if its whole
-machine is, and end; the first that has something to say about it says it.
+One of them speaks for all. When one is gone, the others notice as soon as they need it, or after `PATIENCE` if its
+whole machine is, and end; the first that has something to say about it says it.
 """
 
 import os
@@ -12,7 +12,8 @@ from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch.distributed.device_mesh import DeviceMesh, init_device_mesh
+from torch.distributed.distributed_c10d import Store
+from torch.distributed.rendezvous import rendezvous
 
 from gadfly.errors import CapacityError, GadflyError
 
@@ -23,12 +24,11 @@ PATIENCE = timedelta(minutes=10)
 
 @dataclass(frozen=True, eq=False)
 class Group:
-    """`rank` counts the processes from 0; `mesh` is all of them in a row."""
+    """`rank` counts the processes from 0; each has a `device` of its own, or all compute on processors."""
 
     rank: int
     size: int
     device: torch.device
-    mesh: DeviceMesh
 
     @property
     def first(self) -> bool:
@@ -48,7 +48,7 @@ def joined() -> Iterator[Group | None]:
     if not dist.is_torchelastic_launched():
         yield None
         return
-    store, rank, size = next(iter(dist.rendezvous("env://", timeout=PATIENCE)))
+    store, rank, size = next(iter(rendezvous("env://", timeout=PATIENCE)))
     kind = torch.accelerator.current_accelerator()
     device = torch.device("cpu") if kind is None else torch.device(kind.type, int(os.environ["LOCAL_RANK"]))
     if kind is not None:
@@ -57,7 +57,7 @@ def joined() -> Iterator[Group | None]:
         dist.get_default_backend_for_device(device), store=store, rank=rank, world_size=size, timeout=PATIENCE
     )
     try:
-        yield Group(rank, size, device, init_device_mesh(device.type, (size,)))
+        yield Group(rank, size, device)
         dist.destroy_process_group()
     except (GadflyError, OSError, RuntimeError) as error:
         if not _speaks(store):
@@ -67,10 +67,10 @@ def joined() -> Iterator[Group | None]:
         raise
 
 
-def _speaks(store: dist.Store) -> bool:
+def _speaks(store: Store) -> bool:
     """Whether nobody has spoken yet."""
     try:
-        return store.add("spoken", 1) == 1
+        return bool(store.add("spoken", 1) == 1)
     except RuntimeError:  # it went away, too
         return True
 

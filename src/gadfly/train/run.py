@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from gadfly.allocator import keep_freed
 from gadfly.answer import Prompts
@@ -21,6 +22,7 @@ from gadfly.hub.library import Library
 from gadfly.lines import Problem
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
+from gadfly.spec import ModelSpec
 from gadfly.train.checkpoint import identity, learnt, resume, save
 from gadfly.train.data.sample import Sample
 from gadfly.train.group import Group
@@ -30,9 +32,9 @@ from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
 from gadfly.train.recipe import NEW, Recipe
-from gadfly.train.spread import SpreadTraining, backend_for, outline
-from gadfly.train.trainable import all_of, with_adapter
-from gadfly.train.training import Judgement, Report, Training
+from gadfly.train.trainable import Trainable, all_of, with_adapter
+from gadfly.train.training import Judgement, Plan, Report, Training
+from gadfly.weight import Weights
 from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness
 from gadfly.weights.load import ModelFile, open_model
@@ -163,9 +165,7 @@ def checkpoints(recipe: Recipe) -> Path:
     return recipe.folder.with_name(f"{recipe.folder.name}.run")
 
 
-def open_workshop(
-    recipe: Recipe, watcher: Watcher, threads: int | None = None, group: Group | None = None
-) -> Workshop:
+def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, group: Group | None = None) -> Workshop:
     """Read the base and the data of a recipe; lines that cannot be learnt are told to the watcher and left out.
 
     The processes of a `group` all do so, and then share the work.
@@ -187,20 +187,27 @@ def open_workshop(
     if not train.objective.sequences:
         raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
     plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
-    spec, backend = file.spec.within(longest), Torch() if group is None else backend_for(group)
-    placed = file.weights.map(backend.place) if group is None else outline(file.weights)
-    if recipe.makes_model:
-        trainable = all_of(spec, placed, backend, new=recipe.base == NEW)
-    else:
-        trainable = with_adapter(spec, placed, recipe.lora, plan.seed, backend)
+    training = _training(recipe, plan, train.objective, file, file.spec.within(longest), group)
+    file.release()
     settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
-    if group is None:
-        training = Training(trainable, train.objective, plan)
-    else:
-        training = SpreadTraining(trainable, train.objective, plan, file.weights, group)
-    file.release()
     return Workshop(recipe, file, training, valid.objective, longest, run, watcher)
+
+
+def _training(
+    recipe: Recipe, plan: Plan, objective: Objective, file: ModelFile, spec: ModelSpec, group: Group | None
+) -> Training:
+    def trainable(weights: Weights[Tensor], backend: Torch) -> Trainable:
+        if recipe.makes_model:
+            return all_of(spec, weights, backend, new=recipe.base == NEW)
+        return with_adapter(spec, weights, recipe.lora, plan.seed, backend)
+
+    if group is None:
+        backend = Torch()
+        return Training(trainable(file.weights.map(backend.place), backend), objective, plan)
+    from gadfly.train.spread import SpreadTraining, backend_for, outline  # takes a second to import
+
+    return SpreadTraining(trainable(outline(file.weights), backend_for(group)), objective, plan, file.weights, group)
 
 
 def _base(recipe: Recipe, watcher: Watcher, group: Group | None) -> Path:

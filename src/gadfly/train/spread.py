@@ -19,6 +19,7 @@ import numpy as np
 import torch
 import torch.distributed as dist
 from torch import Tensor, nn
+from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import FSDPModule, MixedPrecisionPolicy, fully_shard
 from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 
@@ -114,7 +115,7 @@ class _Spread:
     """Where every tensor of a trainable is now."""
 
     def __init__(self, trainable: Trainable, file: Weights[Weight], group: Group) -> None:
-        self._group = group
+        self._group, self._mesh = group, init_device_mesh(group.device.type, (group.size,))
         self._held: dict[int, tuple[_Held, str]] = {}  # by the tensor of the trainable
         self._apart: dict[int, Tensor] = {}
         self._dtype = torch.float32 if group.device.type == "cpu" else torch.bfloat16
@@ -167,11 +168,11 @@ class _Spread:
     def _own(self, stack: Weight, learnt: bool, backend: Torch) -> Tensor:
         count = stack.shape[0] // self._group.size
         mine = Stack(unstack(stack)[self._group.rank * count :][:count])
-        return DTensor.from_local(backend.place(mine), self._group.mesh, [Shard(0)]).detach().requires_grad_(learnt)
+        return DTensor.from_local(backend.place(mine), self._mesh, [Shard(0)]).detach().requires_grad_(learnt)
 
     def _shard(self, held: _Held) -> _Held:
         policy = MixedPrecisionPolicy(self._dtype, torch.float32)
-        sharded = fully_shard(held, mesh=self._group.mesh, mp_policy=policy)
+        sharded = fully_shard(held, mesh=self._mesh, mp_policy=policy)
         assert isinstance(sharded, FSDPModule)
         sharded.set_gradient_divide_factor(1.0)
         sharded.set_force_sum_reduction_for_comms(True)  # gloo knows no other

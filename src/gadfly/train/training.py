@@ -19,8 +19,8 @@ from torch import Tensor
 from gadfly.errors import RequestError
 from gadfly.model.transformer import finished, hidden_states, through
 from gadfly.ops.torch import TorchWeight
-from gadfly.train.group import Group
 from gadfly.train.data.sample import Sample
+from gadfly.train.group import Group
 from gadfly.train.loss import token_losses
 from gadfly.train.objective import Numbers, Objective, sequence_sums
 from gadfly.train.packing import Pack, Sequences, epoch_order, packs
@@ -104,9 +104,7 @@ class Report:
 class Training:
     """See the module. `step` counts finished steps, of `steps`."""
 
-    def __init__(
-        self, trainable: Trainable, objective: Objective, plan: Plan, group: Group | None = None
-    ) -> None:
+    def __init__(self, trainable: Trainable, objective: Objective, plan: Plan, group: Group | None = None) -> None:
         if not objective.sequences:
             raise RequestError("there is nothing to learn: no sample is left")
         self.trainable = trainable
@@ -236,7 +234,7 @@ class Training:
         """Over the processes."""
         return tensor
 
-    def _like(self, whole: Tensor, parameter: Tensor) -> Tensor:
+    def _like(self, whole: Tensor, parameter: Tensor) -> Tensor:  # noqa: ARG002
         """What this process has of a tensor, if it has that of a parameter."""
         return whole
 
