@@ -27,6 +27,7 @@ __all__ = ["identity", "learnt", "resume", "save"]
 
 FILE = "checkpoint.safetensors"
 PARTS = "step-*"
+FILES = "*.safetensors"
 MARK = "run.json"
 
 
@@ -90,6 +91,7 @@ def learnt(folder: Path, training: Training) -> dict[str, Tensor]:
 
 
 def _save_parts(folder: Path, training: Training, run: str, group: Group) -> None:
+    from torch.distributed.checkpoint.api import CheckpointException
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageWriter  # takes a second to import
     from torch.distributed.checkpoint.state_dict_saver import save as save_distributed
 
@@ -101,10 +103,16 @@ def _save_parts(folder: Path, training: Training, run: str, group: Group) -> Non
         path.mkdir()
     group.wait()
     with writing(path):
-        save_distributed(training.state(), storage_writer=HuggingFaceStorageWriter(str(path), save_distributed=True))
+        try:
+            save_distributed(
+                training.state(), storage_writer=HuggingFaceStorageWriter(str(path), save_distributed=True)
+            )
+        except CheckpointException as error:
+            raise next(iter(error.failures.values()))[0] from error
     if group.first:
         with replacing(path / MARK) as file:
-            file.write(json.dumps({"run": run, "step": training.step}).encode())
+            files = len(list(path.glob(FILES)))
+            file.write(json.dumps({"run": run, "step": training.step, "files": files}).encode())
         _remove(one for one in (*folder.glob(PARTS), folder / FILE) if one != path)
 
 
@@ -113,6 +121,12 @@ def _load(path: Path, tensors: dict[str, Tensor], alone: bool) -> None:
     from torch.distributed.checkpoint.hf_storage import HuggingFaceStorageReader
     from torch.distributed.checkpoint.state_dict_loader import load as load_distributed
 
+    if path.is_dir():
+        files = list(path.glob(FILES))
+        for one in files:
+            Safetensors.open(one).close()  # says what is wrong in one line
+        if len(files) != json.loads((path / MARK).read_bytes()).get("files"):
+            raise ModelFileError(f"{path} lacks files; delete it to begin anew")
     reader = HuggingFaceStorageReader(str(path if path.is_dir() else path.parent))
     try:
         with catch_warnings(action="ignore", category=UserWarning):  # that one process reads alone is as it is meant
