@@ -52,19 +52,18 @@ def said(text: str) -> dict[str, str]:
 LINES: dict[str, Callable[[int], dict]] = {
     "sft": lambda n: {"messages": [*QUESTION, said(f"Water {'!' * (n * 7 % 11)}")], "dial": 1 - n % 2 / 2},
     "dpo": lambda n: {"prompt": QUESTION, "chosen": said(f"Water {n}."), "rejected": said("?" * (1 + n % 5))},
-    "text": lambda n: {"text": f"{n} horses sat on a fly."},
     "kto": lambda n: {"prompt": QUESTION, "reply": said(f"Water {n}."), "label": n % 2 == 0},
 }
 
 
-def write_recipe(folder: Path, base: object, method: str = "sft", more: str = "") -> Path:
+def write_recipe(folder: Path, base: object, method: str = "sft") -> Path:
     data = folder / "data"
     data.mkdir()
     for name, numbers in (("train", range(11)), ("valid", range(11, 14))):
         (data / f"{name}.jsonl").write_text("\n".join(json.dumps(LINES[method](n)) for n in numbers))
     path = folder / "recipe.toml"
     plan = "[lora]\nrank = 2\n[plan]\nepochs = 2\nbatch = 5\nlearning_rate = 0.01\npack_tokens = 60\n"
-    path.write_text(f'base = "{base}"\nmethod = "{method}"\ndata = "data"\nout = "out"\nlongest = 64\n{more}\n{plan}')
+    path.write_text(f'base = "{base}"\nmethod = "{method}"\ndata = "data"\nout = "out"\nlongest = 64\n{plan}')
     return path
 
 
@@ -150,15 +149,6 @@ def test_two_processes_learn_what_one_does(mixture: Path, tmp_path: Path) -> Non
 )
 def test_so_do_others(size: int, method: str, changes: tuple[str, ...], mixture: Path, tmp_path: Path) -> None:
     same_as_one(size, write_recipe(tmp_path, mixture, method), *changes)
-
-
-@pytest.mark.slow
-def test_a_new_mixture_is_balanced_by_what_all_processes_saw(tmp_path: Path) -> None:
-    more = '[new]\nbudget = "20K"\nexperts = 4\ncontext = 1024'
-    recipe = write_recipe(tmp_path, "new", "text", more)
-    texts = [json.dumps({"text": f"{n} flies sat on a horse. " * 40}) for n in range(200)]
-    (tmp_path / "data" / "train.jsonl").write_text("\n".join(texts))
-    same_as_one(2, recipe, "longest=1000", "plan.batch=64", "plan.pack_tokens=8192")
 
 
 @pytest.mark.slow
