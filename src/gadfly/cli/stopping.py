@@ -11,19 +11,24 @@ __all__ = ["stop_with_input", "stopping"]
 
 
 @contextmanager
-def stopping() -> Iterator[list[int]]:
-    """A list that the first Ctrl-C puts something into; the second ends the program at once."""
+def stopping(together: bool = False) -> Iterator[list[int]]:
+    """A list that the first Ctrl-C puts something into; the second ends the program at once.
+
+    Processes that work `together` are also told with SIGTERM, and one more word does not end one of them alone.
+    """
     pressed: list[int] = []
 
     def note(number: int, _: object) -> None:
         pressed.append(number)
-        signal.signal(signal.SIGINT, before)
+        if not together:
+            signal.signal(number, before[signal.Signals(number)])
 
-    before = signal.signal(signal.SIGINT, note)
+    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)[: 1 + together]}
     try:
         yield pressed
     finally:
-        signal.signal(signal.SIGINT, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stop_with_input() -> None:

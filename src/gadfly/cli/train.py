@@ -49,22 +49,29 @@ def command(
     gadfly train recipe.toml --plan
     gadfly train recipe.toml
     gadfly train recipe.toml --set plan.epochs=1 --set lora.rank=8
+    torchrun --nproc-per-node 2 -m gadfly train recipe.toml
     """
     if find_spec("torch") is None:
         raise RequestError("training needs PyTorch, which is not installed: pip install 'gadfly[train]'")
+    from gadfly.train.group import joined
     from gadfly.train.recipe import read_recipe
     from gadfly.train.run import open_workshop
 
     if until_eof:
         stop_with_input()
-    read = read_recipe(recipe, changes)
-    watcher = _Watcher(as_json)
-    if planned:
-        show_estimate(read, watcher, threads, as_json)
-        return
-    with stopping() as stop:
-        workshop = open_workshop(read, watcher, threads)
-        finished = workshop.work(lambda: bool(stop))
+    with joined() as group:
+        read = read_recipe(recipe, changes)
+        watcher = _Watcher(as_json) if group is None or group.first else _Silent()
+        if planned:
+            if group is not None:
+                raise RequestError("--plan times the steps of one process; ask without torchrun")
+            show_estimate(read, watcher, threads, as_json)
+            return
+        with stopping(together=group is not None) as stop:
+            workshop = open_workshop(read, watcher, threads, group)
+            finished = workshop.work(lambda: bool(stop))
+    if group is not None and not group.first:
+        sys.exit(0 if finished else 130)
     if not finished:
         step, steps = workshop.training.step, workshop.training.steps
         click.echo(f"\nStopped after step {step} of {steps}; the same command goes on from there.", err=True)
@@ -75,6 +82,17 @@ def command(
         return
     click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
     click.echo(f"Try it: gadfly chat {read.base} --adapter {read.folder}", err=as_json)
+
+
+class _Silent:
+    """Of a process that another one speaks for."""
+
+    def problem(self, file: Path, problem: "Problem") -> None: ...
+    def note(self, text: str) -> None: ...
+    def prepared(self, done: int, total: int) -> None: ...
+    def began(self, training: "Training", train: int, valid: int, resumed: bool) -> None: ...
+    def advanced(self, training: "Training", report: "Report") -> None: ...
+    def evaluated(self, step: int, judged: "Judgement") -> None: ...
 
 
 class _Watcher:

@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -34,7 +33,7 @@ async def bring(request: Request) -> Response:
     async with app.reading:
         report = await asyncio.to_thread(take, app.store, owner, data)
     app.feeds.tell(owner, "chats", {})
-    return json_response(asdict(report))
+    return json_response(report.table())
 
 
 @routes.get("/chats/{id}/export")

@@ -1,1 +1,0 @@
-import{$ as e,B as t,R as n,c as r,it as i,k as a,w as o,xt as s}from"./i18n.svelte-Dtisk_w8.js";var c=t(`<span><!></span>`);function l(t,l){let u=r(l,`quiet`,3,!1);var d=c();let f;var p=i(d);a(p,()=>l.children),s(d),e(()=>f=o(d,1,`svelte-1mgp7h6`,null,f,{quiet:u()})),n(t,d)}export{l as t};

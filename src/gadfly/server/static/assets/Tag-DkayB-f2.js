@@ -1,0 +1,1 @@
+import{A as e,St as t,T as n,V as r,at as i,et as a,l as o,z as s}from"./i18n.svelte-BMDm3Mni.js";var c=r(`<span><!></span>`);function l(r,l){let u=o(l,`quiet`,3,!1);var d=c();let f;var p=i(d);e(p,()=>l.children),t(d),a(()=>f=n(d,1,`svelte-1mgp7h6`,null,f,{quiet:u()})),s(r,d)}export{l as t};
