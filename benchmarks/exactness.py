@@ -10,6 +10,7 @@ tests/golden holds the first two below what llama.cpp has.
 import argparse
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -29,7 +30,9 @@ def main() -> None:
     given = parser.parse_args()
     exact = gadfly.load("smollm2", backend="reference")
     native = gadfly.load("smollm2", threads=given.threads, kernels=given.kernels)
-    first, along, equal = [], [], []
+    first: list[float] = []
+    along: list[float] = []
+    equal: list[bool] = []
     for prompt in json.loads(PROMPTS.read_text())["prompts"]:
         ids, tokens = prompt["prompt_ids"], prompt["tokens"]
         expected, close = (chances(llm.logits(ids + tokens[:-1])[len(ids) - 1 :]) for llm in (exact, native))
@@ -39,7 +42,7 @@ def main() -> None:
         text = native.generate(ids, max_tokens=len(tokens), temperature=0.0, ignore_eos=True).ids
         equal.append(list(text) == tokens)
     found = Result("exactness")
-    words = {"model": "smollm2", "kernels": native.kernels}
+    words: dict[str, Any] = {"model": "smollm2", "kernels": native.kernels}
     found.add("nats", [float(np.mean(first))], **words, what="first tokens, mean")
     found.add("nats", [float(np.mean(along))], **words, what="along the texts, mean")
     found.add("%", [100 * float(np.mean(equal))], **words, what="greedy texts that are exact")

@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 import gadfly
 from gadfly.arch import grok1_release, llama
@@ -108,9 +109,11 @@ def write_llama(path: Path, name: str) -> Path:
         "llama.context_length": 2048,
         "llama.vocab_size": 32000,
     }
-    tensors = {}
+    tensors: dict[str, tuple[str, tuple[int, ...], NDArray[Any]]] = {}
     for where, shape in spec.shapes():
-        file_name = llama.PAGE.gguf.names.entry(where).name
+        entry = llama.PAGE.gguf.names.entry(where)
+        assert entry is not None
+        file_name = entry.name
         if len(shape) == 1:
             tensors[file_name] = ("F32", shape, np.ones(shape, np.float32))
         else:

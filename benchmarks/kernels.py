@@ -58,7 +58,7 @@ def main() -> None:
 def rows(found: Result, pool: ThreadPool, name: str, matrices: list[Any], kernels: str, tokens: int) -> None:
     some = matrices if tokens == 1 else matrices[:1]
     times = [seconds / len(some) for seconds in extra_seconds(pool, kernels, some, tokens)]
-    words = {"format": name, "kernels": kernels, "tokens": tokens}
+    words: dict[str, Any] = {"format": name, "kernels": kernels, "tokens": tokens}
     if tokens == 1:
         memory = [read_bandwidth(1, UNCACHED) / 1e9]
         found.add("GB/s", [matrices[0].bytes / seconds / 1e9 for seconds in times], memory, **words)
@@ -106,7 +106,8 @@ def steps(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: int, mult
     program.select(x, result)
     batch = Batch.of([Span([0] * tokens, 0, range(-(-tokens // PAGE)), [tokens - 1])])
     arrays = batch.tokens, batch.positions, batch.starts, batch.page_ids, batch.page_starts, batch.rows
-    return lambda: program.run(pool, *arrays, result)
+    no_strengths = np.zeros((0, tokens), np.float32)
+    return lambda: program.run(pool, *arrays, no_strengths, result)
 
 
 if __name__ == "__main__":

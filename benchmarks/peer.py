@@ -29,7 +29,8 @@ def peer_name(model: Path) -> str:
     """Program, version and instruction set, as `Result` wants it: "llama.cpp 0.5.0-dev (0c1e570), AVX512_VNNI"."""
     said = subprocess.run([program("llama-bench"), "--version"], capture_output=True, text=True, check=True)
     version = re.search(r"version: (\S+) .*commit (\w+)", said.stdout + said.stderr)
-    command = [program("llama-completion"), "-m", model, "-no-cnv", "-n", "1", "-c", "64", "-p", "a", "--no-warmup"]
+    command: list[str | Path] = [program("llama-completion"), "-m", model, "-no-cnv"]
+    command += ["-n", "1", "-c", "64", "-p", "a", "--no-warmup"]
     said = subprocess.run(command, capture_output=True, text=True, stdin=subprocess.DEVNULL)
     info = next((line for line in said.stderr.splitlines() if "system_info" in line), "")
     return f"llama.cpp {f'{version[1]} ({version[2]})' if version else 'of unknown version'}, {instructions(info)}"
@@ -44,7 +45,7 @@ def instructions(info: str) -> str:
 def bench(model: Path, threads: int, prompt: int = 0, answer: int = 0, options: Sequence[str] = ()) -> float:
     """Tokens per second of llama-bench: of reading `prompt` tokens, or of writing `answer` tokens."""
     counts = ["-p", str(prompt), "-n", str(answer), "-t", str(threads), "-r", "1", "-o", "json"]
-    command = [program("llama-bench"), "-m", model, *counts, *options]
+    command: list[str | Path] = [program("llama-bench"), "-m", model, *counts, *options]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
     (found,) = json.loads(said.stdout)
     return float(found["avg_ts"])

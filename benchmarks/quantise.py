@@ -96,7 +96,13 @@ def int8(rows: int, columns: int) -> Int8:
 
 def speeds(name: str, weights: Floats, threads: int) -> dict[str, float]:
     encoder, peer = Encoder(threads), Peer(threads)
-    ours, theirs = lambda: encoder.encode(name, Plain(weights)), lambda: peer.encode(name, weights)
+
+    def ours() -> Bytes:
+        return encoder.encode(name, Plain(weights))
+
+    def theirs() -> Bytes:
+        return peer.encode(name, weights)
+
     ours()
     peer.encode(name, weights[:64])
     times: dict[Callable[[], Bytes], list[float]] = {ours: [], theirs: []}

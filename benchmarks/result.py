@@ -136,7 +136,7 @@ def take_turns(subjects: Mapping[str, Callable[[], float]], rounds: int) -> dict
     """Call each once to warm up, then `rounds` times in turns A B B A …, so that the machine's moods meet all alike."""
     found: dict[str, list[float]] = {name: [] for name in subjects}
     for turn in range(rounds + 1):
-        for name in subjects if turn % 2 else reversed(subjects):
+        for name in subjects if turn % 2 else reversed([*subjects]):
             value = subjects[name]()
             if turn:
                 found[name].append(value)

@@ -157,7 +157,7 @@ def together(servers: dict[str, Server], found: Result, given: argparse.Namespac
                 began = perf_counter()
                 for _ in pool.map(lambda prompt: list(server.tokens(prompt, given.tokens)), prompts):
                     pass
-                return clients * given.tokens / (perf_counter() - began)
+                return float(clients * given.tokens) / (perf_counter() - began)
 
         times = take_turns({name: partial(speed, server) for name, server in servers.items()}, given.rounds)
         found.add(

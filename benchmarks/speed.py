@@ -13,6 +13,7 @@ import argparse
 import shlex
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from gadfly.evaluate.machine import read_bandwidth
 from gadfly.evaluate.speed import Gadfly
@@ -46,16 +47,16 @@ def rows(found: Result, threads: int, given: argparse.Namespace) -> None:
     ours = Gadfly(llm, max(given.prompt, 1 + given.answer))
 
     def prefill() -> float:
-        return given.prompt / ours.read(given.prompt)
+        return float(given.prompt / ours.read(given.prompt))
 
     def decode() -> float:
         ours.read(1)
-        return given.answer / ours.write(given.answer)
+        return float(given.answer / ours.write(given.answer))
 
     files = given.peer_model or ([llm.path] if given.peer else [])
     found.peer = peer_name(files[0]) if files else None
     theirs = partial(bench, threads=threads, options=shlex.split(given.peer_flags))
-    words = {"model": llm.path.stem, "threads": threads, "kernels": llm.kernels}
+    words: dict[str, Any] = {"model": llm.path.stem, "threads": threads, "kernels": llm.kernels}
     reading = {path.stem: partial(theirs, path, prompt=given.prompt) for path in files}
     writing = {path.stem: partial(theirs, path, answer=given.answer) for path in files}
     for of, own, others in ((f"prefill {given.prompt}", prefill, reading), ("decode", decode, writing)):

@@ -50,7 +50,7 @@ def main() -> None:
     result = Result("step")
     for threads in map(int, given.threads.split(",")):
         model = open_model(path)
-        native = Watched(threads, given.kernels)
+        native: Any = Watched(threads, given.kernels)
         weights = model.weights.map(native.place)
         for sequences in map(int, given.sequences.split(",")):
             pages = sequences * -(-(PROMPT + 2 * given.tokens + sequences + 1) // PAGE_SIZE)
@@ -59,7 +59,12 @@ def main() -> None:
             engine = Engine(
                 executor.step, model.spec.vocab, model.spec.context, pages, PAGE_SIZE, STEP_TOKENS, speculate=False
             )
-            words = {"model": path.stem, "kernels": native.kernels, "threads": threads, "sequences": sequences}
+            words: dict[str, Any] = {
+                "model": path.stem,
+                "kernels": native.kernels,
+                "threads": threads,
+                "sequences": sequences,
+            }
             for what, micros in measure(engine, native, sequences, given.tokens).items():
                 result.add("us", micros, **words, what=what)
     result.publish(given)

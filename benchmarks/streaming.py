@@ -8,13 +8,15 @@ the file's size runs in a control group which kills who does not; nothing of a f
 at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
 a group of the same size, mapped and not repacked.
 
-What is found: tokens per second, and bytes read a second beside what the probe read; the seconds until a first prompt
-is read and, of a second one, the bytes read beside those of experts that have no room; of several sequences together,
-how many experts were wanted beside what even routing comes to. It takes the right to make control groups.
+What is found: tokens per second, what `gadfly fit` predicts for such a disk, and bytes read a second beside what the
+probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of experts that
+have no room; of several sequences together, how many experts were wanted beside what even routing comes to. It takes
+the right to make control groups.
 """
 
 import argparse
 import json
+import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -79,6 +81,8 @@ def measure(
     if given.peer and sequences == 1:
         theirs = {name: beside(given, limit, name, files) for name in theirs}
     found.add("tokens/s", [ours["rate"]], theirs["answer"], **words, of="answer")
+    if sequences in (1, 16):
+        found.add("tokens/s", [predicted(given, limit, disk, sequences)], **words, of="answer, as gadfly fit predicts")
     found.add("GB/s", [ours["bytes"] / ours["seconds"] / 1e9], **words, of="read while answering, all told")
     found.add("GB/s", [disk / 1e9], **words, of="direct reads of the disk")
     found.add("%", [100 * ours["hits"]], **words, of="found in memory")
@@ -89,6 +93,17 @@ def measure(
     else:
         found.add("s", [ours["first"]], theirs["prompt"], **words, of=f"first token after {given.prompt}")
         found.add("%", [100 * ours["prompt_bytes"] / ours["missing_bytes"]], **words, of="read of what has no room")
+
+
+def predicted(given: argparse.Namespace, limit: int, disk: float, sequences: int) -> float:
+    """Tokens per second of all sequences together, in so much memory and with a disk that gives so much."""
+    context = min(2048, max(256, given.prompt + given.answer + 1))
+    asked = [str(given.model), "--memory", f"{limit / 1e9:.3f}GB", "--context", str(context), "--json"]
+    if disk:
+        asked += ["--disk", f"{disk / 1e9:.3f}GB"]
+    said = subprocess.run([sys.executable, "-m", "gadfly", "fit", *asked], capture_output=True, text=True, check=False)
+    streamed = json.loads(said.stdout)["streamed"]  # whether it exits with 0 depends on the room of this disk
+    return float(streamed["decode_tokens_per_s" if sequences == 1 else "decode_tokens_per_s_together"])
 
 
 def beside(given: argparse.Namespace, limit: int, what: str, files: Sequence[Path]) -> list[float]:

@@ -76,13 +76,12 @@ class Visitor:
         assert usage["usage"]["completion_tokens"] > 0 or not text, usage
 
     def _leaving(self) -> None:
-        path, asked = self._chance.choice(
-            [
-                ("/v1/chat/completions", {"messages": self._messages()}),
-                ("/v1/messages", {"messages": self._messages()}),
-                ("/api/chat", {"messages": self._messages(), "options": {"num_predict": 500}}),
-            ]
-        )
+        kinds: list[tuple[str, dict[str, Any]]] = [
+            ("/v1/chat/completions", {"messages": self._messages()}),
+            ("/v1/messages", {"messages": self._messages()}),
+            ("/api/chat", {"messages": self._messages(), "options": {"num_predict": 500}}),
+        ]
+        path, asked = self._chance.choice(kinds)
         body = {"model": self._model(), "max_tokens": 500, "stream": True, **asked}
         with self._client.stream("POST", path, json=body) as answer:
             _check(answer)

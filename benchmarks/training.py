@@ -21,7 +21,7 @@ import subprocess
 import sys
 import time
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -98,8 +98,8 @@ def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
     """What a worker of ours finds."""
     import numpy as np
     import torch
-    from gadfly.train.allocator import keep_freed
 
+    from gadfly.allocator import keep_freed
     from gadfly.hub.library import Library
     from gadfly.ops.torch import Torch
     from gadfly.settings import home
@@ -176,7 +176,7 @@ def main() -> None:
 
 
 def publish(runs: dict[str, list[dict[str, float]]], given: argparse.Namespace) -> None:
-    measured = {
+    measured: dict[str, Callable[[dict[str, float]], float]] = {
         "tokens/s": lambda run: run["tokens"] / run["wall"],
         "tokens/CPU-s": lambda run: run["tokens"] / run["processor"],
         "MB": lambda run: run["memory"] / 1e6,

@@ -20,19 +20,23 @@ TOGETHER = 4  # chats in a forward pass of the loop, of neighbouring lengths
 def padded(samples: list[dict[str, Any]]) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     """Ids, attention mask and labels, (chats, longest)."""
     longest = max(len(one["ids"]) for one in samples)
-    ids, mask, labels = torch.zeros(3, len(samples), longest, dtype=torch.long)
+    ids, mask, targets = torch.zeros(3, len(samples), longest, dtype=torch.long)
     for row, one in enumerate(samples):
         length = len(one["ids"])
         ids[row, :length], mask[row, :length] = torch.tensor(one["ids"]), 1
-        labels[row] = -100
-        labels[row, :length][torch.tensor(one["learnt"])] = ids[row, :length][torch.tensor(one["learnt"])]
-    return ids, mask, labels
+        targets[row] = -100
+        targets[row, :length] = torch.tensor(labels(one))
+    return ids, mask, targets
+
+
+def labels(sample: dict[str, Any]) -> list[int]:
+    return [token if learnt else -100 for token, learnt in zip(sample["ids"], sample["learnt"], strict=True)]
 
 
 def summed(model: Any, samples: list[dict[str, Any]]) -> torch.Tensor:
-    ids, mask, labels = padded(samples)
+    ids, mask, targets = padded(samples)
     logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[:, :-1]
-    return functional.cross_entropy(logits.flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100, reduction="sum")
+    return functional.cross_entropy(logits.flatten(0, 1), targets[:, 1:].flatten(), ignore_index=-100, reduction="sum")
 
 
 def count(samples: list[dict[str, Any]]) -> int:
@@ -64,7 +68,7 @@ def loop(model: Any, data: dict[str, Any]) -> None:
         samples = [data["train"][index] for index in step]
         optimiser.zero_grad()
         for part in parts(samples):
-            (summed(model, part) / count(samples)).backward()
+            torch.autograd.backward(summed(model, part) / count(samples))
         torch.nn.utils.clip_grad_norm_(learnt, 1.0)
         done = max(0, number - rising) / max(1, len(steps) - rising)
         rate = plan["rate"] * ((number + 1) / rising if number < rising else 0.5 * (1 + math.cos(math.pi * done)))
@@ -80,13 +84,12 @@ def shipped(model: Any, data: dict[str, Any], folder: Path) -> None:
 
     plan = data["plan"]
     rows = [data["train"][index] for order in data["order"] for index in order]
-    table = [{"input_ids": one["ids"], "assistant_masks": [int(learnt) for learnt in one["learnt"]]} for one in rows]
+    table = [{"input_ids": one["ids"], "labels": labels(one)} for one in rows]
     config = SFTConfig(
         output_dir=str(folder / "trl"),
         num_train_epochs=1,
         gradient_accumulation_steps=plan["batch"] // 8,  # of its 8 at a time
         learning_rate=plan["rate"],
-        assistant_only_loss=True,
         bf16=False,
         report_to=[],
         save_strategy="no",

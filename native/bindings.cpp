@@ -321,7 +321,9 @@ NB_MODULE(_native, m) {
         .def(nb::new_([](const std::string& path) { return std::make_shared<ExpertStore>(path); }), nb::arg("path"))
         .def("stack", &stack, nb::arg("pool"), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
              nb::arg("offsets"), "A matrix of every expert of a layer, from these bytes of the file on.")
-        .def("reserve", &ExpertStore::reserve, nb::arg("experts"), "Take memory for so many experts.")
+        .def("reserve", &ExpertStore::reserve, nb::arg("bytes"), nb::arg("buffers"),
+             "Take so much memory, of which the last `buffers` bytes are always for the buffers of steps.")
+        .def_prop_ro("room", &ExpertStore::room, "Experts that have room in it, while steps are short.")
         .def_prop_ro("bytes_per_expert", &ExpertStore::bytes_per_expert)
         .def_prop_ro("is_direct", &ExpertStore::is_direct, "Whether files are read past the system's cache.")
         .def_prop_ro("counts", &counts,

@@ -241,6 +241,7 @@ void CheckedProgram::fetch(const SharedDeal& deal, std::vector<SharedStack> stac
         store_ = store;
         fetched_.emplace_back(deal, stack);
     }
+    program_.borrow([store = store_.get()](size_t bytes) { return store->lend(bytes); });
     const size_t number = this->number(deal);
     record_in_place("fetch", make_fetch(deal, std::move(stacks)), {number}, number);
 }

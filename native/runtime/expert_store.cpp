@@ -22,6 +22,7 @@ namespace {
 constexpr size_t kReaders = 6;                // slices in flight: disks want several, and more gain little
 constexpr size_t kSlice = size_t{2} << 20U;   // bytes of one
 constexpr size_t kAhead = size_t{16} << 20U;  // bytes in a pool's slots that keep readers busy; all else stays as it is
+constexpr size_t kFewest = 2;                 // experts in memory: one is computed while the next is read
 constexpr double kFading = 1.0 / 24;          // of what is known about use, with each step
 constexpr int kEnd = -1;                      // instead of an errno: the file ended
 
@@ -114,21 +115,47 @@ size_t ExpertStore::bytes_per_expert() const {
     return bytes;
 }
 
-void ExpertStore::reserve(size_t experts) {
+// Experts that have room in the arena, beside what is lent of it.
+size_t ExpertStore::fitting(size_t lent) const {
+    return lent > arena_bytes_ ? 0 : (arena_bytes_ - lent) / bytes_per_expert();
+}
+
+void ExpertStore::reserve(size_t bytes, size_t buffers) {
     require(!reserved() && !stacks_.empty(), "memory is reserved once, for the stacks that there are");
-    require(experts >= 2, "one expert is computed while another one is read");
-    arena_bytes_ = product({experts, bytes_per_expert()});
+    arena_bytes_ = bytes / kPage * kPage;
+    size_t all = 0;  // experts, of all layers
+    for (const auto& stack : stacks_) all += stack->pool == 0 ? stack->offsets.size() : 0;
+    const size_t experts = std::min(std::max(all, kFewest), fitting(buffers));
+    require(experts >= kFewest, "one expert is computed while another one is read");
     void* const arena = mmap(nullptr, arena_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (arena == MAP_FAILED) throw std::bad_alloc();
     arena_ = static_cast<std::byte*>(arena);
-    std::byte* next = arena_;
     for (Pool& pool : pools_) {
         pool.awaited.reserve(pool.most);
         pool.slots.resize(experts);
-        for (Slot& slot : pool.slots) next = (slot.data = next) + pool.bytes;
     }
+    std::byte* next = arena_;
+    for (size_t i = 0; i < experts; i++) {  // an expert after another, so that the first ones of all pools come first
+        for (Pool& pool : pools_) next = (pool.slots[i].data = next) + pool.bytes;
+    }
+    usable_ = experts;
     queue_.resize(experts * pools_.size());
     for (size_t i = 0; i < kReaders; i++) readers_.emplace_back([this] { read_on(); });
+}
+
+std::byte* ExpertStore::lend(size_t bytes) noexcept {
+    const size_t lent = whole_pages(bytes), fits = fitting(lent);
+    if (fits < kFewest) return nullptr;
+    const std::scoped_lock lock(mutex_);
+    usable_ = std::min(fits, room());
+    for (Pool& pool : pools_) {
+        for (size_t i = usable_; i < pool.slots.size(); i++) {
+            Slot& slot = pool.slots[i];
+            if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
+            slot.stack = nullptr;
+        }
+    }
+    return arena_ + arena_bytes_ - lent;
 }
 
 // Every thread has as many parts of a matrix as any other.
@@ -180,7 +207,8 @@ void ExpertStore::assign(Pool& pool) {
             return slot.stack == nullptr ? std::pair(int64_t{-1}, int64_t{0})
                                          : std::pair(slot.stack->worth[slot.expert], -static_cast<int64_t>(slot.used));
         };
-        for (Slot& slot : pool.slots) {
+        for (size_t i = 0; i < usable_; i++) {
+            Slot& slot = pool.slots[i];
             if (!slot.held && (found == nullptr || rank(slot) < rank(*found))) found = &slot;
         }
         const bool busy = pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead;

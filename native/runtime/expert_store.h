@@ -3,6 +3,7 @@
 //     file     a matrix of an expert is whole pages, wherever it lies           ExpertStack: offsets
 //     arena    pools of slots, a slot holds one matrix; gates, ups and downs     ExpertStore: pools
 //              have pools of their own, as a layer needs all its gates first
+//     loan     the end of the arena, for the buffers of a step while it runs     ExpertStore: lend
 //     readers  threads that read slices past the system's cache, in the order in which they are going to be needed
 //
 // A step's layer begins with `fetch`: experts in memory come first in its order, those that have to be read follow.
@@ -11,6 +12,8 @@
 //
 // Who stays in memory is decided by how often experts have been wanted lately, not by when they were: layers follow one
 // another in circles, and what was used longest ago is what comes next. Among equals the latest makes room.
+//
+// A long prompt wants much room for its buffers, seldom; buffers of their own would take it from experts all the time.
 //
 // What is read never changes what is computed: sums run in the order of the router. A read that fails leaves its expert
 // out, and whoever runs the step hears of it when it ends.
@@ -76,9 +79,15 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     // Matrices at these offsets of the file, multiples of kPage. Before `reserve`.
     SharedStack stack(size_t pool, Layout layout, size_t rows, size_t columns, std::vector<uint64_t> offsets);
 
-    // Take memory for so many matrices, two at least, in every pool. Throws std::bad_alloc, std::system_error.
-    void reserve(size_t experts);
+    // Take this much memory; experts never get the last `buffers` bytes of it. At least two have to find room, which
+    // is a slot in every pool. Throws std::bad_alloc, std::system_error.
+    void reserve(size_t bytes, size_t buffers);
     size_t bytes_per_expert() const;  // of a slot in every pool
+    // Experts in memory while no more than those buffers are lent.
+    size_t room() const { return pools_.empty() ? 0 : pools_.front().slots.size(); }
+    // The last `bytes` of the memory, from a page on, until this is called again; experts that lie there are
+    // forgotten. Null, and nothing changes, if two experts had no room beside it. Between steps.
+    std::byte* lend(size_t bytes) noexcept;
     bool is_direct() const { return direct_; }
     // Throws std::invalid_argument without memory, std::runtime_error in a child process, which has no readers.
     void check_ready() const;
@@ -123,6 +132,7 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     void read_on();
     void assign(Pool& pool);
     void settle(Slot& slot);
+    size_t fitting(size_t lent) const;
     static void note_use(ExpertStack& stack, const std::vector<size_t>& busy);
     Slot& slot_of(const ExpertStack& stack, size_t expert);
 
@@ -142,6 +152,7 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     size_t in_flight_ = 0;
     int64_t since_ = 0;  // when something was last begun to be read while nothing was, in nanoseconds
     uint64_t clock_ = 0;
+    size_t usable_ = 0;  // slots of each pool, the first ones: on others lies what is lent
     Counts counts_;
     std::atomic<int64_t> waited_{0};
     int failure_ = 0;  // errno of the first read that failed, or kEnd

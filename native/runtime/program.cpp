@@ -88,7 +88,8 @@ void Program::lay_out(const Step& step, size_t result, float* output) {
         if (b == result) continue;
         total = sum(total, whole_lines(product({buffers_[b].row_bytes, step.rows(buffers_[b].rows)})));
     }
-    std::byte* base = room(arena_, total);
+    std::byte* base = lender_ ? lender_(total) : nullptr;
+    if (base == nullptr) base = room(arena_, total);
     rows_.clear();
     for (size_t b = 0; b < buffers_.size(); b++) rows_.push_back({base + offsets[b], buffers_[b].row_bytes});
     rows_[result].data = reinterpret_cast<std::byte*>(output);

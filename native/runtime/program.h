@@ -12,6 +12,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -69,6 +70,9 @@ class Program {
 
     size_t step_bytes(size_t tokens, size_t wanted) const;  // of its buffers
 
+    // From now on, ask for the memory of each step's buffers, aligned to a cache line. Who gets null uses his own.
+    void borrow(std::function<std::byte*(size_t bytes)> lender) { lender_ = std::move(lender); }
+
     // Runs all instructions; `output` receives the rows of buffer `result`. One caller at a time.
     // Throws std::bad_alloc, and what ThreadPool::run does.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);
@@ -106,6 +110,7 @@ class Program {
     size_t group_ = 0;  // where the last group starts, while recording
     bool profiled_ = false;
     std::vector<Rows> rows_;
+    std::function<std::byte*(size_t)> lender_;
     std::vector<std::byte> arena_, scratch_;  // grow to what the largest step so far needed
 };
 

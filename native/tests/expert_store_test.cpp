@@ -93,7 +93,8 @@ void stress(const std::string& path, size_t experts, size_t threads) {
             layers[layer].push_back(store->stack(kind, Layout::kF32, kRows, kColumns, std::move(offsets)));
         }
     }
-    store->reserve(experts);
+    store->reserve(experts * kKinds * kPages + kPages, kPages);
+    if (store->room() != experts) fail("another room than there is");
     Random random(static_cast<uint32_t>(experts));
     for (size_t i = 0; i < kSteps; i++) {
         if (!step(*store, layers, random, threads)) fail("a sound file could not be read");
@@ -102,6 +103,15 @@ void stress(const std::string& path, size_t experts, size_t threads) {
     if (counts.bytes != counts.missing * kPages) fail("more is read than is missing");
     if (experts == kLayers * kExperts && counts.missing > kLayers * kExperts * kKinds)
         fail("what is there is read again");
+
+    if (store->lend((experts - 1) * kKinds * kPages + 2 * kPages) != nullptr) fail("two experts have no room");
+    for (size_t i = 0; i < kSteps; i++) {
+        const size_t bytes = random.below(static_cast<uint32_t>((experts - 2) * kKinds * kPages + kPages));
+        std::memset(store->lend(bytes), -1, bytes);
+        if (!step(*store, layers, random, threads)) fail("a sound file could not be read beside a loan");
+    }
+    store->lend(0);
+    for (size_t i = 0; i < kSteps / 2; i++) step(*store, layers, random, threads);  // all that has room is there again
 
     const off_t whole = kLayers * kExperts * kKinds * kPages;
     if (truncate(path.c_str(), whole / 2) != 0) fail("no truncation");

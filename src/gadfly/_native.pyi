@@ -109,8 +109,14 @@ class ExpertStore:
     def stack(self, pool: int, layout: str, rows: int, columns: int, offsets: Sequence[int]) -> ExpertStack:
         """A matrix of every expert of a layer, from these bytes of the file on."""
 
-    def reserve(self, experts: int) -> None:
-        """Take memory for so many experts."""
+    def reserve(self, bytes: int, buffers: int) -> None:
+        """
+        Take so much memory, of which the last `buffers` bytes are always for the buffers of steps.
+        """
+
+    @property
+    def room(self) -> int:
+        """Experts that have room in it, while steps are short."""
 
     @property
     def bytes_per_expert(self) -> int: ...

@@ -9,6 +9,7 @@ made of pages which the system has to clear first, a sixth of the time of a step
 import ctypes
 import sys
 from collections.abc import Callable
+from functools import cache
 
 __all__ = ["give_back", "keep_freed", "share_arenas"]
 
@@ -38,5 +39,6 @@ def _set(option: int, value: int) -> bool:
     return mallopt is not None and bool(mallopt(option, value))
 
 
+@cache  # each time a library is opened, ctypes makes classes for it, which know each other
 def _function(name: str) -> Callable[..., int] | None:
     return getattr(ctypes.CDLL(None), name, None) if sys.platform == "linux" else None

@@ -34,7 +34,7 @@ from gadfly.model.cost import Cost, matrices
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
-from gadfly.promise import WANTED, WORK, Promise, promised
+from gadfly.promise import WANTED, WORK, WORK_SHARE, Promise, promised
 from gadfly.settings import available_processors, home
 from gadfly.spec import Dense, ModelSpec, MoE, Parallel
 from gadfly.text import StopStrings, TranscriptAnswer
@@ -67,6 +67,7 @@ def load(
     experts: str | None = None,
     cache: bool | None = None,
     packing: Callable[[int, int], None] = lambda *_: None,
+    allow: Callable[[Path, int, int], bool] = lambda *_: False,
     speculate: bool = True,
     max_waiting: int | None = None,
     contexts: int = 1,
@@ -81,13 +82,14 @@ def load(
     memory or "streamed" from a file that is packed for it once; by default they are streamed if memory has no room for
     them. ("mapped" leaves that to the system's paging.) `cache` says whether weights, packed for the kernels, are kept
     under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears how many bytes have
-    been packed, of how many. With `speculate`, tokens that repeat earlier text are guessed and
-    verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests wait for
-    others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than an eighth
-    of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT writes them,
-    GGUF files) and how strong they are if a request says nothing else. By default those on this machine that were made
-    for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none. Raises
-    GadflyError.
+    been packed, of how many. Before a GB or more is packed for streaming that neither `experts` nor `cache` asks for,
+    `allow` is asked: a folder, bytes to write there, bytes free. With `speculate`, tokens that repeat earlier text are
+    guessed and verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests
+    wait for others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than
+    an eighth of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT
+    writes them, GGUF files) and how strong they are if a request says nothing else. By default those on this machine
+    that were made for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none.
+    Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
     if path is None:
@@ -105,7 +107,7 @@ def load(
         cached = page_bytes(within) * -(-within.context // PAGE_SIZE)
         promise = Promise(size, file, within, STEP_TOKENS, cached, experts in ("streamed", None))
         room = promise.left - cached
-    placement = choose_placement(file, made, experts, cache, room - found.size, Cache(home()), packing)
+    placement = choose_placement(file, made, experts, cache, room - found.size, Cache(home()), packing, allow)
     return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts, promise, found)
 
 
@@ -161,7 +163,11 @@ class LLM:
             if streamed:
                 used = memory_used()
                 memory = promise.size if promise else used + round(ROOM * memory_available())
-                step_tokens = streamed.settle(memory, used + self._executor.cache_bytes + WORK, self._step_bytes)
+                drawn = 2 * 4 * spec.vocab * WANTED  # logits of a step, and what becomes of them
+                used += self._executor.cache_bytes + drawn + min(WORK, memory // WORK_SHARE)
+                step_tokens = streamed.settle(
+                    memory, used, lambda tokens: self._executor.step_bytes(tokens, min(tokens, WANTED))
+                )
         except MemoryError:
             raise CapacityError(
                 f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
@@ -366,11 +372,6 @@ class LLM:
         return self._generation(
             prompt_ids, max_tokens, sampling, stops, adapters=self.adapters.strengths(adapters or {})
         )
-
-    def _step_bytes(self, tokens: int) -> int:
-        """Bytes that a step of so many tokens takes, of which some are drawn from."""
-        wanted = min(tokens, WANTED)
-        return self._executor.step_bytes(tokens, wanted) + 4 * self.spec.vocab * wanted
 
     def _generation(
         self,

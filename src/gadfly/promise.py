@@ -15,9 +15,10 @@ from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import bytes_packed
 from gadfly.weights.streamed import FEWEST, size_up
 
-__all__ = ["WANTED", "WORK", "Promise", "promised"]
+__all__ = ["WANTED", "WORK", "WORK_SHARE", "Promise", "promised"]
 
-WORK = 64_000_000  # bytes that requests, drawing and whatever else is not counted may take
+WORK = 64_000_000  # bytes that requests, drawing and whatever else is not counted may take, but no more than
+WORK_SHARE = 12  # one part in so many of a promise whose arena of experts is small
 WANTED = 32  # tokens of a step whose logits are wanted, at most
 
 

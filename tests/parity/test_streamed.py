@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -17,8 +17,8 @@ from gadfly.llm import LLM
 from gadfly.ops.native import Native
 from gadfly.testing import random_weights, tiny_specs
 from gadfly.weights.load import ModelFile, open_model
-from gadfly.weights.packed import PackedFile
-from gadfly.weights.streamed import Streamed
+from gadfly.weights.packed import PAGE, PackedFile
+from gadfly.weights.streamed import WRITING, Streamed
 
 DATA = Path(__file__).parent.parent / "data"
 GROK, TWELVE = DATA / "tiny-grok-1", DATA / "tiny-grok-1-12layer"
@@ -27,12 +27,12 @@ ALL = 10**6
 
 
 @contextmanager
-def arena(monkeypatch: pytest.MonkeyPatch, experts: int, tokens: int = 256) -> Iterator[None]:
-    """Inside, models are given an arena of so many experts."""
+def arena(monkeypatch: pytest.MonkeyPatch, experts: int, tokens: int = 256, beside: int = 256) -> Iterator[None]:
+    """Inside, models are given an arena of so many experts, beside the buffers of a step of `beside` tokens."""
 
-    def settle(self: Streamed, *_: object) -> int:
-        self._room = min(experts, self._experts)
-        self._store.reserve(self._room)
+    def settle(self: Streamed, _memory: int, _used: int, step_bytes: Callable[[int], int]) -> int:
+        buffers = step_bytes(beside)
+        self._store.reserve(min(experts, self._experts) * self._store.bytes_per_expert + buffers + PAGE, buffers)
         return tokens
 
     with monkeypatch.context() as inside:
@@ -48,8 +48,8 @@ def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture
 def streamed(monkeypatch: pytest.MonkeyPatch):
-    def load(experts: int, model: Path = GROK, tokens: int = 256, **options) -> LLM:
-        with arena(monkeypatch, experts, tokens):
+    def load(experts: int, model: Path = GROK, tokens: int = 256, beside: int = 256, **options) -> LLM:
+        with arena(monkeypatch, experts, tokens, beside):
             return gadfly.load(model, experts="streamed", **{"threads": 2, **options})
 
     return load
@@ -125,6 +125,36 @@ def test_a_prompt_reads_every_expert_once_and_what_stays_not_again(streamed) -> 
         assert again.found + again.missing == 3 * busy
         assert again.bytes * first.missing == again.missing * first.bytes
         assert again.reading > 0
+
+
+@pytest.mark.parametrize("experts", [4, 40, ALL])
+def test_a_long_prompt_borrows_room_of_experts_who_have_it_again_afterwards(streamed, experts: int) -> None:
+    llm, resident = streamed(experts, TWELVE, beside=WRITING), gadfly.load(TWELVE, experts="resident", threads=2)
+    answer = {"max_tokens": 12, "temperature": 1.0, "seed": 3}
+    alone, after = resident.generate([5], **answer).ids, resident.generate([*LONG, 5], **answer).ids
+    for _ in range(2):
+        assert llm.generate([5], **answer).ids == alone
+    before = llm.reads()
+    assert llm.generate([5], **answer).ids == alone
+    steady = llm.reads().since(before)
+    assert (steady.missing == 0) == (experts == ALL)
+    before = llm.reads()
+    llm.generate([*LONG, 5], max_tokens=1)
+    borrowed = llm.reads().since(before)
+    assert borrowed.missing > 0 and borrowed.found + borrowed.missing <= 3 * 96  # in one step, once each
+    np.testing.assert_array_equal(llm.logits(LONG), resident.logits(LONG))
+    assert llm.generate([*LONG, 5], **answer).ids == after
+    for _ in range(2):
+        assert llm.generate([5], **answer).ids == alone
+    before = llm.reads()
+    assert llm.generate([5], **answer).ids == alone
+    again = llm.reads().since(before)
+    assert again.room == steady.room and again.missing <= steady.missing * 1.1
+
+
+def test_what_the_arena_cannot_lend_is_taken_elsewhere(streamed) -> None:
+    llm = streamed(2, beside=1)
+    np.testing.assert_array_equal(llm.logits(LONG), gadfly.load(GROK, experts="resident", threads=2).logits(LONG))
 
 
 @pytest.mark.parametrize("experts", [2, ALL])

@@ -1,9 +1,12 @@
 """Freed memory is given back; in a process of its own, as the limit of arenas holds for all of it."""
 
+import gc
 import subprocess
 import sys
 
 import pytest
+
+from gadfly.allocator import give_back
 
 FREED = """
 import re, threading
@@ -31,3 +34,11 @@ print(before - resident())
 def test_what_threads_have_freed_goes_back() -> None:
     done = subprocess.run([sys.executable, "-c", FREED], capture_output=True, text=True, check=True)
     assert int(done.stdout) > 5
+
+
+def test_giving_back_leaves_nothing_behind() -> None:
+    give_back()
+    gc.collect()
+    for _ in range(10):
+        give_back()
+    assert gc.collect() < 10

@@ -158,11 +158,11 @@ def take_in(owner: str, file: Path, as_json: bool) -> None:
     with opened() as store:
         report = take(store, owner, data)
     if as_json:
-        click.echo(json.dumps(asdict(report), indent=2))
+        click.echo(json.dumps(report.table(), indent=2))
     else:
         click.echo(f"{report.taken} conversations taken in{f' ({report.format})' if report.format else ''}.")
         for one in report.skipped:
-            click.echo(printable(f"{one.what}: {one.why}"), err=True)
+            click.echo(printable(f"{one.place}: {one.reason}"), err=True)
     if not report.taken:
         raise click.exceptions.Exit(1)
 

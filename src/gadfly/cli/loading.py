@@ -1,6 +1,7 @@
 """From the name of a model to a model in hand, for the commands that talk: fetched if need be, with progress shown."""
 
 import gc
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -52,12 +53,24 @@ def load_model(
             experts=experts,
             cache=cache,
             packing=packing,
+            allow=allow_disk,
             contexts=contexts,
             adapters=adapters,
         )
     for note in llm.notes:
         click.echo(note, err=True)
     return llm
+
+
+def allow_disk(folder: Path, size: int, free: int) -> bool:
+    """Ask, where there is a terminal, whether experts may be packed there; otherwise nobody has allowed it."""
+    if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
+        return False
+    question = (
+        "This model is larger than the memory at hand; its experts can be read from disk. For that it is packed, once, "
+        f"into {size_text(size)} at {folder}, which has {size_text(free)} free (gadfly rm --cache deletes it). Pack it?"
+    )
+    return click.confirm(question, err=True)
 
 
 @contextmanager

@@ -5,7 +5,8 @@ import math
 import signal
 import sys
 import webbrowser
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -71,6 +72,7 @@ __all__ = ["command"]
 @click.option(
     "--experts", type=click.Choice(["resident", "streamed", "mapped"]), help="Where experts of a mixture live."
 )
+@click.option("--training/--no-training", default=True, help="Whether models may be taught.  [--training]")
 @click.option("--offline/--online", default=None, help="Never use the network but to serve.")
 @click.option("--open", "opens", is_flag=True, help="Show the chat app in the browser.")
 def command(
@@ -90,6 +92,7 @@ def command(
     keep_alive: float,
     memory: str | None,
     adapters: Sequence[str],
+    training: bool,
     offline: bool | None,
     opens: bool,
     **loading: Any,
@@ -136,6 +139,7 @@ def command(
     from gadfly.server.service import Service
     from gadfly.server.shelf import LibraryShelf
     from gadfly.server.upstream import Pool
+    from gadfly.server.workshop.workshop import Workshop
 
     share_arenas()
 
@@ -170,7 +174,8 @@ def command(
     else:
         names = tuple(files)
     pool = Models(shelf, tuple(files), _aliases(aliases), most, keep_alive or math.inf)
-    service = Service(pool, library=library, offline=settings.offline, default_model=names[0])
+    workshop = Workshop(home(), partial(_base, library, files)) if training else None
+    service = Service(pool, library=library, offline=settings.offline, default_model=names[0], workshop=workshop)
     app = ChatApp(service, Store(home() / "chats.sqlite"), home(), sessions, house.keys, closed, flags)
     _log_to_stderr()
     signal.signal(signal.SIGTERM, _end)
@@ -199,6 +204,16 @@ def _fetched(models: Sequence[str], library: Library, settings: Settings) -> dic
             raise RequestError(f"{model} and another model are both called {name}; serve one of them")
         files[name] = path
     return files
+
+
+def _base(library: Library, files: Mapping[str, Path], model: str) -> str:
+    """What `gadfly train` calls a model that is served here. Raises NotFoundError for one that lies elsewhere."""
+    try:
+        return library.find(model).name
+    except NotFoundError:
+        if model in files:
+            return str(files[model].absolute())
+        raise
 
 
 def _aliases(given: Sequence[str]) -> dict[str, str]:

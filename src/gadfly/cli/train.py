@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import click
 
 from gadfly.cli.printable import printable
-from gadfly.cli.stopping import stopping
+from gadfly.cli.stopping import stop_with_input, stopping
 from gadfly.cli.train_plan import show_estimate
 from gadfly.errors import RequestError
 
@@ -34,7 +34,10 @@ MOST_PROBLEMS = 10  # that are shown of a file
 )
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
 @click.option("--json", "as_json", is_flag=True, help="A JSON object per step on stdout.")
-def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | None, as_json: bool) -> None:
+@click.option("--until-eof", is_flag=True, help="Stop as by Ctrl-C when stdin ends, as it does with who started this.")
+def command(
+    recipe: Path, changes: Sequence[str], planned: bool, threads: int | None, as_json: bool, until_eof: bool
+) -> None:
     """Teach a model from examples, texts, preferences or thumbs, as RECIPE says, or make a small one from nothing.
 
     What is learnt is an adapter, a small folder beside the model, which stays as it is; or, if the recipe says so, a
@@ -46,20 +49,29 @@ def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | 
     gadfly train recipe.toml --plan
     gadfly train recipe.toml
     gadfly train recipe.toml --set plan.epochs=1 --set lora.rank=8
+    torchrun --nproc-per-node 2 -m gadfly train recipe.toml
     """
     if find_spec("torch") is None:
         raise RequestError("training needs PyTorch, which is not installed: pip install 'gadfly[train]'")
+    from gadfly.train.group import joined
     from gadfly.train.recipe import read_recipe
     from gadfly.train.run import open_workshop
 
-    read = read_recipe(recipe, changes)
-    watcher = _Watcher(as_json)
-    if planned:
-        show_estimate(read, watcher, threads, as_json)
-        return
-    with stopping() as stop:
-        workshop = open_workshop(read, watcher, threads)
-        finished = workshop.work(lambda: bool(stop))
+    if until_eof:
+        stop_with_input()
+    with joined() as group:
+        read = read_recipe(recipe, changes)
+        watcher = _Watcher(as_json) if group is None or group.first else _Silent()
+        if planned:
+            if group is not None:
+                raise RequestError("--plan times the steps of one process; ask without torchrun")
+            show_estimate(read, watcher, threads, as_json)
+            return
+        with stopping(together=group is not None) as stop:
+            workshop = open_workshop(read, watcher, threads, group)
+            finished = workshop.work(lambda: bool(stop))
+    if group is not None and not group.first:
+        sys.exit(0 if finished else 130)
     if not finished:
         step, steps = workshop.training.step, workshop.training.steps
         click.echo(f"\nStopped after step {step} of {steps}; the same command goes on from there.", err=True)
@@ -70,6 +82,17 @@ def command(recipe: Path, changes: Sequence[str], planned: bool, threads: int | 
         return
     click.echo(f"{read.folder}: an adapter for {read.base}.", err=as_json)
     click.echo(f"Try it: gadfly chat {read.base} --adapter {read.folder}", err=as_json)
+
+
+class _Silent:
+    """Of a process that another one speaks for."""
+
+    def problem(self, file: Path, problem: "Problem") -> None: ...
+    def note(self, text: str) -> None: ...
+    def prepared(self, done: int, total: int) -> None: ...
+    def began(self, training: "Training", train: int, valid: int, resumed: bool) -> None: ...
+    def advanced(self, training: "Training", report: "Report") -> None: ...
+    def evaluated(self, step: int, judged: "Judgement") -> None: ...
 
 
 class _Watcher:
@@ -83,6 +106,10 @@ class _Watcher:
 
     def problem(self, file: Path, problem: "Problem") -> None:
         self._problems[file] = count = self._problems.get(file, 0) + 1
+        if self._json:
+            if count <= MOST_PROBLEMS:
+                self._say("", {"event": "problem", "file": file.name, "line": problem.line, "text": problem.text})
+            return
         if count <= MOST_PROBLEMS:
             click.echo(f"{file}:{problem.line}: {printable(problem.text)}", err=True)
         if count == MOST_PROBLEMS:
@@ -123,7 +150,7 @@ class _Watcher:
 
     def _say(self, text: str, event: dict[str, object], live: bool = False) -> None:
         if self._json:
-            click.echo(json.dumps(event))
+            click.echo(json.dumps({"at": round(time.time(), 3), **event}))
         elif self._live:
             click.echo(f"\r\033[K{text}" if live else f"\r\033[K{text}\n", nl=False)
         else:

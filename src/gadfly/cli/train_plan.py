@@ -1,6 +1,7 @@
 """gadfly train --plan: what a run will take, and what it will learn from."""
 
 import json
+import time
 from collections.abc import Iterator
 from dataclasses import asdict
 from typing import TYPE_CHECKING
@@ -20,7 +21,9 @@ def show_estimate(recipe: "Recipe", watcher: "Watcher", threads: int | None, as_
 
     estimate = estimate_run(recipe, watcher, threads)
     if as_json:
-        click.echo(json.dumps({"event": "plan", "seconds": estimate.seconds, **asdict(estimate)}))
+        click.echo(
+            json.dumps({"at": round(time.time(), 3), "event": "plan", "seconds": estimate.seconds, **asdict(estimate)})
+        )
         return
     for line in lines(estimate):
         click.echo(line)

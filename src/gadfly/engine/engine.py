@@ -93,8 +93,6 @@ class Engine:
             raise RequestError("vectors are not made here, only answers")
         sequence = Sequence(request, self.context)
         handle = Handle(self, sequence)
-        if listener:
-            sequence.listener = partial(listener, handle)
         with self._turn:
             waiting = len(self._scheduler.waiting)
             if self._draining:
@@ -106,6 +104,8 @@ class Engine:
                 raise BusyError(f"{waiting} requests are waiting already; try again in {seconds:.0f} s", seconds)
             if request.seconds is not None:
                 sequence.deadline = self._clock() + request.seconds
+            if listener:
+                sequence.listener = partial(listener, handle)
             self._scheduler.add(sequence)
             self._turn.notify_all()  # a thread in `run` may be waiting for work
         return handle
@@ -335,10 +335,13 @@ class Engine:
     def _tell(self, news: list[Sequence]) -> None:
         """Call the listeners, in the thread that has the turn, or of finished sequences in any."""
         for sequence in news:
-            if sequence.listener is None:
+            listener = sequence.listener
+            if listener is None:
                 continue
+            if sequence.finished:
+                sequence.listener = None  # it knows the handle, and that the sequence: all it takes would stay a while
             try:
-                sequence.listener()
+                listener()
             except Exception as error:
                 sequence.listener = None
                 if sequence.finished:

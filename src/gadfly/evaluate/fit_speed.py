@@ -18,7 +18,7 @@ from gadfly.evaluate.fit import Held, Needs, Version
 from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import activation_bytes, expected_experts, hidden_width, matrices
 from gadfly.spec import ModelSpec
-from gadfly.weights.streamed import BUFFERS, STEPS
+from gadfly.weights.streamed import FEWEST, STEPS, WRITING
 
 __all__ = [
     "Kernel",
@@ -141,26 +141,29 @@ def stream(
 
     `prefill` and `decode` are the speeds with everything in memory. Experts are computed while others are read; what
     every token meets is computed between. A token's experts are in memory as often as there is room for them, beside
-    the buffers of a step of so many tokens as `gadfly.weights.streamed` takes. None where not even the weights that
-    every token meets have room, or there are no experts.
+    the buffers of its step: `gadfly.weights.streamed`. None where not even the weights that every token meets have
+    room, or there are no experts.
     """
     left = room - wanted.beside_weights - wanted.always
     ffn = next((matrix for matrix in matrices(spec) if matrix.experts > 1), None)
     if left < 0 or ffn is None:
         return None
-    more = {tokens: activation_bytes(spec, tokens) - wanted.activations for tokens in STEPS}
-    step = next((tokens for tokens in STEPS if more[tokens] <= left // BUFFERS), STEPS[-1])
-    missing = max(0.0, 1 - max(0, left - max(0, more[step])) / wanted.experts)
+    left += wanted.activations  # which experts lend to a step, and have again afterwards
     each = wanted.experts / ffn.experts  # bytes of one expert of every layer
+    fewest = FEWEST * each / len(spec.blocks)
+    step = next((tokens for tokens in STEPS if activation_bytes(spec, tokens) + fewest <= left), STEPS[-1])
     chosen = {tokens: each * expected_experts(ffn.experts, ffn.selected, tokens) for tokens in (1, many, step)}
     share = chosen[1] / (chosen[1] + wanted.always)  # of the bytes that a token meets, and so of its time
 
+    def missing(tokens: int) -> float:
+        return 1 - min(max(0, left - activation_bytes(spec, max(tokens, WRITING))) / wanted.experts, 1.0)
+
     def seconds(tokens: int, computing: float) -> float:
-        return max(missing * chosen[tokens] / disk, share * computing) + (1 - share) * computing
+        return max(missing(tokens) * chosen[tokens] / disk, share * computing) + (1 - share) * computing
 
     return Streamed(
-        resident=1 - missing,
-        read_per_token=missing * chosen[1],
+        resident=1 - missing(1),
+        read_per_token=missing(1) * chosen[1],
         prefill=step / seconds(step, step / prefill),
         decode=1 / seconds(1, 1 / decode),
         decode_many=many / seconds(many, 1 / decode),

@@ -18,9 +18,13 @@ from gadfly.ops.reference import Reference, temperatures
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
 from gadfly.weight import Delta, LowRank, Weight
 
-__all__ = ["PagedCache", "Torch", "TorchWeight", "routed"]
+__all__ = ["Answers", "Exchange", "PagedCache", "Torch", "TorchWeight", "routed"]
 
 TorchWeight: TypeAlias = Tensor | LowRank[Tensor]
+
+# What experts say, (rows, dim), of rows that are in the order of experts, and of how many each of these has.
+Answers: TypeAlias = Callable[[Tensor, Tensor], Tensor]
+Exchange: TypeAlias = Callable[[Tensor, Tensor, Answers], Tensor]  # the same, asked where the experts are
 
 
 class PagedCache:
@@ -42,11 +46,17 @@ class PagedCache:
 
 
 class Torch:
-    """Backend and ops in one, on `device` and in `dtype`; norms, rope and the router are computed in float32."""
+    """Backend and ops in one, on `device` and in `dtype`; norms, rope and the router are computed in float32.
 
-    def __init__(self, device: str = "cpu", dtype: torch.dtype = torch.float32) -> None:
+    With an `exchange`, stacks of experts that it is handed are those of this process, and others have the others.
+    """
+
+    def __init__(
+        self, device: str = "cpu", dtype: torch.dtype = torch.float32, exchange: Exchange | None = None
+    ) -> None:
         self.device = torch.device(device)
         self.dtype = dtype
+        self.exchange = exchange
         self._decoder = Reference()
         self._angles = Angles(self.device)
 
@@ -132,13 +142,20 @@ class Torch:
         assert isinstance(gate, Tensor) and isinstance(up, Tensor) and isinstance(down, Tensor)
         chosen, weights = routing[:, 0].long().flatten(), routing[:, 1].to(x.dtype)
         order = chosen.argsort(stable=True)
-        rows = torch.split(x[order // spec.selected], chosen.bincount(minlength=spec.experts).tolist())
-        parts = [
-            F.linear(self.gated(F.linear(part, g), F.linear(part, u), spec.activation), d)
-            for part, g, u, d in zip(rows, gate.unbind(), up.unbind(), down.unbind(), strict=True)
-        ]
-        answers = torch.cat(parts)[order.argsort()].reshape(len(x), spec.selected, -1)
-        return torch.sum(weights[..., None] * answers, dim=1)
+        stacks = gate.unbind(), up.unbind(), down.unbind()
+
+        def answers(rows: Tensor, counts: Tensor) -> Tensor:
+            parts = zip(torch.split(rows, counts.tolist()), *stacks, strict=True)
+            return torch.cat(
+                [F.linear(self.gated(F.linear(p, g), F.linear(p, u), spec.activation), d) for p, g, u, d in parts]
+            )
+
+        rows, counts = x[order // spec.selected], chosen.bincount(minlength=spec.experts)
+        if self.exchange is None or len(stacks[0]) == spec.experts:
+            found = answers(rows, counts)
+        else:
+            found = self.exchange(rows, counts, answers)
+        return torch.sum(weights[..., None] * found[order.argsort()].reshape(len(x), spec.selected, -1), dim=1)
 
     def shift(self, x: Tensor, bias: TorchWeight) -> Tensor:
         assert isinstance(bias, Tensor)
@@ -188,7 +205,7 @@ class Counting(Torch):
     def __init__(
         self, forward: Callable[[Ops[Tensor, TorchWeight, PagedCache], Batch], Tensor], backend: Torch
     ) -> None:
-        super().__init__(str(backend.device), backend.dtype)
+        super().__init__(str(backend.device), backend.dtype, backend.exchange)
         self._forward = forward
         self._used: list[Tensor] = []  # of each mixture
         self._mixture = 0  # the next one

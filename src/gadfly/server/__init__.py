@@ -3,6 +3,7 @@
     run          options to a listening server, and its end
     application  joins everything below into one ASGI application
     app/         the chat app: its page, its chats, and answers that go on when the page is closed
+    workshop/    models that are taught: files to learn from, and runs that wait in a queue
     connection   one HTTP connection: how much it may send, and how slowly
     record       one request: its id, its line in the log, its counts
     gate         who may come in: Host, Origin, key;  keys and rates are what it asks

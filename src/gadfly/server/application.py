@@ -20,15 +20,26 @@ from gadfly.server.app.chat_app import ChatApp
 from gadfly.server.gate import Gate, House
 from gadfly.server.record import Record, Recorder
 from gadfly.server.refusals import CLIENT_LEFT, Refused, refusal
-from gadfly.server.routes import anthropic, ollama, ollama_library, openai, operations, responses
+from gadfly.server.routes import (
+    anthropic,
+    files,
+    fine_tuning,
+    ollama,
+    ollama_library,
+    openai,
+    operations,
+    responses,
+)
 from gadfly.server.schemas import FAILURES
 from gadfly.server.service import Service
+from gadfly.server.workshop.workshop import Workshop
 
 __all__ = ["create_app"]
 
 log = logging.getLogger("gadfly.server")
 
 _SWEEP = 1.0  # seconds between looks at which models nobody uses
+_RENEWED = 600.0  # seconds that loading a model anew may take
 _REST = 3  # such looks at which nothing was going on: then memory is given back that the latest requests took
 
 
@@ -40,6 +51,8 @@ def create_app(service: Service, house: House, chat_app: ChatApp | None = None) 
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
+        if service.workshop:
+            _open(service.workshop, service)
         sweeping = asyncio.create_task(_sweep(service, chat_app))
         try:
             yield
@@ -47,6 +60,8 @@ def create_app(service: Service, house: House, chat_app: ChatApp | None = None) 
             sweeping.cancel()
             with suppress(asyncio.CancelledError):
                 await sweeping
+            if service.workshop:
+                await asyncio.to_thread(service.workshop.close)
             if chat_app:
                 await chat_app.close()
             await service.models.close()
@@ -59,7 +74,7 @@ def create_app(service: Service, house: House, chat_app: ChatApp | None = None) 
         redoc_url=None,
     )
     app.state.service = service
-    for each in (openai, responses, anthropic, ollama, ollama_library, operations):
+    for each in (openai, responses, files, fine_tuning, anthropic, ollama, ollama_library, operations):
         app.include_router(each.routes, responses=FAILURES)
     if chat_app:
         app.state.chat_app = chat_app
@@ -71,6 +86,20 @@ def create_app(service: Service, house: House, chat_app: ChatApp | None = None) 
     app.add_exception_handler(Exception, _refuse)
     service.metrics.watch(lambda: service.models.loaded)
     return Recorder(Gate(app, house), service.metrics.observe)
+
+
+def _open(workshop: Workshop, service: Service) -> None:
+    """Its runs begin, and models are loaded anew for what comes of them."""
+    loop = asyncio.get_running_loop()
+
+    def renew(model: str) -> None:
+        try:
+            asyncio.run_coroutine_threadsafe(service.models.renew(model), loop).result(_RENEWED)
+        except (GadflyError, TimeoutError) as error:  # what was learnt is there all the same
+            log.warning("%s is not loaded anew yet: %s", model, error)
+
+    workshop.renew = renew
+    workshop.start()
 
 
 async def _sweep(service: Service, chat_app: ChatApp | None) -> None:

@@ -34,6 +34,7 @@ _SCOPES: Sequence[tuple[str, KeyScope | None]] = (
     ("/app/api/session", None),
     ("/metrics", "metrics"),
     *((f"/api/{name}", "models") for name in ("pull", "create", "copy", "delete")),
+    *((f"/v1/{name}", "train") for name in ("files", "fine_tuning")),
     ("/", "chat"),
 )
 _PAGE = re.compile(

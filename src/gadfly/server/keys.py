@@ -20,7 +20,7 @@ from gadfly.hub.disk import lock, write_whole, writing
 
 __all__ = ["SCOPES", "Key", "KeyFile", "Scope", "digest_of", "matching", "new_key"]
 
-Scope = Literal["chat", "models", "metrics", "tools"]
+Scope = Literal["chat", "models", "metrics", "tools", "train"]
 SCOPES: tuple[Scope, ...] = get_args(Scope)
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LIMIT = 1_000_000  # bytes
@@ -29,7 +29,8 @@ _VERSION = 1
 
 @dataclass(frozen=True)
 class Key:
-    """Someone who may come in: to ask models (`chat`), fetch and remove them (`models`), read `metrics`, use `tools`.
+    """Someone who may come in: to ask models (`chat`), fetch and remove them (`models`), read `metrics`, use `tools`,
+    teach models (`train`).
 
     `digest` is the SHA-256 of the key, `per_minute` how many requests it may make (None: any number), `created` an ISO
     8601 time.

@@ -12,6 +12,7 @@ class Limits:
     body: int = 8 << 20
     upload: int = 32 << 20  # of a file that is added to a chat
     imported: int = 512 << 20  # of chats from elsewhere
+    training: int = 128 << 20  # of a file to learn from
     nesting: int = 64  # lists and objects inside each other
     head: int = 32 << 10  # request line and headers
     headers: int = 100

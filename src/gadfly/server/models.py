@@ -81,6 +81,7 @@ class Models:
         self._loaded: dict[str, Loaded] = {}  # in order of use
         self._loading: dict[str, tuple[Loading, asyncio.Task[None]]] = {}
         self._wanted: Counter[str] = Counter()  # by how many who will use it as soon as it is there
+        self._replaced: list[Loaded] = []  # by another of the same name, and still in use
         self._changed = asyncio.Event()
         self._one_by_one = asyncio.Lock()
         self._loader = ThreadPoolExecutor(1, "gadfly-load")
@@ -136,7 +137,8 @@ class Models:
             found.users -= 1
             found.used = self._clock()
             self._changed.set()
-            if found.keep == 0 and self._is_idle(found):
+            replaced = found in self._replaced and not found.users
+            if replaced or (found.keep == 0 and self._is_idle(found)):
                 await self._unload(found)
 
     async def named(self, name: str) -> str:
@@ -189,11 +191,27 @@ class Models:
         if found:
             await self._unload(found)
 
+    async def renew(self, name: str) -> None:
+        """Load a model anew the next time, or now if it is to stay: there is something new beside it.
+
+        Answers under way go on with it as it was.
+        """
+        if name in self._loading:  # it may have looked beside itself before that was there
+            await asyncio.wait([self._loading[name][1]])
+        if (found := self._loaded.pop(name, None)) is None:
+            return
+        self._replaced.append(found)
+        if not found.users:
+            await self._unload(found)
+        if name in self.pinned:
+            async with self.use(name):
+                pass
+
     async def close(self, seconds: float = 0.0) -> None:
         """Unload everything; answers under way have so many seconds."""
         for _, task in tuple(self._loading.values()):
             task.cancel()
-        await asyncio.gather(*(self._unload(found, seconds) for found in self.loaded))
+        await asyncio.gather(*(self._unload(found, seconds) for found in (*self.loaded, *self._replaced)))
         self._loader.shutdown(wait=False, cancel_futures=True)
 
     def _is_idle(self, found: Loaded) -> bool:
@@ -246,7 +264,12 @@ class Models:
             raise BusyError(f"{len(self._loaded)} models are here to stay, and there may not be more", 60.0)
 
     async def _unload(self, found: Loaded, seconds: float = 0.0) -> None:
-        del self._loaded[found.name]
+        if found in self._replaced:
+            self._replaced.remove(found)
+        elif self._loaded.get(found.name) is found:
+            del self._loaded[found.name]
+        else:  # somebody else has seen that it may go
+            return
         self._changed.set()
         llm = found.llm
         del found.llm  # whoever has yet to forget the rest does not keep what is large

@@ -5,12 +5,13 @@ It is a description. What is accepted is decided in `gadfly.api`, which says wha
 
 from typing import Any
 
-__all__ = ["BODIES", "FAILURES", "binary", "body"]
+__all__ = ["BODIES", "FAILURES", "binary", "body", "form"]
 
 _TEXT: dict[str, Any] = {"type": "string"}
 _FLAG: dict[str, Any] = {"type": "boolean"}
 _COUNT: dict[str, Any] = {"type": "integer", "minimum": 1}
 _NUMBER: dict[str, Any] = {"type": "number"}
+_AUTO: dict[str, Any] = {"anyOf": [{"const": "auto"}, {"type": "number"}]}
 _OBJECT: dict[str, Any] = {"type": "object"}
 _ADAPTERS: dict[str, Any] = {"type": "object", "additionalProperties": {"type": "number", "minimum": 0, "maximum": 2}}
 _STOP: dict[str, Any] = {"anyOf": [_TEXT, {"type": "array", "items": _TEXT}]}
@@ -119,6 +120,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "/v1/embeddings": _object(
         "input", model=_TEXT, input=_INPUTS, encoding_format={"enum": ["float", "base64"]}, dimensions=_COUNT
     ),
+    "/v1/fine_tuning/jobs": _object(
+        "model",
+        "training_file",
+        model=_TEXT,
+        training_file=_TEXT,
+        validation_file=_TEXT,
+        suffix=_TEXT,
+        seed={"type": "integer", "minimum": 0},
+        method=_object("type", type={"enum": ["supervised", "dpo"]}, supervised=_OBJECT, dpo=_OBJECT),
+        hyperparameters=_object(n_epochs=_AUTO, batch_size=_AUTO, learning_rate_multiplier=_AUTO),
+        metadata=_OBJECT,
+    ),
     "/v1/messages": _object(
         "messages",
         model=_TEXT,
@@ -157,6 +170,18 @@ BODIES: dict[str, dict[str, Any]] = {
     "/app/api/chats/{id}/answers/{node}/consent": _object(
         "call", "allow", call=_TEXT, allow={"enum": ["once", "chat", "no"]}
     ),
+    "/app/api/workshop/runs": _object(
+        "model",
+        "method",
+        model=_TEXT,
+        method={"enum": ["sft", "text", "dpo", "kto"]},
+        name=_TEXT,
+        chats={"enum": ["free", "conditions", "all"]},
+        files=_array(_TEXT),
+        valid={"type": "number", "minimum": 0, "maximum": 0.5},
+        settings=_OBJECT,
+        start=_FLAG,
+    ),
     "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),
     "/app/api/tools/personas/{persona}": _object("allowed", allowed=_array(_TEXT)),
     "/app/api/chats/{id}/measure": _object(**_SAID, terms=_TERMS),
@@ -182,3 +207,10 @@ def binary() -> dict[str, Any]:
 def body(path: str) -> dict[str, Any]:
     """For `openapi_extra` of the route at `path`."""
     return {"requestBody": {"required": True, "content": {"application/json": {"schema": BODIES[path]}}}}
+
+
+def form(file: str, *texts: str) -> dict[str, Any]:
+    """For `openapi_extra` of a route that takes a form with a file."""
+    parts = {file: {"type": "string", "format": "binary"}, **dict.fromkeys(texts, _TEXT)}
+    content = {"multipart/form-data": {"schema": _object(file, *texts, **parts)}}
+    return {"requestBody": {"required": True, "content": content}}

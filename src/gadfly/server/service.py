@@ -22,16 +22,21 @@ from gadfly.server.limits import Limits
 from gadfly.server.metrics import Metrics
 from gadfly.server.models import Loaded, Models
 from gadfly.server.record import Record
+from gadfly.server.refusals import Refused
 from gadfly.server.stream import unless_gone
+from gadfly.server.workshop.workshop import Workshop
 
 T = TypeVar("T")
 
-__all__ = ["Service", "body_of", "service_of", "with_adapters"]
+__all__ = ["Service", "body_of", "owner_of", "service_of", "with_adapters", "workshop_of"]
 
 
 @dataclass
 class Service:
-    """`library` None: models can be neither fetched nor removed here. `clock` tells seconds since 1970."""
+    """`library` None: models can be neither fetched nor removed here; `workshop` None: nor taught.
+
+    `clock` tells seconds since 1970.
+    """
 
     models: Models
     limits: Limits = field(default_factory=Limits)
@@ -39,6 +44,7 @@ class Service:
     library: Library | None = None
     offline: bool = False
     default_model: str | None = None
+    workshop: Workshop | None = None
     clock: Callable[[], float] = time.time
 
     def __post_init__(self) -> None:
@@ -113,6 +119,20 @@ def service_of(request: Request) -> Service:
     service = request.app.state.service
     assert isinstance(service, Service)
     return service
+
+
+def owner_of(request: Request) -> str:
+    """Whose chats, files and jobs a request is about: the name of a key, or "" in a house that asks for none."""
+    key = Record.of(request.scope).key
+    return key.name if key else ""
+
+
+def workshop_of(request: Request) -> Workshop:
+    """Its workshop. Raises Refused if it has none."""
+    workshop = service_of(request).workshop
+    if workshop is None:
+        raise Refused("forbidden", "models are not taught here: this server was started with --no-training")
+    return workshop
 
 
 async def body_of(request: Request) -> dict[str, Any]:

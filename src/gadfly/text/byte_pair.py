@@ -23,9 +23,6 @@ from gadfly.text.vocabulary import BYTE, NORMAL, USER_DEFINED, Vocabulary
 __all__ = ["BytePair", "byte_text", "sound_merges"]
 
 
-REMEMBERED = 2000  # words whose pieces are known; the library's own 10,000 can be 65 MB, if they are long nonsense
-
-
 class BytePair:
     """Encodes plain text and decodes ids below `size`. Safe to use from several threads."""
 
@@ -41,7 +38,9 @@ class BytePair:
         """`merges` are pairs, best first, or strings with a space between the two; they may only join known tokens."""
         plain = vocabulary.of_kind(NORMAL, BYTE)
         joined = sound_merges(merges, vocabulary, plain)
-        model = models.BPE(plain, joined, ignore_merges=whole_words, cache_capacity=REMEMBERED)
+        # What the library can remember of words saves up to a third of its work; but every thread remembers for itself,
+        # also what a tokenizer has said that is gone, and words may be long nonsense.
+        model = models.BPE(plain, joined, ignore_merges=whole_words, cache_capacity=0)
         self.size = len(vocabulary.tokens)
         self._library = tokenizers.Tokenizer(model)
         self._library.pre_tokenizer = pre_tokenizer

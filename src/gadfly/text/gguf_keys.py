@@ -140,5 +140,5 @@ def _patterns(stated: Mapping[str, Any]) -> Iterator[str]:
 
 def _merges_reach_all(vocabulary: Vocabulary, merges: Sequence[tuple[str, str]]) -> bool:
     plain = vocabulary.of_kind(NORMAL, BYTE)
-    model = models.BPE(plain, list(merges))
+    model = models.BPE(plain, list(merges), cache_capacity=0)  # each is asked for once
     return all(len(model.tokenize(token)) == 1 for token in plain)

@@ -31,7 +31,7 @@ LARGEST_NUMBER = 2**14  # bits
 
 
 class Sandbox(ImmutableSandboxedEnvironment):
-    """An environment for one rendering (or compilation), which may do `work` units of work; then TemplateError.
+    """An environment for a rendering (or compilation) at a time, which may do `work` units of work; then TemplateError.
 
     Set up as Hugging Face does it: trim_blocks, lstrip_blocks, loop controls, `raise_exception`, `strftime_now` and a
     `tojson` that leaves characters alone.
@@ -57,6 +57,10 @@ class Sandbox(ImmutableSandboxedEnvironment):
     def compiled(self, source: str) -> CodeType:
         """The code of a template, to be run in another sandbox. Raises jinja2's TemplateSyntaxError and others."""
         return self.compile(metered(self.parse(source), self))
+
+    def restart(self) -> None:
+        """Another rendering begins, with all the work that one may do."""
+        self._left = self._work
 
     def spend(self, work: int) -> None:
         self._left -= work

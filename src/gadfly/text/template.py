@@ -39,6 +39,7 @@ class ChatTemplate:
         self._tokens = {"bos_token": bos, "eos_token": eos}
         self._work = work
         self._code = _attempt(lambda: Sandbox(work).compiled(source))
+        self._idle: list[tuple[Sandbox, jinja2.Template]] = []  # as many as have rendered at the same time
         names = _attempt(lambda: meta.find_undeclared_variables(Sandbox(work).parse(source)))
         self.knows_tools = "tools" in names  # otherwise they have to be described in words
 
@@ -50,15 +51,27 @@ class ChatTemplate:
         Raises RequestError if something is not made of lists, mappings, strings, numbers, truth values and None, and
         TemplateError if the template fails, refuses the conversation, does too much or reaches for too much.
         """
-        sandbox = Sandbox(self._work)
-        template = jinja2.Template.from_code(sandbox, self._code, sandbox.globals)
         values = {"tools": None, "documents": None, **self._tokens, **variables}
         values |= {"messages": messages, "add_generation_prompt": add_generation_prompt}
-        context = template.new_context({name: plain(value, name) for name, value in values.items()})
-        text = _attempt(lambda: sandbox.concat(template.root_render_func(context)))
+        given = {name: plain(value, name) for name, value in values.items()}
+        sandbox, template = self._place()
+        try:
+            text = _attempt(lambda: sandbox.concat(template.root_render_func(template.new_context(given))))
+        finally:
+            self._idle.append((sandbox, template))
         if len(text) > LONGEST_OUTPUT:
             raise TemplateError(f"the chat template wrote {len(text)} characters; at most {LONGEST_OUTPUT} are taken")
         return text
+
+    def _place(self) -> tuple[Sandbox, jinja2.Template]:
+        """To render in; to be given back, as an environment and its parts know each other and would stay a while."""
+        try:
+            sandbox, template = self._idle.pop()
+        except IndexError:
+            sandbox = Sandbox(self._work)
+            template = jinja2.Template.from_code(sandbox, self._code, sandbox.globals)
+        sandbox.restart()
+        return sandbox, template
 
 
 def plain(value: Any, name: str, depth: int = 0) -> Any:

@@ -10,8 +10,6 @@ from torch import Tensor
 
 from gadfly.convert.convert import Wanted, convert_model
 from gadfly.hub.progress import Silent
-from gadfly.ops.torch import TorchWeight
-from gadfly.train.trainable import Trainable
 from gadfly.weight import Plain, Weight
 from gadfly.weights.disk import replacing
 from gadfly.weights.model_file import ModelFile
@@ -21,17 +19,14 @@ __all__ = ["write_model"]
 FACTS = "gadfly.json"
 
 
-def write_model(folder: Path, base: ModelFile, trained: Trainable, facts: Mapping[str, Any]) -> None:
-    """Write a folder that does not exist yet. `facts` say where the model came from.
+def write_model(folder: Path, base: ModelFile, learnt: Mapping[str, Tensor], facts: Mapping[str, Any]) -> None:
+    """Write a folder that does not exist yet: the base with what was learnt, by path. `facts` say where it came from.
 
     Raises CapacityError if the disk is too small, ModelFileError if the folder cannot be written.
     """
-    model = replace(base, weights=trained.weights.map(_held), release=lambda: None, files=())
+    new: dict[int, Weight] = {id(base.weights[path]): Plain(tensor.float().numpy()) for path, tensor in learnt.items()}
+    weights = base.weights.map(lambda weight: new.get(id(weight), weight))  # what is tied stays so
+    model = replace(base, weights=weights, release=lambda: None, files=())
     convert_model(model, json.dumps(facts), folder, Wanted("f32"), 1, Silent())
     with replacing(folder / FACTS) as file:
         file.write((json.dumps(facts, indent=2, ensure_ascii=False) + "\n").encode())
-
-
-def _held(weight: TorchWeight) -> Weight:
-    assert isinstance(weight, Tensor)
-    return Plain(weight.detach().cpu().float().numpy())

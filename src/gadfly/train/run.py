@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Protocol
 
 import torch
+from torch import Tensor
 
 from gadfly.allocator import keep_freed
 from gadfly.answer import Prompts
@@ -21,16 +22,19 @@ from gadfly.hub.library import Library
 from gadfly.lines import Problem
 from gadfly.ops.torch import Torch
 from gadfly.settings import home
-from gadfly.train.checkpoint import identity, resume, save
+from gadfly.spec import ModelSpec
+from gadfly.train.checkpoint import identity, learnt, resume, save
 from gadfly.train.data.sample import Sample
+from gadfly.train.group import Group
 from gadfly.train.lower import FILE as LOWER
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
 from gadfly.train.recipe import NEW, Recipe
-from gadfly.train.trainable import all_of, with_adapter
-from gadfly.train.training import Judgement, Report, Training
+from gadfly.train.trainable import Trainable, all_of, with_adapter
+from gadfly.train.training import Judgement, Plan, Report, Training
+from gadfly.weight import Weights
 from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness
 from gadfly.weights.load import ModelFile, open_model
@@ -72,6 +76,7 @@ class Workshop:
     def work(self, stopped: Callable[[], bool] = lambda: False) -> bool:
         """Train to the end and write what came of it; or until `stopped`, which leaves a checkpoint and is False."""
         training, folder = self.training, self.checkpoints
+        speaks = training.group is None or training.group.first
         folder.mkdir(parents=True, exist_ok=True)
         resumed = resume(folder, training, self.run)
         self.watcher.began(training, len(training.objective.sequences), len(self.valid.sequences), resumed)
@@ -82,18 +87,19 @@ class Workshop:
         if not resumed:
             self._evaluate()
         while training.step < training.steps:
-            if stopped():
+            if training.any(stopped()):
                 save(folder, training, self.run)
                 return False
             self.watcher.advanced(training, training.advance())
             if is_judged(training.step, training.steps):
                 self._evaluate()
-            if time.monotonic() - saved > SAVE_EVERY:
+            if training.any(time.monotonic() - saved > SAVE_EVERY):
                 save(folder, training, self.run)
                 saved = time.monotonic()
         save(folder, training, self.run)
-        self._write()
-        (folder / LOWER).unlink(missing_ok=True)
+        if speaks:
+            self._write()
+            (folder / LOWER).unlink(missing_ok=True)
         return True
 
     def keeps_lower(self, folder: Path) -> bool:
@@ -140,11 +146,11 @@ class Workshop:
         if recipe.method in ("dpo", "kto"):
             facts["preference"] = asdict(recipe.preference)
         if recipe.makes_model:
-            write_model(recipe.folder, self.file, training.trainable, facts)
+            write_model(recipe.folder, self.file, learnt(self.checkpoints, training), facts)
             return
-        learnt = {name: tensor.detach().cpu().numpy() for name, tensor in training.trainable.parameters.items()}
-        paths = [name.removesuffix(".down") for name in learnt if name.endswith(".down")]
-        pairs = {path: Pair(learnt[f"{path}.down"], learnt[f"{path}.up"]) for path in paths}
+        factors = {name: tensor.numpy() for name, tensor in learnt(self.checkpoints, training).items()}
+        paths = [name.removesuffix(".down") for name in factors if name.endswith(".down")]
+        pairs = {path: Pair(factors[f"{path}.down"], factors[f"{path}.up"]) for path in paths}
         facts["lora"] = asdict(recipe.lora)
         write_adapter(recipe.folder, Adapter(pairs, recipe.lora.scale, facts), self.file.page, recipe.base)
 
@@ -159,8 +165,10 @@ def checkpoints(recipe: Recipe) -> Path:
     return recipe.folder.with_name(f"{recipe.folder.name}.run")
 
 
-def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) -> Workshop:
+def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, group: Group | None = None) -> Workshop:
     """Read the base and the data of a recipe; lines that cannot be learnt are told to the watcher and left out.
+
+    The processes of a `group` all do so, and then share the work.
 
     Raises NotFoundError, RequestError if nothing is left to learn, or if there is something at the recipe's `out`.
     """
@@ -169,7 +177,7 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     keep_freed()
     if threads is not None:
         torch.set_num_threads(threads)
-    path = _base(recipe, watcher)
+    path = _base(recipe, watcher, group)
     file = open_model(path)
     longest = min(recipe.longest, file.spec.context)
     train, valid = (
@@ -179,23 +187,37 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None) 
     if not train.objective.sequences:
         raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
     plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
-    spec, backend = file.spec.within(longest), Torch()
-    placed = file.weights.map(backend.place)
+    training = _training(recipe, plan, train.objective, file, file.spec.within(longest), group)
     file.release()
-    if recipe.makes_model:
-        trainable = all_of(spec, placed, backend, new=recipe.base == NEW)
-    else:
-        trainable = with_adapter(spec, placed, recipe.lora, plan.seed, backend)
     settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
-    return Workshop(recipe, file, Training(trainable, train.objective, plan), valid.objective, longest, run, watcher)
+    return Workshop(recipe, file, training, valid.objective, longest, run, watcher)
 
 
-def _base(recipe: Recipe, watcher: Watcher) -> Path:
+def _training(
+    recipe: Recipe, plan: Plan, objective: Objective, file: ModelFile, spec: ModelSpec, group: Group | None
+) -> Training:
+    def trainable(weights: Weights[Tensor], backend: Torch) -> Trainable:
+        if recipe.makes_model:
+            return all_of(spec, weights, backend, new=recipe.base == NEW)
+        return with_adapter(spec, weights, recipe.lora, plan.seed, backend)
+
+    if group is None:
+        backend = Torch()
+        return Training(trainable(file.weights.map(backend.place), backend), objective, plan)
+    from gadfly.train.spread import SpreadTraining, backend_for, outline  # takes a second to import
+
+    return SpreadTraining(trainable(outline(file.weights), backend_for(group)), objective, plan, file.weights, group)
+
+
+def _base(recipe: Recipe, watcher: Watcher, group: Group | None) -> Path:
     if recipe.base != NEW:
         return Library(home()).require(recipe.base)
     folder = checkpoints(recipe) / "begun"
-    make_new(folder, recipe.new, recipe.plan, recipe.longest, watcher.note)
+    if group is None or group.first:
+        make_new(folder, recipe.new, recipe.plan, recipe.longest, watcher.note)
+    if group is not None:
+        group.wait()
     return folder
 
 

@@ -8,7 +8,7 @@ bit for bit.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
@@ -20,9 +20,10 @@ from gadfly.errors import RequestError
 from gadfly.model.transformer import finished, hidden_states, through
 from gadfly.ops.torch import TorchWeight
 from gadfly.train.data.sample import Sample
+from gadfly.train.group import Group
 from gadfly.train.loss import token_losses
 from gadfly.train.objective import Numbers, Objective, sequence_sums
-from gadfly.train.packing import Pack, epoch_order, packs
+from gadfly.train.packing import Pack, Sequences, epoch_order, packs
 from gadfly.train.trainable import Trainable
 from gadfly.weight import Weights
 
@@ -103,10 +104,11 @@ class Report:
 class Training:
     """See the module. `step` counts finished steps, of `steps`."""
 
-    def __init__(self, trainable: Trainable, objective: Objective, plan: Plan) -> None:
+    def __init__(self, trainable: Trainable, objective: Objective, plan: Plan, group: Group | None = None) -> None:
         if not objective.sequences:
             raise RequestError("there is nothing to learn: no sample is left")
         self.trainable = trainable
+        self.group = group
         self.objective = objective
         self.plan = plan
         self.step = 0
@@ -126,17 +128,22 @@ class Training:
         objective, balance = self.objective, self.trainable.balance
         numbers = self.numbers(self.step)
         objective.begin(numbers, self.base_likelihoods, self.likelihoods)
-        step = list(packs(objective.sequences, numbers, plan.pack_tokens))
-        count = sum(map(objective.weight, step)) or 1.0  # samples may all count nothing
+        idle, mine = self._share(objective.sequences, numbers)
+        step = list(mine)
+        (count,) = self._totals(sum(map(objective.weight, step)))
+        count = count or 1.0  # samples may all count nothing
         self._optimiser.zero_grad()
+        sums: dict[str, float] = defaultdict(float)
+        for one in idle:
+            (0 * self._scored(one, objective, sums)).backward()  # type: ignore[no-untyped-call]
+        sums.update(dict.fromkeys(sums, 0.0))
         if balance is not None:
             balance.begin()
-        sums: dict[str, float] = defaultdict(float)
         for one in step:
             loss = self._scored(one, objective, sums)
             (loss / count).backward()  # type: ignore[no-untyped-call]
-        norm = float(torch.nn.utils.clip_grad_norm_(self.trainable.parameters.values(), plan.clip))
-        judged = Judgement.of(sums, count)
+        norm = float(self._whole(torch.nn.utils.clip_grad_norm_(self.trainable.parameters.values(), plan.clip)))
+        judged = self._judgement(sums, count)
         if not math.isfinite(judged.loss) or not math.isfinite(norm):
             raise RequestError(
                 f"the loss of step {self.step + 1} is {judged.loss}; choose a smaller learning_rate than "
@@ -146,12 +153,10 @@ class Training:
             group["lr"] = rate
         self._optimiser.step()
         if balance is not None:
-            balance.end()
+            balance.end(self._total, self._like)
         self.step += 1
-        tokens, learnt = (
-            sum(len(part) for part in parts) for parts in ([p.batch.tokens for p in step], [p.targets for p in step])
-        )
-        return Report(self.step, judged, rate, norm, tokens, learnt, time.monotonic() - began)
+        tokens, learnt = self._totals(sum(len(p.batch.tokens) for p in step), sum(len(p.targets) for p in step))
+        return Report(self.step, judged, rate, norm, int(tokens), int(learnt), time.monotonic() - began)
 
     def evaluate(self, objective: Objective, most: int | None = None) -> Judgement:
         """Of an objective whose samples are not learnt from: of all, or of the first ones."""
@@ -159,11 +164,16 @@ class Training:
         objective.begin(numbers, self.base_likelihoods, self.likelihoods)
         sums: dict[str, float] = defaultdict(float)
         count = 0.0
+        idle, mine = self._share(objective.sequences, numbers)
         with torch.no_grad():
-            for one in packs(objective.sequences, numbers, self.plan.pack_tokens):
+            for one in idle:
+                self._scored(one, objective, sums)
+            sums.update(dict.fromkeys(sums, 0.0))
+            for one in mine:
                 self._scored(one, objective, sums)
                 count += objective.weight(one)
-        return Judgement.of(sums, count or 1.0)
+        (count,) = self._totals(count)
+        return self._judgement(sums, count or 1.0)
 
     def likelihoods(self, sequences: Sequence[Sample]) -> Tensor:
         """log p of all that is learnt of each: (sequences,), float32."""
@@ -203,6 +213,42 @@ class Training:
                     if f"{name}.{key}" in tensors
                 }
 
+    def room(self, step: int) -> dict[str, Tensor]:
+        """Empty tensors for `restore`, of the shapes that `state` has after so many steps."""
+        tensors = {name: torch.empty_like(memory) for name, memory in self._memory().items()}
+        for name, parameter in self.trainable.parameters.items():
+            kept = ("", ".exp_avg", ".exp_avg_sq") if step else ("",)
+            tensors.update({f"{name}{key}": torch.empty_like(parameter, requires_grad=False) for key in kept})
+            tensors.update({f"{name}.step": torch.zeros(())} if step else {})
+        return tensors
+
+    def any(self, flag: bool) -> bool:
+        """Whether it is so for one of the processes that train together: see `gadfly.train.spread`. Here is but one."""
+        return flag
+
+    def _share(self, sequences: Sequence[Sequences], numbers: Numbers) -> tuple[list[Pack], Iterable[Pack]]:
+        """Of these samples, the packs of this process, and before them some that others only need it to compute."""
+        return [], packs(sequences, numbers, self.plan.pack_tokens)
+
+    def _total(self, tensor: Tensor) -> Tensor:
+        """Over the processes."""
+        return tensor
+
+    def _like(self, whole: Tensor, parameter: Tensor) -> Tensor:  # noqa: ARG002
+        """What this process has of a tensor, if it has that of a parameter."""
+        return whole
+
+    def _whole(self, tensor: Tensor) -> Tensor:
+        """The way back."""
+        return tensor
+
+    def _totals(self, *values: float) -> list[float]:
+        found: list[float] = self._total(torch.tensor(values, dtype=torch.float64)).tolist()
+        return found
+
+    def _judgement(self, sums: Mapping[str, float], count: float) -> Judgement:
+        return Judgement.of(dict(zip(sums, self._totals(*sums.values()), strict=True)), count)
+
     def _memory(self) -> dict[str, Tensor]:
         return {f"objective.{name}": tensor for name, tensor in self.objective.memory.items()}
 
@@ -215,13 +261,14 @@ class Training:
 
     def _likelihoods(self, sequences: Sequence[Sample], weights: Weights[TorchWeight]) -> Tensor:
         samples = [(one,) for one in sequences]
+        found = torch.zeros(len(samples))
+        idle, mine = self._share(samples, np.arange(len(samples)))
         with torch.no_grad():
-            return -torch.cat(
-                [
-                    sequence_sums(one, self._losses(one, weights)).cpu()
-                    for one in packs(samples, range(len(samples)), self.plan.pack_tokens)
-                ]
-            )
+            for one in idle:
+                self._losses(one, weights)
+            for one in mine:
+                found[one.samples] = -sequence_sums(one, self._losses(one, weights)).cpu()
+        return self._total(found)
 
     def _scored(self, pack: Pack, objective: Objective, sums: dict[str, float]) -> Tensor:
         """What to go back from; figures are added to their sums."""
@@ -240,7 +287,10 @@ class Training:
             layers = range(lower.count, len(spec.blocks))
             x = through(layers, lower.outputs(pack.sequences), spec, weights, pack.batch, backend, None)
             hidden = finished(x, spec, weights, pack.batch, backend)
+        return self._lost(hidden, pack, weights)
+
+    def _lost(self, hidden: Tensor, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
         targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
         output = weights["output"]
         assert isinstance(output, Tensor)
-        return token_losses(hidden, output, targets.long(), counted, spec)
+        return token_losses(hidden, output, targets.long(), counted, self.trainable.spec)

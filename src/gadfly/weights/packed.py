@@ -87,6 +87,19 @@ class PackedFile:
         if self._map is None and not self.open():
             raise ModelFileError(f"{self.path} was written and cannot be read back; check the disk")
 
+    def free_room(self) -> int:
+        """Bytes that the disk has for the file. Raises CapacityError if it takes more."""
+        present = next(folder for folder in self.path.parents if folder.is_dir())
+        old = (
+            self.path.stat().st_size if self.path.is_file() else 0
+        )  # of no use, but perhaps of the size that is needed
+        if self.size > (free := shutil.disk_usage(present).free + old):
+            raise CapacityError(
+                f"{self.path.parent} has {free / 1e9:.1f} GB free and packed weights take {self.size / 1e9:.1f} GB; "
+                "make room, or set GADFLY_HOME to a larger disk"
+            )
+        return free
+
     def read_ahead(self) -> None:
         """Ask the system to read all of it now, rather than page by page as it is used."""
         if self._map is not None and hasattr(mmap, "MADV_WILLNEED"):
@@ -109,14 +122,10 @@ class PackedFile:
         return found
 
     def _write(self, backend: Native, advance: Advance, uncached: bool) -> None:
-        self.path.unlink(missing_ok=True)  # of no use, but perhaps of the size that is needed now
+        self.path.unlink(missing_ok=True)
         for left in self.path.parent.glob(f".{self.path.name}.*"):  # by who was killed
             left.unlink()
-        if self.size > (free := shutil.disk_usage(self.path.parent).free):
-            raise CapacityError(
-                f"{self.path.parent} has {free / 1e9:.1f} GB free and packed weights take {self.size / 1e9:.1f} GB; "
-                "make room, or set GADFLY_HOME to a larger disk"
-            )
+        self.free_room()
         advance(0, self.size)  # so that who wants to can say how much it will be
         with replacing(self.path) as out:
             out.write(self._header)

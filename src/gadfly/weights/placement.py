@@ -9,6 +9,7 @@ Results are the same bits.
 """
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any, Literal, Protocol, get_args
 
 import numpy as np
@@ -28,6 +29,7 @@ Experts = Literal["resident", "streamed", "mapped"]
 
 ROOM = 0.9  # of the memory at hand that weights may take: the rest is for the context and for everybody else
 SMALL = 2**24  # bytes that are packed in the blink of an eye
+UNASKED = 10**9  # bytes of disk that experts may take without anybody's word
 
 
 class Placement(Protocol):
@@ -47,14 +49,18 @@ def choose_placement(
     room: int,
     cache: Cache,
     advance: Callable[[int, int], None] = lambda *_: None,
+    allow: Callable[[Path, int, int], bool] = lambda *_: False,
 ) -> Placement:
     """A place for the weights of `file`. `advance` hears how many bytes have been packed, of how many.
+
+    `allow` says whether a folder may take so many bytes, of those its disk has free; it is asked before much is written
+    for experts that nobody has named a place for, nor said that packed weights are kept.
 
     `experts` None is "streamed" for mixtures that leave too little of `room` bytes of memory; "mapped" ones are left to
     the system's paging, which is slow where memory is short; "resident" ones are in memory. `keep` says whether packed
     weights are kept in `cache`; None: unless the model is small or the disk has little room, and if it turns out that
-    they cannot be, they are packed at every start. Raises RequestError for other values; CapacityError and
-    ModelFileError if what has to be kept cannot be.
+    they cannot be, they are packed at every start. Raises RequestError for other values and for what is not allowed;
+    CapacityError and ModelFileError if what has to be kept cannot be.
     """
     if experts not in (*get_args(Experts), None):
         raise RequestError(f"there is no place {experts!r} for experts; choose {', '.join(get_args(Experts))}")
@@ -70,6 +76,14 @@ def choose_placement(
     if out_of_memory:
         packed = PackedFile(file, cache.file(file.path))
         if not packed.open():
+            free = packed.free_room()
+            asked = packed.size >= UNASKED and not (experts or keep)
+            if asked and not allow(packed.path.parent, packed.size, free):
+                raise RequestError(
+                    f"{file.path} is larger than the memory at hand, so its experts have to be packed into "
+                    f"{packed.size / 1e9:.1f} GB of disk at {packed.path.parent}, which has {free / 1e9:.1f} GB free; "
+                    "--experts streamed allows it, as does cache = true in gadfly.toml"
+                )
             packed.make(backend, advance, uncached=experts != "mapped")
         return Mapped(backend, packed, experts_only=True) if experts == "mapped" else Streamed(backend, packed, file)
     if keep is False or experts == "resident" or (keep is None and (wanted < SMALL or not file.files)):

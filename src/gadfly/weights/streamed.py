@@ -5,8 +5,9 @@
                 a layer are read once its router has spoken, past the system's cache; whoever is wanted often stays
     the rest    what every token meets is read from the same file, once, and vectors from the model's own
 
-The arena is taken last, when all else is in place: what a promise of memory leaves. Part of that goes to the buffers of
-a step, as a step of many tokens reads each expert once for all of them. Results are the same bits as in memory.
+The arena is taken last, when all else is in place: what a promise of memory leaves. A step of many tokens reads each
+expert once for all of them, and the arena lends it the room for its buffers, which experts have again afterwards.
+Results are the same bits as in memory.
 """
 
 import mmap
@@ -26,10 +27,10 @@ from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import PAGE, PackedFile
 
-__all__ = ["BUFFERS", "FEWEST", "STEPS", "Streamed", "size_up"]
+__all__ = ["FEWEST", "STEPS", "WRITING", "Streamed", "size_up"]
 
-STEPS = (2048, 1024, 512, 256)  # tokens that a step may have: as many as
-BUFFERS = 6  # fit into one part in so many of what is left
+STEPS = range(2048, 255, -256)  # tokens that a step may have: as many as have room beside the fewest experts
+WRITING = 8  # tokens of a step whose buffers never take room from experts
 FEWEST = 2  # experts in the arena: one is computed while the next is read
 
 
@@ -45,11 +46,10 @@ class Streamed:
         kinds = list(dict.fromkeys(path.rpartition(".")[2] for path in stacks))  # gate, up, down: a pool each
         self._pools = {id(file.weights[path]): kinds.index(path.rpartition(".")[2]) for path in stacks}
         self._experts = sum(file.weights[path].shape[0] for path in stacks) // len(kinds)
-        self._room = 0  # experts in the arena
 
     @property
     def note(self) -> str:
-        share = self._room / self._experts
+        share = self._store.room / self._experts
         cached = "" if self._store.is_direct else ", through the system's cache, as its disk cannot be read directly"
         return (
             f"{share:.0%} of the experts have room in memory, the others are read from {self._packed.path} as they are "
@@ -61,7 +61,7 @@ class Streamed:
         counts = self._store.counts
         found, missing, read = (int(counts[name]) for name in ("found", "missing", "bytes"))
         waiting = counts["waiting"] / self._backend.threads
-        return Reads(found, missing, read, counts["reading"], waiting, self._room / self._experts)
+        return Reads(found, missing, read, counts["reading"], waiting, self._store.room / self._experts)
 
     def place(self, weight: Any) -> Any:
         if len(weight.shape) < 2:
@@ -74,22 +74,20 @@ class Streamed:
     def settle(self, memory: int, used: int, step_bytes: Callable[[int], int]) -> int:
         """Take the arena and return how many tokens a step may have, so that all stays below `memory` bytes.
 
-        `used` is what all else comes to when it is in use; a step of n tokens takes `step_bytes(n)` beside. Raises
+        `used` is what all else comes to when it is in use; a step of n tokens has `step_bytes(n)` of buffers. Raises
         CapacityError, which names the smallest memory that would do.
         """
         uncache(*self._file.files, self._packed.path)  # nobody needs what was read of them any more
-        expert = self._store.bytes_per_expert
-        least = used + step_bytes(STEPS[-1]) + FEWEST * expert
+        expert, arena = self._store.bytes_per_expert, memory - used
+        least = used + step_bytes(STEPS[-1]) + FEWEST * expert + PAGE
         if memory < least:
             raise CapacityError(
                 f"{self._file.path}: {memory / 2**30:.2f} GiB of memory are too little for this model, as what every "
                 f"token needs takes {used / 2**30:.2f} GiB and an expert {expert / 2**30:.2f}; {size_up(least)} "
                 "are enough, and a smaller context takes less"
             )
-        fitting = (tokens for tokens in STEPS if step_bytes(tokens) <= (memory - used) // BUFFERS)
-        tokens = next(fitting, STEPS[-1])
-        self._room = min(self._experts, (memory - used - step_bytes(tokens)) // expert)
-        self._store.reserve(max(FEWEST, self._room))
+        tokens = next(tokens for tokens in STEPS if step_bytes(tokens) + FEWEST * expert + PAGE <= arena)
+        self._store.reserve(min(arena, self._experts * expert + step_bytes(tokens) + PAGE), step_bytes(WRITING))
         return tokens
 
     def _read(self, weight: Matrix) -> Any:

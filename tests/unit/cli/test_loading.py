@@ -1,13 +1,15 @@
 """From a name to a model: what is shown meanwhile, and what is left as it was."""
 
 import gc
+import io
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
 from gadfly.cli import loading
-from gadfly.cli.loading import Packing, load_model
+from gadfly.cli.loading import Packing, allow_disk, load_model
 from gadfly.errors import ModelFileError
 from gadfly.settings import load_settings
 
@@ -39,6 +41,19 @@ def test_much_disk_is_not_taken_without_a_word(capsys):
     with ExitStack() as stack:
         Packing(stack)(0, 178 * 10**9)
     assert "into 178 GB of disk" in capsys.readouterr().err
+
+
+def test_experts_are_packed_for_those_who_say_yes(monkeypatch, capsys):
+    facts = Path("cache/packed"), 178 * 10**9, 300 * 10**9
+    monkeypatch.setattr("sys.stdin", io.StringIO("y\n"))
+    assert not allow_disk(*facts)  # no terminal to ask on
+    for answer in ("y", "n"):
+        for name, stream in (("sys.stdin", io.StringIO(f"{answer}\n")), ("sys.stderr", io.StringIO())):
+            monkeypatch.setattr(stream, "isatty", lambda: True)
+            monkeypatch.setattr(name, stream)
+        assert allow_disk(*facts) == (answer == "y")
+        assert "into 178 GB at cache/packed, which has 300 GB free" in sys.stderr.getvalue()
+    assert capsys.readouterr().out.replace(" [y/N]: ", "") == ""
 
 
 @pytest.mark.parametrize(("flag", "kept"), [(None, False), (True, True), (False, False)])

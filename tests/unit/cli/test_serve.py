@@ -90,3 +90,12 @@ def test_a_service_without_a_default_says_that_a_model_is_missing():
     with pytest.raises(RequestError, match="model is missing"):
         service.model_name(None)
     assert service.model_name("a") == "a"
+
+
+def test_models_that_lie_here_may_be_taught_unless_it_is_said_otherwise(served, tmp_path):
+    file = model(tmp_path / "x", "one.gguf")
+    run(file)
+    workshop = served["service"].workshop
+    assert workshop.can_teach("one") and not workshop.can_teach(file) and not workshop.can_teach("../one")
+    run(file, "--no-training")
+    assert served["service"].workshop is None

@@ -1,6 +1,8 @@
 """gadfly train as a user and a program see it."""
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -68,3 +70,35 @@ def test_programs_read_an_object_per_step_and_a_new_model_is_said_to_be_one() ->
 def test_a_recipe_is_refused_with_the_key_that_is_wrong() -> None:
     with pytest.raises(SettingsError, match=r"preference: beta is -1; choose a number from 0\.0001 to 1000"):
         run("--set", "preference.beta=-1.0")
+
+
+def test_it_stops_with_whoever_started_it_and_goes_on_from_there() -> None:
+    many = ("--set", "plan.epochs=10000", "--threads", "1", "--json", "--until-eof")
+    command = (sys.executable, "-m", "gadfly", "train", "recipe.toml", *many)
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None and process.stdout is not None
+        for line in process.stdout:
+            if (event := json.loads(line))["event"] == "step":
+                process.stdin.close()
+                break
+        rest = [json.loads(line) for line in process.stdout]
+    assert process.returncode == 130 and event["at"] > 0
+    last = [event, *(one for one in rest if one["event"] == "step")][-1]["step"]
+    result = run("--json", "--set", "plan.epochs=10000", "--plan")  # which leaves the checkpoint alone
+    assert json.loads(result.stdout.splitlines()[-1])["event"] == "plan"
+    with pytest.raises(GadflyError, match="another recipe"):
+        run("--json")
+    assert Path("out.run/checkpoint.safetensors").exists() and last < 10000
+
+
+def test_lines_that_are_left_out_are_events_for_programs() -> None:
+    told = [json.loads(line) for line in run("--json").stdout.splitlines()]
+    assert [one for one in told if one["event"] == "problem"] == [
+        {
+            "at": told[0]["at"],
+            "event": "problem",
+            "file": "train.jsonl",
+            "line": 2,
+            "text": "is not JSON: Expecting property name enclosed in double quotes at character 2",
+        }
+    ]

@@ -1,8 +1,11 @@
 """What a server needs of the engine: a thread that steps, listeners, limits, an orderly end."""
 
+import gc
 import threading
+import weakref
 from math import inf
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -105,6 +108,40 @@ def test_the_listener_of_a_cancelled_request_hears_of_it():
     handle.cancel()
     handle.cancel()
     assert heard == ["cancelled"]
+
+
+class Free:
+    """A constraint, which in truth may take megabytes."""
+
+    def forbidden(self):
+        return np.zeros(VOCAB, np.bool_)
+
+    def advance(self, _):
+        return False
+
+
+@pytest.mark.parametrize("end", ["finished", "cancelled", "refused"])
+def test_what_a_request_takes_goes_with_it(end):
+    """At once, without anybody who looks for what knows only itself."""
+    engine, constraint = make(max_waiting=1), Free()
+    there = weakref.ref(constraint)
+    gc.disable()
+    try:
+        if end == "refused":
+            engine.submit(ask(1))
+            with pytest.raises(BusyError):
+                engine.submit(ask(1, constraint=lambda made=constraint: made), lambda _: None)
+        else:
+            handle = engine.submit(ask(1, max_tokens=2, constraint=lambda made=constraint: made), lambda _: None)
+            engine.step()
+            if end == "cancelled":
+                handle.cancel()
+            handle.wait()
+            del handle
+        del constraint
+        assert there() is None
+    finally:
+        gc.enable()
 
 
 @pytest.mark.parametrize("tokens", [1, 2])

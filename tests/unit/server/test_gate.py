@@ -115,10 +115,17 @@ def test_an_open_house_takes_any_key_as_clients_cannot_do_without():
 
 @pytest.mark.parametrize(
     ("path", "scope"),
-    [("/v1/chat/completions", "chat"), ("/api/chat", "chat"), ("/api/pull", "models"), ("/metrics", "metrics")],
+    [
+        ("/v1/chat/completions", "chat"),
+        ("/api/chat", "chat"),
+        ("/api/pull", "models"),
+        ("/metrics", "metrics"),
+        ("/v1/files", "train"),
+        ("/v1/fine_tuning/jobs", "train"),
+    ],
 )
 def test_a_key_is_good_for_its_scopes_only(path, scope):
-    for mine in ("chat", "models", "metrics"):
+    for mine in ("chat", "models", "metrics", "train"):
         key, text = new_key("anna", [mine])
         house = House(keys=lambda key=key: (key,), closed=True)
         if mine == scope:

@@ -245,3 +245,23 @@ def test_a_model_in_use_cannot_be_forgotten():
         await models.close()
 
     run(story)
+
+
+def test_a_model_is_loaded_anew_and_answers_under_way_keep_the_one_they_have():
+    async def story():
+        models = Models(stock := shelf("a", "b"), pinned=("b",))
+        await models.renew("a")
+        assert stock.loads == []
+        async with models.use("a") as old:
+            await models.renew("a")
+            async with models.use("a") as new:
+                assert new is not old and old.thread.is_alive()
+        assert not old.thread.is_alive() and models.loaded == (new,)
+        await models.preload()
+        await models.renew("b")
+        assert stock.loads == ["a", "a", "b", "b"] and models.ready
+        async with models.use("a"):
+            await models.renew("a")
+            await models.close()
+
+    run(story)

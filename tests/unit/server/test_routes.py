@@ -271,7 +271,8 @@ def test_without_a_library_no_files_are_touched(server):
 def test_the_description_says_what_every_route_takes(server):
     found = server.client.get("/openapi.json").json()
     posts = {path for path, methods in found["paths"].items() if "post" in methods}
-    assert {path for path in posts if "requestBody" not in found["paths"][path]["post"]} == {"/api/create"}
+    moves = {f"/v1/fine_tuning/jobs/{{id}}/{move}" for move in ("cancel", "pause", "resume")}
+    assert {path for path in posts if "requestBody" not in found["paths"][path]["post"]} == {"/api/create", *moves}
     assert set(CALLS) <= posts
 
 

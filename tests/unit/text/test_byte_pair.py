@@ -1,7 +1,6 @@
-import re
-import sys
-from pathlib import Path
+import ctypes
 from random import Random
+from typing import Any
 
 import pytest
 import tokenizers
@@ -118,14 +117,25 @@ def test_the_pattern_of_gpt_4o_is_the_one_of_tiktoken(monkeypatch: pytest.Monkey
     assert PRE_TOKENIZERS["gpt-4o"].patterns == (openai_public.o200k_base()["pat_str"],)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_what_is_remembered_of_words_has_an_end(byte_pair: Tokenizer) -> None:
-    """Nonsense of a stranger, 200 letters a word: 8,000 of them would be 50 MB."""
+class InUse(ctypes.Structure):
+    """Of the C library: malloc.h has seven fields before this one and two behind."""
 
-    def resident() -> int:
-        return int(re.search(r"VmRSS:\s+(\d+)", Path("/proc/self/status").read_text())[1]) // 1024  # type: ignore[index]
+    _fields_ = (("before", ctypes.c_size_t * 7), ("uordblks", ctypes.c_size_t), ("behind", ctypes.c_size_t * 2))
 
-    letters, before = Random(0), resident()
-    for _ in range(8000):
-        byte_pair.encode(" " + "".join(letters.choices("abcdefghij", k=200)))
-    assert resident() - before < 25
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "mallinfo2"), reason="the C library does not count")
+def test_a_tokenizer_leaves_nothing_in_threads_that_have_used_it(byte_pair_metadata: dict[str, Any]) -> None:
+    """Nonsense of strangers, 200 letters a word, of which the library would keep a kilobyte and more."""
+    library, letters = ctypes.CDLL(None), Random(0)
+    library.mallinfo2.restype = InUse
+
+    def encode() -> None:
+        tokenizer = Tokenizer.from_gguf(byte_pair_metadata)
+        for _ in range(100):
+            tokenizer.encode(" " + "".join(letters.choices("abcdefghij", k=200)))
+
+    encode()
+    before = library.mallinfo2().uordblks
+    for _ in range(10):
+        encode()
+    assert library.mallinfo2().uordblks - before < 10 * 100 * 200

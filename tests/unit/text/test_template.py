@@ -1,3 +1,4 @@
+import gc
 import json
 import re
 from pathlib import Path
@@ -146,3 +147,20 @@ def test_long_conversations_are_fine() -> None:
 def test_output_is_limited() -> None:
     with pytest.raises(TemplateError, match="wrote 9000000 characters"):
         render("{{ messages[0].content }}" * 9, [{"role": "user", "content": "x" * 1_000_000}])
+
+
+def test_renderings_leave_nothing_behind() -> None:
+    """Nothing that would have to be looked for, nor work that the next ones lack."""
+    template = ChatTemplate(SMOLLM2, work=2**13)
+    template.render(HELLO)
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(100):
+            template.render(HELLO)
+        with pytest.raises(TemplateError, match="does too much"):
+            template.render(HELLO * 1000)
+        template.render(HELLO)
+        assert gc.collect() < 10
+    finally:
+        gc.enable()

@@ -63,9 +63,13 @@ def test_the_flag_and_the_setting(home: Path) -> None:
 
 ANSWER = """
 import sys, gadfly
+from threading import Thread
 llm = gadfly.load(sys.argv[1], memory=int(sys.argv[2]) or None, threads=2, contexts=4)
 ids = [(7 * i) % 512 for i in range(int(sys.argv[3]))]
 print(llm.generate(ids, max_tokens=8, temperature=1.0, seed=0).ids, llm.reads() and round(llm.reads().hits, 2))
+crowd = [Thread(target=llm.generate, args=([i, *ids[:200]],), kwargs={"max_tokens": 4}) for i in range(8)]
+for one in crowd: one.start()
+for one in crowd: one.join()
 """
 
 

@@ -48,6 +48,35 @@ def test_experts_are_streamed_where_memory_has_no_room(cache: Cache) -> None:
         choose_placement(file, Native(1), "moon", None, PLENTY, cache)
 
 
+def test_much_disk_for_experts_is_taken_when_somebody_allows_it(cache: Cache, monkeypatch) -> None:
+    file, asked = open_model(GROK), []
+    monkeypatch.setattr(placement, "UNASKED", 10**5)
+
+    def ask(answer: bool, experts: str | None = None, keep: bool | None = None) -> Placement:
+        def allow(*facts: object) -> bool:
+            asked.append(facts)
+            return answer
+
+        return choose_placement(file, Native(1), experts, keep, 10**5, cache, allow=allow)
+
+    with pytest.raises(RequestError, match=r"packed into 0\.0 GB of disk at .*; --experts streamed allows it"):
+        choose_placement(file, Native(1), None, None, 10**5, cache)
+    with pytest.raises(RequestError, match="so its experts have to be packed"):
+        ask(False)
+    assert not cache.folder.exists()
+    (folder, size, free) = asked.pop()
+    for allowed in (lambda: ask(False, "streamed"), lambda: ask(False, keep=True), lambda: ask(True)):
+        assert isinstance(allowed(), Streamed)
+        assert folder == cache.file(file.path).parent and cache.size(file.path) == size < free
+        assert isinstance(ask(False), Streamed)  # what is there needs nobody's word
+        cache.clear()
+    assert len(asked) == 1
+    monkeypatch.setattr(cache_module.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    with pytest.raises(CapacityError, match="packed weights take"):
+        ask(True)
+    assert len(asked) == 1  # nobody is asked for what is not there
+
+
 def test_without_experts_nothing_is_mapped_for_want_of_memory(cache: Cache, dense) -> None:
     assert isinstance(choose_placement(dense, Native(1), "mapped", False, 0, cache), Resident)
 

@@ -205,7 +205,7 @@ export interface Fit {
 
 export interface Model {
   name: string;
-  /** A sentence; its name is what stands before the colon. */
+  /** An English sentence; its name is what stands before the colon. */
   title: string;
   family: string;
   licence: string;
@@ -295,12 +295,19 @@ export interface Setting {
   restart: boolean;
 }
 
+/** What an import left out, where in the file, and why: `reason` goes with the values that its sentence names. */
+export interface Skipped {
+  place: { extent: "file" | "whole" | "onwards" | "after" | "end" | "in" | "more"; file: string; number: number; title: string };
+  reason: string;
+  values: Record<string, string | number>;
+}
+
 /** What came of an import. */
 export interface Report {
   taken: number;
   chats: string[];
   format: string | null;
-  skipped: { what: string; why: string }[];
+  skipped: Skipped[];
 }
 
 export interface Said {
@@ -325,6 +332,8 @@ export interface Pair {
   rejected: Said[];
   because: "corrected" | "vote" | "thumbs";
   reasons: string[];
+  /** Of the better answer and the worse: the same twice if it was corrected. */
+  nodes: [number, number];
   created: number;
   training: Training;
   licences: Record<"chosen" | "rejected", Licence>;

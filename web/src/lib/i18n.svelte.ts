@@ -52,6 +52,11 @@ async function speak(tag: Language): Promise<void> {
   document.documentElement.lang = tag;
 }
 
+/** Whether there are words for what a server names. */
+export function knows(key: string): key is Key {
+  return key in en;
+}
+
 export function t(key: Key, values: Values = {}): string {
   const message = messages[key];
   const text = typeof message === "string" ? message : (message?.[plurals.select(Number(values.count))] ?? message?.other ?? "");

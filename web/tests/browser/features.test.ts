@@ -121,12 +121,21 @@ test("the keyboard is enough: from message to message, to a branch, and to the l
   await on.here.page.keyboard.press("ArrowDown");
   await on.here.page.keyboard.press("r");
   await on.here.page.getByRole("img", { name: "Branch 2 of 2" }).waitFor();
-  await on.here.answers.focus();
+  await expect.poll(focused).toBe("3");
   await on.here.page.keyboard.press("ArrowLeft");
   await on.here.answers.getByText("Good day to you").waitFor();
-  await on.here.answers.focus();
+  await expect.poll(focused).toBe("2");
   await on.here.page.keyboard.press("c");
   await expect.poll(() => on.here.page.evaluate(() => navigator.clipboard.readText())).toBe("Good day to you, reader");
+  await on.here.answers.getByRole("button", { name: "Next branch" }).focus();
+  await on.here.page.keyboard.press("Enter");
+  await expect.poll(focused).toBe("3"); // there is none after it
+  await on.here.page.keyboard.press("r");
+  await on.here.page.getByRole("img", { name: "Branch 3 of 3" }).waitFor();
+  await on.here.answers.getByRole("button", { name: "Previous branch" }).focus();
+  await on.here.page.keyboard.press("Enter");
+  await on.here.page.getByRole("img", { name: "Branch 2 of 3" }).waitFor();
+  await expect.poll(() => on.here.page.evaluate(() => document.activeElement!.ariaLabel)).toBe("Previous branch");
   await on.here.page.keyboard.press("Control+/");
   await on.here.page.getByRole("dialog").getByText("Keyboard shortcuts").waitFor();
 });

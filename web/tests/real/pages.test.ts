@@ -58,7 +58,7 @@ test("chats of ChatGPT are taken in, and what could not be is said", async () =>
   const chats = [{ title: "Bitten", create_time: 1.7e9, update_time: 1.7e9, mapping, current_node: "d" }, { title: "Broken", mapping: 7 }];
   await here.page.locator("input[type=file]").setInputFiles(file("conversations.json", chats));
   await here.page.getByText("1 chat taken in").waitFor();
-  await here.page.getByText("Broken").waitFor();
+  await here.page.getByText("Conversation 2 “Broken”: mapping is 7; expected an object").waitFor();
   expect(await here.violations()).toEqual([]);
   await here.page.getByRole("link", { name: "Bitten", exact: true }).click();
   await here.page.getByText("Athens did.").waitFor();
@@ -99,6 +99,10 @@ test("a corrected answer is a pair that can be taken away", async () => {
   expect(await here.violations()).toEqual([]);
   const pairs = await downloaded(() => button("Export pairs").click());
   expect(JSON.parse(pairs.trim()).chosen).toMatchObject([{ content: "Paris, if it must be." }]);
+  await button("Take the correction back").click();
+  await here.page.getByText("Paris, if it must be.").waitFor({ state: "detached" });
+  await button("Undo").click();
+  await here.page.getByText("Paris, if it must be.").waitFor();
 });
 
 test("a thumb without a partner is taken away, and back", async () => {
@@ -115,6 +119,8 @@ test("a thumb without a partner is taken away, and back", async () => {
   expect(JSON.parse(thumbs.trim())).toMatchObject({ label: true, reply: { role: "assistant" } });
   await button("Take the thumb back").click();
   await here.page.getByText("No thumb stands alone").waitFor();
+  await button("Undo").click();
+  await button("Take the thumb back").waitFor();
 });
 
 test("a model is loaded and let go", async () => {

@@ -1,7 +1,7 @@
 """What was preferred to what, and what was rated by itself, as lines of JSON for training (DPO, KTO and their like).
 
-    {"prompt": [messages], "chosen": [message], "rejected": [message], "because", "reasons", "chat", "created",
-     "training": …, "licences": {"chosen": {model, licence, training, why}, "rejected": {…}}}
+    {"prompt": [messages], "chosen": [message], "rejected": [message], "because", "reasons", "chat", "nodes",
+     "created", "training": …, "licences": {"chosen": {model, licence, training, why}, "rejected": {…}}}
     {"prompt": [messages], "reply": message, "label": true, "kind": "thumb", "reasons", "chat", "node", "created",
      "training": …, "licence": {model, licence, training, why}}
 
@@ -68,6 +68,7 @@ def _pair_table(pair: Pair) -> dict[str, Any]:
         "because": pair.because,
         "reasons": pair.reasons,
         "chat": pair.chat,
+        "nodes": pair.nodes,
         "created": pair.created,
         "training": verdict(pair),
         "licences": {"chosen": _licence(pair.chosen_provenance), "rejected": _licence(pair.rejected_provenance)},

@@ -7,7 +7,8 @@ A page per format says what it looks like. Files are hostile until they are read
 parsed, `tree` unties cycles, and what is damaged is left out and told, while the rest is taken.
 """
 
+from gadfly.chat.imports.reasons import Reason, Skipped
 from gadfly.chat.imports.take import Report, take
-from gadfly.chat.imports.values import Said, Skipped, Told
+from gadfly.chat.imports.values import Said, Told
 
-__all__ = ["Report", "Said", "Skipped", "Told", "take"]
+__all__ = ["Reason", "Report", "Said", "Skipped", "Told", "take"]

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.imports.values import Said, Told, json_table, list_in, table_in, text_of, time_of
 from gadfly.chat.values import Message
 from gadfly.conversation import ToolCall
@@ -30,14 +31,16 @@ _TEXTS = (
 )  # if there are no parts
 _CHAIN = 50  # thoughts above an answer
 
+Notes = Counter[tuple[str, tuple[str, str]]]  # by the key of a reason and a value of it
+
 
 def fits(item: Mapping[str, Any]) -> bool:
     return "mapping" in item
 
 
 def read(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
-    notes: Counter[str] = Counter()
+    """Raises Reason."""
+    notes: Notes = Counter()
     thoughts: dict[str, str] = {}
     said = [
         _said(key, json_table(node, f"node {key!r:.50}"), thoughts, notes)
@@ -52,11 +55,11 @@ def read(item: Mapping[str, Any]) -> Told:
         updated=time_of(item.get("update_time")),
         archived=item.get("is_archived") is True,
         pinned=item.get("is_starred") is True,
-        notes=tuple(f"{count} {what}" for what, count in notes.items()),
+        notes=tuple(Reason(key, count=count, **{name: value}) for (key, (name, value)), count in notes.items()),
     )
 
 
-def _said(key: str, node: Mapping[str, Any], thoughts: dict[str, str], notes: Counter[str]) -> Said:
+def _said(key: str, node: Mapping[str, Any], thoughts: dict[str, str], notes: Notes) -> Said:
     nothing = Said(key, text_of(node.get("parent")) or None, None)
     if node.get("message") is None:
         return nothing
@@ -78,7 +81,7 @@ def _said(key: str, node: Mapping[str, Any], thoughts: dict[str, str], notes: Co
     )
 
 
-def _message(key: str, message: Mapping[str, Any], text: str, notes: Counter[str]) -> Message | None:
+def _message(key: str, message: Mapping[str, Any], text: str, notes: Notes) -> Message | None:
     author = table_in(message, "author")
     role, to = author.get("role"), text_of(message.get("recipient")) or "all"
     if role == "user" and table_in(message, "content").get("content_type") == "user_editable_context":
@@ -89,11 +92,11 @@ def _message(key: str, message: Mapping[str, Any], text: str, notes: Counter[str
         return Message("tool", text, name=text_of(author.get("name")) or None)
     if role in ("user", "assistant", "system"):
         return Message(role, text)
-    notes[f"messages of the unknown role {role!r:.30}"] += 1
+    notes["roles", ("role", f"{role!r:.30}")] += 1
     return None
 
 
-def _text(content: Mapping[str, Any], notes: Counter[str]) -> str:
+def _text(content: Mapping[str, Any], notes: Notes) -> str:
     found: list[str] = []
     for part in [*list_in(content, "parts"), *list_in(content, "thoughts")]:
         text = text_of(part)
@@ -101,7 +104,7 @@ def _text(content: Mapping[str, Any], notes: Counter[str]) -> str:
             text = text_of(part.get("text")) or text_of(part.get("content"))
             if not text:
                 kind = text_of(part.get("content_type"))[:40] or "unknown"
-                notes[f"parts of the kind {kind}, which are other files"] += 1
+                notes["kinds", ("kind", kind)] += 1
         if text:
             found.append(text)
     return "\n\n".join(found or filter(None, (text_of(content.get(name)) for name in _TEXTS)))

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gadfly.chat.imports.pieces import Pieces
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.imports.values import File, Said, Told, json_list, json_table, list_in, text_of, texts_in, time_of
 from gadfly.chat.values import Message
 
@@ -26,7 +27,7 @@ def fits(item: Mapping[str, Any]) -> bool:
 
 
 def read(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     messages = json_list(item["chat_messages"], "chat_messages")
     said: list[Said] = []
     lost = 0
@@ -48,7 +49,7 @@ def read(item: Mapping[str, Any]) -> Told:
                 message, Said(key, parent, None, created, model, text_of(message.get("stop_reason")) or None)
             )
         else:
-            raise ValueError(f"the sender of message {number} is {message.get('sender')!r:.30}")
+            raise Reason("role", message=number, role=f"{message.get('sender')!r:.30}")
     return Told(
         key=text_of(item.get("uuid")),
         title=text_of(item.get("name")),
@@ -57,7 +58,7 @@ def read(item: Mapping[str, Any]) -> Told:
         created=time_of(item.get("created_at")),
         updated=time_of(item.get("updated_at")),
         pinned=item.get("is_starred") is True,
-        notes=(f"{lost} files, of which the export has only the names",) if lost else (),
+        notes=(Reason("names", count=lost),) if lost else (),
     )
 
 

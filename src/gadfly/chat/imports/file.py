@@ -11,7 +11,7 @@ import zlib
 from collections.abc import Iterator
 from io import BytesIO
 
-from gadfly.chat.imports.values import Skipped
+from gadfly.chat.imports.reasons import Place, Reason, Skipped
 
 __all__ = ["BYTES", "ITEMS", "PARTS", "items_of"]
 
@@ -27,41 +27,41 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+("?)|[\[\]{}]', re.DOTALL)  # gr
 _WORD = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[^\s,\[\]{}"]++', re.DOTALL)
 _SOLID = re.compile(r"[^ \t\r\n]")
 
-Item = tuple[str, object]  # where it stands, for people, and what it is
+Item = tuple[Place, object]
 
 
 def items_of(data: bytes) -> Iterator[Item | Skipped]:
     """Conversations, still in the shape of their program."""
     count = 0
-    for place, text in _texts(data):
+    for file, text in _texts(data):
         if isinstance(text, Skipped):
             yield text
             continue
-        for item in _items(place, text):
+        for item in _items(file, text):
             count += 1
             if count > ITEMS:
-                yield Skipped(place or "the file", f"has more than {ITEMS} conversations; the rest was left out")
+                yield Skipped(Place("file", file), Reason("many", limit=ITEMS))
                 return
             yield item
 
 
 def _texts(data: bytes) -> Iterator[tuple[str, str | Skipped]]:
     if data[:4] != b"PK\x03\x04":
-        yield "", _decoded("the file", data) if len(data) <= BYTES else _too_large("the file")
+        yield "", _decoded("", data) if len(data) <= BYTES else _too_large("")
         return
     left = BYTES
     try:
         with zipfile.ZipFile(BytesIO(data)) as archive:
             members = [one for one in archive.infolist() if one.filename.endswith((".json", ".jsonl"))]
             for member in members[:_MEMBERS]:
-                name = f"{member.filename!r:.100}"
+                name = member.filename[:100]
                 if member.filename.rpartition("/")[2] in _OTHERS:
                     continue
                 try:
                     with archive.open(member) as opened:
                         content = opened.read(left + 1)
                 except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError, EOFError, OSError) as error:
-                    yield name, Skipped(name, f"cannot be unpacked: {error}")
+                    yield name, Skipped(Place("file", name), Reason("unpack", detail=str(error)))
                     continue
                 if len(content) > left:
                     yield name, _too_large(name)
@@ -69,13 +69,13 @@ def _texts(data: bytes) -> Iterator[tuple[str, str | Skipped]]:
                 left -= len(content)
                 yield name, _decoded(name, content)
             if not members:
-                yield "", Skipped("the file", "is a zip without any JSON in it")
+                yield "", Skipped(Place("file"), Reason("none"))
     except (zipfile.BadZipFile, ValueError, OSError, RuntimeError) as error:
-        yield "", Skipped("the file", f"is a damaged zip: {error}")
+        yield "", Skipped(Place("file"), Reason("zip", detail=str(error)))
 
 
 def _too_large(name: str) -> Skipped:
-    return Skipped(name, f"has more than {BYTES} bytes in it")
+    return Skipped(Place("file", name), Reason("large", limit=BYTES))
 
 
 def _decoded(name: str, data: bytes) -> str | Skipped:
@@ -84,64 +84,62 @@ def _decoded(name: str, data: bytes) -> str | Skipped:
     except UnicodeDecodeError as error:
         if error.start and len(data) - error.start < 4:  # cut off within a character
             return data[: error.start].decode("utf-8-sig", "replace")
-        return Skipped(name, f"is no JSON in UTF-8: byte {error.start} is none of a text")
+        return Skipped(Place("file", name), Reason("text", byte=error.start))
 
 
-def _items(place: str, text: str) -> Iterator[Item | Skipped]:
+def _items(file: str, text: str) -> Iterator[Item | Skipped]:
     """The items of a list; or a value, and then others on lines of their own."""
     at = _next(text, 0)
     listed = text[at : at + 1] == "["
     position = _next(text, at + 1) if listed else at
     number = 0
-    prefix = f"{place}, " if place else ""
     while position < len(text):
         if listed and text[position] == "]":
             return
         number += 1
-        where = f"{prefix}conversation {number}"
         try:
             end = _extent(text, position)
-        except ValueError as error:
-            yield Skipped(f"{where} and what follows", str(error))
+        except Reason as reason:
+            yield Skipped(Place("onwards", file, number), reason)
             return
-        yield _parsed(where, text[position:end])
+        yield _parsed(Place("whole", file, number), text[position:end])
         position = _next(text, end)
         if listed and text[position : position + 1] == ",":
             position = _next(text, position + 1)
         elif listed and text[position : position + 1] != "]":
-            yield Skipped(f"{prefix}what follows conversation {number}", "is cut off or damaged: a comma is missing")
+            yield Skipped(Place("after", file, number), Reason("comma"))
             return
     if listed:
-        yield Skipped(f"{prefix}the end of the list", "is missing: the file was cut off")
+        yield Skipped(Place("end", file), Reason("end"))
     elif not number:
-        yield Skipped(place or "the file", "is empty")
+        yield Skipped(Place("file", file), Reason("empty"))
 
 
 def _extent(text: str, start: int) -> int:
-    """Where the value that begins there ends, found before any of it takes memory. Raises ValueError."""
+    """Where the value that begins there ends, found before any of it takes memory. Raises Reason."""
     if text[start] not in _OPENING:
         if (word := _WORD.match(text, start)) is None:
-            raise ValueError(f"is damaged: {text[start]!r} stands where a conversation should")
+            raise Reason("character", character=repr(text[start]))
         return word.end()
     depth = 0
     for parts, token in enumerate(_TOKEN.finditer(text, start)):
         if parts > PARTS or token.end() - start > _ITEM:
-            raise ValueError(f"is larger than {PARTS} values or {_ITEM} characters")
+            raise Reason("size", values=PARTS, characters=_ITEM)
         if token[1] == "":
             break
         depth += (token[0] in _OPENING) - (token[0] in _CLOSING)
         if depth > _DEPTH:
-            raise ValueError("is nested too deeply; export it without nesting (LibreChat: not recursive)")
+            raise Reason("deep")
         if not depth:
             return token.end()
-    raise ValueError("is cut off")
+    raise Reason("cut")
 
 
-def _parsed(where: str, text: str) -> Item | Skipped:
+def _parsed(where: Place, text: str) -> Item | Skipped:
     try:
         return where, json.loads(text, parse_constant=_no_number)
     except (ValueError, RecursionError) as error:
-        return Skipped(where, f"is damaged: {error}"[:200])
+        return Skipped(where, Reason("damaged", detail=str(error)[:200]))
 
 
 def _next(text: str, position: int) -> int:

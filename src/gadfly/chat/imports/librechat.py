@@ -25,7 +25,7 @@ def fits(item: Mapping[str, Any]) -> bool:
 
 
 def read(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     name = "messagesTree" if "messagesTree" in item else "messages"
     waiting: list[tuple[Any, str | None]] = [(value, None) for value in reversed(json_list(item[name], name))]
     said: list[Said] = []

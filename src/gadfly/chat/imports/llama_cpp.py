@@ -12,6 +12,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.imports.values import File, Said, Told, json_list, json_table, list_in, text_of, time_of
 from gadfly.chat.values import Message
 from gadfly.conversation import ToolCall
@@ -24,7 +25,7 @@ def fits(item: Mapping[str, Any]) -> bool:
 
 
 def read(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     conversation = json_table(item["conv"], "conv")
     said, lost = [], 0
     for number, value in enumerate(json_list(item["messages"], "messages")):
@@ -49,7 +50,7 @@ def read(item: Mapping[str, Any]) -> Told:
         leaf=_key(conversation.get("currNode")),
         created=min((one.created for one in said if one.created is not None), default=None),
         updated=time_of(conversation.get("lastModified")),
-        notes=(f"{lost} pictures or sounds",) if lost else (),
+        notes=(Reason("pictures", count=lost),) if lost else (),
     )
 
 
@@ -71,7 +72,7 @@ def _message(message: Mapping[str, Any], number: int, files: tuple[File, ...]) -
         return Message("tool", text, tool_call_id=text_of(message.get("toolCallId")) or None)
     if role in ("user", "system"):
         return Message(role, text)
-    raise ValueError(f"the role of message {number} is {role!r:.30}")
+    raise Reason("role", message=number, role=f"{role!r:.30}")
 
 
 def _calls(written: object) -> tuple[ToolCall, ...]:

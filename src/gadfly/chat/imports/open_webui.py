@@ -14,6 +14,7 @@ from html import unescape
 from typing import Any
 
 from gadfly.chat.imports.pieces import Pieces
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.imports.values import File, Said, Told, json_table, list_in, table_in, text_of, texts_in, time_of
 from gadfly.chat.values import Message
 
@@ -28,7 +29,7 @@ def fits(item: Mapping[str, Any]) -> bool:
 
 
 def read(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     chat = json_table(item["chat"], "chat")
     history = json_table(chat.get("history"), "history")
     said: list[Said] = []
@@ -49,7 +50,7 @@ def read(item: Mapping[str, Any]) -> Told:
         pinned=item.get("pinned") is True,
         tags=tuple(filter(None, map(text_of, list_in(table_in(item, "meta"), "tags")))),
         system=text_of(chat.get("system")) or text_of(table_in(chat, "params").get("system")) or None,
-        notes=(f"{lost} files without text",) if lost else (),
+        notes=(Reason("files", count=lost),) if lost else (),
     )
 
 
@@ -62,7 +63,7 @@ def _said(key: str, message: Mapping[str, Any], files: tuple[File, ...]) -> Sequ
     if role == "assistant":
         return _answer(text, message.get("output")).said(whole)
     if role not in ("user", "system"):
-        raise ValueError(f"the role of message {key!r:.50} is {role!r:.30}")
+        raise Reason("role", message=f"{key!r:.50}", role=f"{role!r:.30}")
     if not text.strip() and not files:
         return [whole]
     return [Said(whole.key, whole.parent, Message(role, text), whole.created, files=files)]

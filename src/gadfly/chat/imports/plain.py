@@ -8,6 +8,7 @@
 from collections.abc import Mapping
 from typing import Any
 
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.imports.values import Said, Told, json_list, json_table, list_in, text_of, texts_in, time_of
 from gadfly.chat.record import record_of
 from gadfly.chat.values import Message
@@ -36,13 +37,13 @@ def fits_record(item: Mapping[str, Any]) -> bool:
 
 
 def read_messages(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     said: list[Message | None] = []
     for number, value in enumerate(json_list(item["messages"], "messages")):
         message = json_table(value, f"message {number}")
         role, content = message.get("role"), "\n\n".join(texts_in(message.get("content")))
         if role not in ("user", "assistant", "system", "tool"):
-            raise ValueError(f"the role of message {number} is {role!r:.30}")
+            raise Reason("role", message=number, role=f"{role!r:.30}")
         calls = tuple(map(_call, list_in(message, "tool_calls"))) if role == "assistant" else ()
         answered, name = text_of(message.get("tool_call_id")) or None, text_of(message.get("name")) or None
         said.append(Message(role, content, text_of(message.get("reasoning")), calls, answered, name))
@@ -50,19 +51,19 @@ def read_messages(item: Mapping[str, Any]) -> Told:
 
 
 def read_sharegpt(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     said: list[Message | None] = []
     for number, value in enumerate(json_list(item["conversations"], "conversations")):
         message = json_table(value, f"message {number}")
         role = _SPEAKERS.get(text_of(message.get("from")))
         if role is None:
-            raise ValueError(f"message {number} is from {message.get('from')!r:.30}")
+            raise Reason("role", message=number, role=f"{message.get('from')!r:.30}")
         said.append(Message(role, text_of(message.get("value"))))
     return _told(item, said)
 
 
 def read_record(item: Mapping[str, Any]) -> Told:
-    """Raises ValueError saying what is wrong."""
+    """Raises Reason."""
     record = record_of(item)
     said: list[Message | None] = []
     for turn in record.turns:

@@ -1,13 +1,14 @@
 """From a file to the store: which format each item has, what of it can be taken, and a report."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from gadfly.chat.imports import chatgpt, claude, librechat, llama_cpp, open_webui, plain
 from gadfly.chat.imports.file import items_of
+from gadfly.chat.imports.reasons import Place, Reason, Skipped
 from gadfly.chat.imports.tree import ordered, shown_leaf
-from gadfly.chat.imports.values import Skipped, Told
+from gadfly.chat.imports.values import Told, text_of
 from gadfly.chat.store import Arrival, Store
 from gadfly.chat.title import title_of
 from gadfly.chat.values import Provenance
@@ -40,6 +41,11 @@ class Report:
     format: str | None
     skipped: tuple[Skipped, ...]
 
+    def table(self) -> dict[str, Any]:
+        """As JSON."""
+        skipped = [one.table() for one in self.skipped]
+        return {"taken": self.taken, "chats": self.chats, "format": self.format, "skipped": skipped}
+
 
 def take(store: Store, owner: str, data: bytes) -> Report:
     """Keep the conversations of a file, each whole or not at all. One that came before comes no second time."""
@@ -50,43 +56,46 @@ def take(store: Store, owner: str, data: bytes) -> Report:
         if isinstance(item, Skipped):
             skipped.append(item)
             continue
-        place, value = item
+        place, value = replace(item[0], title=_title(item[1])), item[1]
         try:
             form, told = _read(value)
             met[form] = met.get(form, 0) + 1
             chat = _keep(store, owner, form, told)
+        except Reason as reason:
+            skipped.append(Skipped(place, reason))
+            continue
         except (ValueError, RequestError) as error:
-            skipped.append(Skipped(place + _titled(value), str(error)))
+            skipped.append(Skipped(place, Reason("refused", detail=str(error))))
             continue
         if chat is None:
-            skipped.append(Skipped(place + _titled(value), "is here already"))
+            skipped.append(Skipped(place, Reason("here")))
             continue
         chats.append(chat)
-        skipped += [Skipped(f"in {place}{_titled(value)}", note) for note in told.notes]
+        skipped += [Skipped(replace(place, extent="in"), note) for note in told.notes]
     more = len(skipped) - _SKIPPED
     if more > 0:
-        skipped[_SKIPPED:] = [Skipped(f"{more} more", "for the like reasons")]
+        skipped[_SKIPPED:] = [Skipped(Place("more", number=more), Reason("like"))]
     most = max(met, key=lambda name: met[name]) if met else None
     return Report(len(chats), tuple(chats), most, tuple(skipped))
 
 
 def _read(value: object) -> tuple[str, Told]:
     if not isinstance(value, dict):
-        raise ValueError(f"is {value!r:.40}; expected a conversation")
+        raise Reason("value", value=f"{value!r:.40}")
     for name, fits, read in FORMATS:
         if fits(value):
             return name, read(value)
     keys = ", ".join(repr(key)[:20] for key in list(value)[:6]) or "nothing"
-    raise ValueError(f"is of no format known here; it has {keys}")
+    raise Reason("format", keys=keys)
 
 
 def _keep(store: Store, owner: str, form: str, told: Told) -> str | None:
     """The chat's id; None if it is here already."""
     said = ordered(told.said)
     if not said:
-        raise ValueError("nothing is said in it")
+        raise Reason("silent")
     if len(said) > _MESSAGES:
-        raise ValueError(f"it has {len(said)} messages; {_MESSAGES} are taken")
+        raise Reason("long", messages=len(said), limit=_MESSAGES)
     source = f"{form}:{told.key}:{told.updated or ''}"[:500] if told.key else None
     if source is not None and store.has_source(owner, source):
         return None
@@ -121,10 +130,6 @@ def _tags(told: Told) -> list[str]:
     return [tag.strip()[:100] for tag in told.tags if tag.strip()][:50]
 
 
-def _titled(value: object) -> str:
-    title = (
-        next((value[key] for key in ("title", "name") if isinstance(value.get(key), str)), "")
-        if isinstance(value, dict)
-        else ""
-    )
-    return f" {title[:60]!r}" if title else ""
+def _title(value: object) -> str:
+    table = value if isinstance(value, dict) else {}
+    return next((text_of(table[key])[:60] for key in ("title", "name") if isinstance(table.get(key), str)), "")

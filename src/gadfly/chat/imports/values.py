@@ -6,12 +6,12 @@ from datetime import datetime
 from math import isfinite
 from typing import Any
 
+from gadfly.chat.imports.reasons import Reason
 from gadfly.chat.values import Message
 
 __all__ = [
     "File",
     "Said",
-    "Skipped",
     "Told",
     "json_list",
     "json_table",
@@ -51,7 +51,7 @@ class Said:
 class Told:
     """A conversation. `key` is what its program calls it, `leaf` the end of the path that it showed.
 
-    `notes` say in a few words each what was in it that could not be taken.
+    `notes` say what was in it that could not be taken.
     """
 
     key: str
@@ -64,15 +64,7 @@ class Told:
     pinned: bool = False
     tags: tuple[str, ...] = ()
     system: str | None = None
-    notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class Skipped:
-    """What was not taken, and why."""
-
-    what: str
-    why: str
+    notes: tuple[Reason, ...] = ()
 
 
 def text_of(value: object) -> str:
@@ -109,9 +101,9 @@ def time_of(value: object) -> float | None:
 
 
 def json_table(value: object, what: str) -> Mapping[str, Any]:
-    """Raises ValueError unless it is one."""
+    """Raises Reason unless it is one."""
     if not isinstance(value, dict):
-        raise ValueError(f"{what} is {value!r:.40}; expected an object")
+        raise Reason("object", part=what, value=f"{value!r:.40}")
     return value
 
 
@@ -128,7 +120,7 @@ def list_in(table: Mapping[str, Any], key: str) -> list[Any]:
 
 
 def json_list(value: object, what: str) -> list[Any]:
-    """Raises ValueError unless it is one."""
+    """Raises Reason unless it is one."""
     if not isinstance(value, list):
-        raise ValueError(f"{what} is {value!r:.40}; expected a list")
+        raise Reason("list", part=what, value=f"{value!r:.40}")
     return value

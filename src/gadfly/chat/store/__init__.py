@@ -16,6 +16,7 @@ is "". Whoever asks as somebody else is told that there is no such chat. The tab
 from gadfly.chat.store.store import Store
 from gadfly.chat.store.values import (
     Arrival,
+    Cause,
     ChatInfo,
     Conversation,
     Feedback,
@@ -33,6 +34,7 @@ from gadfly.chat.values import Attachment, Provenance
 __all__ = [
     "Arrival",
     "Attachment",
+    "Cause",
     "ChatInfo",
     "Conversation",
     "Feedback",

@@ -6,7 +6,7 @@ import sqlite3
 from gadfly.chat.store.values import ChatInfo
 from gadfly.errors import NotFoundError
 
-__all__ = ["INFO", "find_chat", "forget_title", "info_of", "require_node", "visit"]
+__all__ = ["INFO", "find_chat", "forget_title", "info_of", "keep_title", "require_node", "visit"]
 
 INFO = """chat.*, (SELECT count(*) FROM node WHERE node.chat = number) AS messages,
     (SELECT json_group_array(tag) FROM tag WHERE tag.chat = number) AS tags"""
@@ -25,8 +25,16 @@ def find_chat(connection: sqlite3.Connection, owner: str, chat: str) -> sqlite3.
 def forget_title(connection: sqlite3.Connection, number: int) -> None:
     """Take the title of a chat out of the index, before it changes."""
     connection.execute(
-        "INSERT INTO title_text (title_text, rowid, title) SELECT 'delete', number, title FROM chat WHERE number = ?",
+        "INSERT INTO title_text (title_text, rowid, title) "
+        "SELECT 'delete', number, spaced(title) FROM chat WHERE number = ?",
         (number,),
+    )
+
+
+def keep_title(connection: sqlite3.Connection, number: int) -> None:
+    """Have a chat found by its title, after that has changed."""
+    connection.execute(
+        "INSERT INTO title_text (rowid, title) SELECT number, spaced(title) FROM chat WHERE number = ?", (number,)
     )
 
 

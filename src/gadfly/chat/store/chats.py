@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gadfly.chat.persona import checked_wit
-from gadfly.chat.store.chat_rows import INFO, find_chat, forget_title, info_of, visit
+from gadfly.chat.store.chat_rows import INFO, find_chat, forget_title, info_of, keep_title, visit
 from gadfly.chat.store.database import Database
 from gadfly.chat.store.messages import canonical, forget_messages
 from gadfly.chat.store.values import ChatInfo, Listing, Place
@@ -96,11 +96,11 @@ class Chats(Database):
         now = time.time()
         with self.writing() as connection:
             chat = "".join(secrets.choice(_ALPHABET) for _ in range(_ID_LENGTH))
-            added = connection.execute(
+            connection.execute(
                 "INSERT INTO chat (id, owner, title, created, updated) VALUES (?, ?, ?, ?, ?)",
                 (chat, owner, _text("title", title), now, now),
             )
-            connection.execute("INSERT INTO title_text (rowid, title) VALUES (?, ?)", (added.lastrowid, title))
+            keep_title(connection, find_chat(connection, owner, chat)["number"])
             return self.change(owner, chat, **fields)
 
     def change(self, owner: str, chat: str, **fields: Any) -> ChatInfo:
@@ -120,8 +120,9 @@ class Chats(Database):
                     checked = _checked(name, value)
                     if name == "title":
                         forget_title(connection, number)
-                        connection.execute("INSERT INTO title_text (rowid, title) VALUES (?, ?)", (number, checked))
                     connection.execute(f"UPDATE chat SET {name} = ? WHERE number = ?", (checked, number))
+                    if name == "title":
+                        keep_title(connection, number)
             return info_of(find_chat(connection, owner, chat))
 
     def delete(self, owner: str, chat: str) -> ChatInfo:

@@ -14,6 +14,7 @@ from queue import Empty, LifoQueue
 from threading import RLock
 
 from gadfly.chat.store.schema import MIGRATIONS, migrate
+from gadfly.chat.store.words import spaced
 from gadfly.errors import BusyError, CapacityError, NotFoundError, RequestError, StoreError
 
 __all__ = ["Database"]
@@ -100,6 +101,7 @@ class Database:
     def _connect(self) -> sqlite3.Connection:
         connection = sqlite3.connect(self.path, WAIT_SECONDS, isolation_level=None, check_same_thread=False)
         connection.row_factory = sqlite3.Row
+        connection.create_function("spaced", 1, spaced, deterministic=True)
         for pragma in ("synchronous = FULL", "foreign_keys = ON", "secure_delete = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
         return connection

@@ -52,7 +52,7 @@ def keep_message(connection: sqlite3.Connection, message: Message, attachments: 
     )
     number = cursor.lastrowid
     assert number is not None
-    connection.execute("INSERT INTO message_text (rowid, content) VALUES (?, ?)", (number, message.content))
+    connection.execute("INSERT INTO message_text (rowid, content) VALUES (?, spaced(?))", (number, message.content))
     for position, attachment in enumerate(attachments):
         if connection.execute("SELECT 1 FROM attachment WHERE hash = ?", (attachment,)).fetchone() is None:
             raise NotFoundError(f"there is no attachment {attachment[:80]!r}; upload it first")
@@ -63,7 +63,8 @@ def keep_message(connection: sqlite3.Connection, message: Message, attachments: 
 def forget_messages(connection: sqlite3.Connection) -> None:
     """Delete those that no chat has any more, the terms of such answers, and every trace of their words."""
     gone = "FROM message WHERE id NOT IN (SELECT message FROM node WHERE message NOTNULL)"
-    connection.execute(f"INSERT INTO message_text (message_text, rowid, content) SELECT 'delete', id, content {gone}")
+    forgotten = f"SELECT 'delete', id, spaced(content) {gone}"
+    connection.execute(f"INSERT INTO message_text (message_text, rowid, content) {forgotten}")
     for index in ("message_text", "title_text"):
         connection.execute(f"INSERT INTO {index} ({index}) VALUES ('optimize')")  # until then, words remain
     connection.execute(f"DELETE {gone}")

@@ -13,8 +13,8 @@ from dataclasses import replace
 from gadfly.chat.store.chat_rows import find_chat, require_node
 from gadfly.chat.store.messages import TEXT_LIMIT
 from gadfly.chat.store.search import Search
-from gadfly.chat.store.values import Conversation, Feedback, Node, Pair, Rating, Thumb, Vote
-from gadfly.errors import RequestError
+from gadfly.chat.store.values import Cause, Conversation, Feedback, Node, Pair, Rating, Thumb, Vote
+from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["Opinions"]
 
@@ -75,6 +75,33 @@ class Opinions(Search):
             rows = connection.execute(query, (number,)).fetchall()
         return [Vote(row["winner"], row["loser"], bool(row["blind"]), row["created"]) for row in rows]
 
+    def withdraw(
+        self, owner: str, chat: str, because: Cause, chosen: int, rejected: int
+    ) -> tuple[dict[int, Feedback], Vote | None]:
+        """Take back what makes a pair: the vote, the correction, or both thumbs; answers with what was.
+
+        Raises NotFoundError if there is no such pair.
+        """
+        with self.writing() as connection:
+            if because == "vote":
+                given = [one for one in self.votes(owner, chat) if (one.winner, one.loser) == (chosen, rejected)]
+                if not given:
+                    raise NotFoundError(f"message {chosen} was not preferred to {rejected}")
+                connection.execute("DELETE FROM vote WHERE winner = ? AND loser = ?", (chosen, rejected))
+                return {}, given[0]
+            was: dict[int, Feedback] = {}
+            for node in (chosen, rejected):
+                opinion = self.node(owner, chat, node).feedback
+                if opinion is None or (opinion.corrected is None if because == "corrected" else not opinion.thumb):
+                    raise NotFoundError(f"message {node} is in no such pair")
+                was[node] = opinion
+            for node, opinion in was.items():
+                if because == "corrected":
+                    self.feedback(owner, chat, node, opinion.thumb, opinion.reasons)
+                else:
+                    self.feedback(owner, chat, node, 0, (), opinion.corrected)
+            return was, None
+
     def judged(self, owner: str) -> tuple[str, ...]:
         """Chats that are not deleted and have answers of which something is thought, the latest first."""
         query = """SELECT DISTINCT chat.id FROM chat JOIN node ON node.chat = number
@@ -102,7 +129,7 @@ def require_answer(node: Node) -> None:
 def _pairs(conversation: Conversation, votes: list[Vote]) -> Iterator[Pair]:
     tree = conversation.tree
 
-    def pair(better: Node, worse: Node, because: str, created: float, reasons: tuple[str, ...] = ()) -> Pair:
+    def pair(better: Node, worse: Node, because: Cause, created: float, reasons: tuple[str, ...] = ()) -> Pair:
         prompt = tuple(node.message for node in tree.path(better.parent))
         return Pair(
             conversation.info.id,
@@ -111,9 +138,10 @@ def _pairs(conversation: Conversation, votes: list[Vote]) -> Iterator[Pair]:
             worse.message,
             better.provenance,
             worse.provenance,
-            because,  # type: ignore[arg-type]
+            because,
             reasons,
             created,
+            (better.id, worse.id),
         )
 
     told = set()

@@ -11,7 +11,8 @@
       feedback     thumb, reasons, what it should have said
       vote         one answer preferred to another
     terms        what answers are asked with, once: model, digest, licence, build, persona, sampling … as JSON
-    message_text, title_text   full text (FTS5); not kept by triggers, which `trusted_schema = OFF` keeps out of it
+    message_text, title_text   full text (FTS5) of `words.spaced`, without the text itself; not kept by triggers, as
+                 `trusted_schema = OFF` would have it
 
 `node.outcome` is the rest of an answer's provenance as JSON: seed, finish, usage, dropped, error. `node.writer` names
 the open `Store` that writes it (`writers`). Times are seconds since 1970, ids of chats random, numbers internal.
@@ -22,7 +23,7 @@ from collections.abc import Sequence
 
 from gadfly.errors import StoreError
 
-__all__ = ["APPLICATION", "MIGRATIONS", "migrate"]
+__all__ = ["APPLICATION", "MIGRATIONS", "TOKENS", "migrate"]
 
 APPLICATION = 0x67616466  # "gadf": application_id, by which `file` and we know our own
 
@@ -147,16 +148,32 @@ CREATE VIRTUAL TABLE title_text USING fts5 (
 INSERT INTO title_text (title_text) VALUES ('rebuild');
 """
 
-_FOURTH = """
+TOKENS = "tokenize='unicode61 remove_diacritics 2'"
+"""As FTS5 takes words, once `words` has parted them."""
+
+_FOURTH = f"""
+DROP TABLE message_text;
+DROP TABLE title_text;
+CREATE VIRTUAL TABLE message_text USING fts5 (
+    content, content='', {TOKENS}, prefix='2 3'
+);
+CREATE VIRTUAL TABLE title_text USING fts5 (
+    title, content='', {TOKENS}, prefix='2 3'
+);
+INSERT INTO message_text (rowid, content) SELECT id, spaced(content) FROM message;
+INSERT INTO title_text (rowid, title) SELECT number, spaced(title) FROM chat;
+"""
+
+_FIFTH = """
 ALTER TABLE chat ADD COLUMN adapters TEXT NOT NULL DEFAULT '{}';  -- JSON: how strong each is in the next answer
 """
 
-MIGRATIONS: Sequence[str] = (_FIRST, _SECOND, _THIRD, _FOURTH)
+MIGRATIONS: Sequence[str] = (_FIRST, _SECOND, _THIRD, _FOURTH, _FIFTH)
 """Scripts; that at index i makes version i + 1 of what was version i."""
 
 
 def migrate(connection: sqlite3.Connection, migrations: Sequence[str] = MIGRATIONS) -> None:
-    """Bring the file to the last version, each step whole or not at all.
+    """Bring the file to the last version, each step whole or not at all. SQL has to know `spaced`.
 
     Raises StoreError if it belongs to another program or a later Gadfly.
     """

@@ -75,9 +75,12 @@ class Upkeep(Opinions):
             ]
             problems += _wrong_hashes(connection)
         with self._lock:
-            for index in ("message_text", "title_text"):  # it is asked for with an INSERT, though it changes nothing
-                try:
+            for index, table, key in (("message_text", "message", "id"), ("title_text", "chat", "number")):
+                unknown = f"SELECT count(*) FROM {table} WHERE {key} NOT IN (SELECT id FROM {index}_docsize)"
+                try:  # it is asked for with an INSERT, though it changes nothing
                     self._writer.execute(f"INSERT INTO {index} ({index}) VALUES ('integrity-check')")
+                    if count := self._writer.execute(unknown).fetchone()[0]:
+                        problems.append(f"the search does not know {count} rows of {table}")
                 except sqlite3.DatabaseError as error:
                     problems.append(f"the index {index} of the search is damaged: {error}")
         return problems[:_PROBLEMS]

@@ -11,6 +11,7 @@ from gadfly.conversation import Message
 
 __all__ = [
     "Arrival",
+    "Cause",
     "ChatInfo",
     "Conversation",
     "Feedback",
@@ -27,6 +28,7 @@ __all__ = [
 
 State = Literal["complete", "writing", "stopped", "failed", "interrupted"]
 Place = Literal["active", "archived", "deleted"]
+Cause = Literal["corrected", "vote", "thumbs"]
 Thumb = Literal[-1, 0, 1]
 
 
@@ -162,9 +164,10 @@ class Pair:
     rejected: Message
     chosen_provenance: Provenance | None
     rejected_provenance: Provenance | None
-    because: Literal["corrected", "vote", "thumbs"]
+    because: Cause
     reasons: tuple[str, ...]
     created: float
+    nodes: tuple[int, int]  # of both answers: the same twice if one was corrected
 
 
 @dataclass(frozen=True)

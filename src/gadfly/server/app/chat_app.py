@@ -25,13 +25,14 @@ from gadfly.server.app.pulls import Pulls
 from gadfly.server.app.sessions import Sessions
 from gadfly.server.app.shapes import info_shape, node_shape
 from gadfly.server.app.tool_use import ToolUse
+from gadfly.server.app.workshop_news import WorkshopNews
 from gadfly.server.keys import Key, Scope
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused
 from gadfly.server.service import Service
 from gadfly.settings import Settings, load_settings
 
-__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "owner_of", "require_scope"]
+__all__ = ["ChatApp", "chat_app_of", "may_use_tools", "require_scope"]
 
 
 @dataclass
@@ -62,6 +63,7 @@ class ChatApp:
         self.tools = ToolUse(self.home, self.settings().offline, self.feeds)
         self.personas = PersonaFiles(self.home / "personas")
         self.fits = Fits(self.home / "models")
+        self.runs = WorkshopNews(self.service.workshop, self.feeds) if self.service.workshop else None
         self.pulls = Pulls(
             lambda state: self.feeds.tell(None, "pull", state), lambda: self.feeds.tell(None, "models", {})
         )
@@ -101,6 +103,8 @@ class ChatApp:
 
     async def look_around(self) -> None:
         """Tell pages of models that have come or gone, and of what a terminal has said. To be called now and then."""
+        if self.runs:
+            await self.runs.look_around()
         models = self.service.models
         loading = [(one.model.name, one.text, one.done and round(one.done, 2)) for one in models.loading]
         if (seen := (loading, [one.name for one in models.loaded])) != self._seen:
@@ -130,12 +134,6 @@ def chat_app_of(request: Request) -> ChatApp:
     app = request.app.state.chat_app
     assert isinstance(app, ChatApp)
     return app
-
-
-def owner_of(request: Request) -> str:
-    """Whose chats a request is about: the name of a key, or "" in a house that asks for none."""
-    key = Record.of(request.scope).key
-    return key.name if key else ""
 
 
 def may_use_tools(request: Request) -> bool:

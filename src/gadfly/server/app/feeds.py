@@ -133,6 +133,9 @@ class Feeds:
         finally:
             self._open.discard(feed)
 
+    def __contains__(self, feed: Feed) -> bool:
+        return feed in self._open
+
     def tell(self, owner: str | None, name: str, value: Any, chat: str | None = None) -> None:
         """Pages of `owner` (None: everybody's) that look at this chat, or at the whole if there is none."""
         news = event(name, value)

@@ -64,7 +64,7 @@ def test_chatgpt(store: Store):
 def test_chatgpt_tells_what_was_not_taken(store: Store):
     report = take(store, "", json.dumps(CHATGPT).encode())
     assert (report.taken, report.format) == (1, "chatgpt")
-    assert [(one.what, one.why) for one in report.skipped] == [
+    assert [(str(one.place), str(one.reason)) for one in report.skipped] == [
         ("in conversation 1 'Roman roads'", "1 parts of the kind image_asset_pointer, which are other files"),
         ("conversation 2 'Broken'", "mapping is []; expected an object"),
     ]
@@ -84,7 +84,7 @@ def test_claude(store: Store):
 
 def test_claude_names_the_files_that_are_not_in_it(store: Store):
     report = take(store, "", json.dumps(CLAUDE).encode())
-    assert [one.why for one in report.skipped] == ["1 files, of which the export has only the names"]
+    assert [str(one.reason) for one in report.skipped] == ["1 files, of which the export has only the names"]
 
 
 def test_open_webui(store: Store):
@@ -151,7 +151,7 @@ def test_what_came_before_comes_no_second_time(store: Store):
     assert take(store, "", data).taken == 4
     again = take(store, "", data)
     assert again.taken == 0
-    assert {one.why for one in again.skipped} == {"is here already"}
+    assert {str(one.reason) for one in again.skipped} == {"is here already"}
     assert take(store, "anna", data).taken == 4
     grown = [{**CHATGPT[0], "update_time": 1800000000.0}]
     assert take(store, "", json.dumps(grown).encode()).taken == 1

@@ -31,7 +31,7 @@ ALL = [*CHATGPT, *CLAUDE, *OPEN_WEBUI, LIBRECHAT, LIBRECHAT_TREE, LLAMA_CPP, MES
 
 
 def whys(store: Store, data: bytes) -> list[str]:
-    return [one.why for one in take(store, "", data).skipped]
+    return [str(one.reason) for one in take(store, "", data).skipped]
 
 
 def zipped(**members: bytes) -> bytes:
@@ -48,7 +48,7 @@ def test_of_a_file_that_was_cut_off_the_beginning_is_taken(store: Store, cut: in
     report = take(store, "", data[:cut])
     whole = sum(len(json.dumps(ALL_BEFORE)) <= len(data[:cut]) for ALL_BEFORE in ([LLAMA_CPP], [LLAMA_CPP, *CLAUDE]))
     assert report.taken >= whole
-    assert any("cut off" in one.why for one in report.skipped)
+    assert any("cut off" in str(one.reason) for one in report.skipped)
 
 
 @pytest.mark.parametrize(
@@ -85,7 +85,7 @@ def test_what_stands_around_a_damaged_conversation_is_taken(store: Store):
     lines = [json.dumps(MESSAGES), '{"messages": [tru]}', "[", json.dumps(SHAREGPT)]
     report = take(store, "", f"[{lines[0]}, {lines[1]}, {lines[3]}]".encode())
     assert report.taken == 2
-    assert [one.what for one in report.skipped] == ["conversation 2"]
+    assert [str(one.place) for one in report.skipped] == ["conversation 2"]
 
 
 @pytest.mark.parametrize(
@@ -123,20 +123,20 @@ def test_a_zip_with_a_damaged_member_gives_the_others(store: Store):
     data[60] ^= 0xFF  # within the first member
     report = take(store, "", bytes(data))
     assert report.taken == 1
-    assert "cannot be unpacked" in report.skipped[0].why
+    assert "cannot be unpacked" in str(report.skipped[0].reason)
 
 
 def test_too_many_conversations_are_left_out(store: Store, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(file, "ITEMS", 3)
     report = take(store, "", json.dumps([MESSAGES] * 5).encode())
     assert report.taken == 3
-    assert "more than 3 conversations" in report.skipped[0].why
+    assert "more than 3 conversations" in str(report.skipped[0].reason)
 
 
 def test_a_report_has_an_end(store: Store):
     report = take(store, "", json.dumps([{}] * 5000).encode())
     assert len(report.skipped) == 1001
-    assert report.skipped[-1].what == "4000 more"
+    assert str(report.skipped[-1].place) == "4000 more"
 
 
 def test_a_cycle_is_cut(store: Store):
@@ -258,5 +258,5 @@ def test_a_message_that_is_too_large_leaves_its_conversation_out(store: Store, t
     large = {"messages": [{"role": "user", "content": "x" * 16_000_001}]}
     report = take(store, "", json.dumps([large, MESSAGES]).encode())
     assert report.taken == 1
-    assert "longer than" in report.skipped[0].why
+    assert "longer than" in str(report.skipped[0].reason)
     assert [chat.title for chat in store.chats("").chats] == ["Lines"]

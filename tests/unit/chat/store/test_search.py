@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from gadfly.chat.store import Store
+from gadfly.chat.store.messages import digest
 from gadfly.chat.store.schema import MIGRATIONS
 from gadfly.conversation import Message
 
@@ -62,13 +63,96 @@ def test_a_new_title_is_found_and_the_old_one_is_not(store: Store):
     assert found(store, "bees") == ["Bees"]
 
 
-def test_the_titles_of_an_older_file_are_found(tmp_path: Path):
-    old = Store(tmp_path / "old.sqlite", migrations=MIGRATIONS[:2])
+SIGNS = {
+    "chinese": "我们今天去北京大学学习中文，喝咖啡。",
+    "japanese": "吉野家で牛丼を食べた。コーヒーも飲んだ。𠮷田さんは来ない。",
+    "korean": "나는 서울대학교에서 커피를 마셨습니다.",
+    "thai": "สวัสดีครับ วันนี้ไปกรุงเทพ",
+    "mixed": "Das Wort 牛虻 heißt gadfly, auf Japanisch アブ, und Äpfel gibt es auch.",
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "titles"),
+    [
+        ("京", ["chinese"]), ("北京", ["chinese"]), ("京大", ["chinese"]), ("北大", []), ("中文 北京", ["chinese"]),
+        ('"今天去"', ["chinese"]), ('"去今天"', []), ("中文　咖啡", ["chinese"]), ("学 ", ["chinese"]),
+        ("牛", ["mixed", "japanese"]), ("牛丼", ["japanese"]), ("コーヒー", ["japanese"]), ("ー", ["japanese"]),
+        ("𠮷", ["japanese"]), ("食べた", ["japanese"]), ("カ\u3099", []), ("アフ\u3099", ["mixed"]), ("アフ", []),
+        ("서", ["korean"]), ("서울", ["korean"]), ("대학교", ["korean"]), ("커피 서울", ["korean"]),
+        ("커 피", ["korean"]),
+        ("\u110f\u1165\u1111\u1175", ["korean"]), ("กรุงเทพ", ["thai"]), ("สวัส", ["thai"]),
+        ("牛虻", ["mixed"]), ("虻", ["mixed"]), ("牛虻 gadf", ["mixed"]), ("apfel 牛", ["mixed"]), ("heiß", ["mixed"]),
+        ("Wort牛", ["mixed"]), ("虻heißt", ["mixed"]), ("heißt牛", []), ("，", []), ("chin", ["chinese"]),
+    ],
+)  # fmt: skip
+def test_signs_are_found_where_no_space_parts_words(store: Store, text: str, titles: list[str]):
+    for title, said in SIGNS.items():
+        store.say("", store.create("", title).id, None, Message("user", said))
+    assert found(store, text) == titles
+
+
+def test_a_snippet_of_signs_is_as_it_was_said(store: Store):
+    text = "牛虻" + "我们今天去北京大学学习中文。" * 20 + "他说：牛丼好吃。" + "然后我们回家睡觉。" * 20
+    store.say("", store.create("").id, None, Message("user", text))
+    [hit] = store.search("", "牛丼")
+    shown = "".join(piece for piece, _ in hit.snippet)
+    assert [piece for piece, marked in hit.snippet if marked] == ["牛丼"]
+    assert shown.strip("…") in text and shown.startswith("…") and 30 < len(shown) < 60
+
+
+def test_a_title_in_signs_is_found_until_it_changes(store: Store):
+    chat = store.create("", "关于牛虻的书")
+    assert found(store, "牛虻") == ["关于牛虻的书"]
+    store.change("", chat.id, title="Bees")
+    assert found(store, "牛虻") == []
+    assert store.check() == []
+
+
+def test_no_sign_of_what_was_purged_is_left(store: Store):
+    chat = store.create("", "牛虻")
+    store.say("", chat.id, None, Message("user", "서울 Zwirbelkäfer"))
+    store.purge("", chat.id)
+    words = [row for index in ("message_text", "title_text") for row in terms_of(store, index)]
+    assert words == [] and store.check() == []
+
+
+def test_a_message_that_the_index_lacks_is_told(tmp_path: Path):
+    store = Store(tmp_path / "chats.sqlite")
+    store.say("", store.create("").id, None, Message("user", "wasp"))
+    with store.writing() as connection:
+        connection.execute("INSERT INTO message_text (message_text) VALUES ('delete-all')")
+    assert store.check() == ["the search does not know 1 rows of message"]
+    store.close()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_what_an_older_file_says_is_found(tmp_path: Path, version: int):
+    old = Store(tmp_path / "old.sqlite", migrations=MIGRATIONS[:version])
     with old.writing() as connection:
-        values = ("a" * 16, "Hornets")
-        connection.execute("INSERT INTO chat (id, owner, title, created, updated) VALUES (?, '', ?, 0, 0)", values)
+        values = ("a" * 16, "牛虻 Hornets")
+        chat = connection.execute(
+            "INSERT INTO chat (id, owner, title, created, updated) VALUES (?, '', ?, 0, 0)", values
+        ).lastrowid
+        message = Message("user", "我们今天 Äpfel")
+        said = connection.execute(
+            "INSERT INTO message (hash, role, content, reasoning) VALUES (?, 'user', ?, '')",
+            (digest(message), message.content),
+        ).lastrowid
+        connection.execute(
+            "INSERT INTO node (chat, message, state, created, visited) VALUES (?, ?, 'complete', 0, 0)", (chat, said)
+        )
     old.close()
     new = Store(tmp_path / "old.sqlite")
-    assert found(new, "hornets") == ["Hornets"]
+    for text in ("hornets", "虻", "今天", "apfel"):
+        assert found(new, text) == ["牛虻 Hornets"]
     assert new.check() == []
     new.close()
+
+
+def terms_of(store: Store, index: str) -> list[str]:
+    with store.writing() as connection:
+        connection.execute(f"CREATE VIRTUAL TABLE temp.words USING fts5vocab (main, {index}, row)")
+        found = [row[0] for row in connection.execute("SELECT term FROM temp.words")]
+        connection.execute("DROP TABLE temp.words")
+    return found

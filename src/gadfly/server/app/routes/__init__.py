@@ -16,10 +16,12 @@ from gadfly.server.app.routes import (
     nodes,
     opinions,
     personas,
+    runs,
     session,
     settings,
     tools,
     transfer,
+    workshop,
 )
 
 __all__ = ["all_of"]
@@ -29,6 +31,6 @@ def all_of(page: Page) -> Sequence[APIRouter]:
     """Every route, and one for each file of the page."""
     found = (
         *(session, chats, answers, hints, attachments, transfer),
-        *(nodes, opinions, events, models, adapters, personas, settings, tools),
+        *(nodes, opinions, events, models, adapters, personas, settings, tools, workshop, runs),
     )
     return (*(one.routes for one in found), session.page_routes(page))

@@ -13,13 +13,13 @@ from gadfly.chat.store import Conversation, Node
 from gadfly.chat.title import title_of
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools
 from gadfly.server.app.jobs import Job, Order
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked, Terms, read_terms
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import Service, body_of, service_of
+from gadfly.server.service import Service, body_of, owner_of, service_of
 
 __all__ = ["asked_for", "read_said", "routes"]
 

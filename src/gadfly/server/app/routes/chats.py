@@ -10,11 +10,11 @@ from gadfly.api.fields import Fields, check_json
 from gadfly.chat.persona import checked_wit
 from gadfly.chat.store import ChatInfo
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.service import body_of, owner_of
 
 __all__ = ["routes"]
 

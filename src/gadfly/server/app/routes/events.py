@@ -5,9 +5,9 @@ from contextlib import AsyncExitStack
 
 from fastapi import APIRouter, Request, Response
 
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.app.feeds import event
-from gadfly.server.service import service_of
+from gadfly.server.service import owner_of, service_of
 from gadfly.server.stream import Streamed
 
 __all__ = ["routes"]

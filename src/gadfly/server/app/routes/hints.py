@@ -14,13 +14,13 @@ from gadfly.chat.values import said_with
 from gadfly.conversation import Message
 from gadfly.errors import UnsupportedError
 from gadfly.server.app.asides import read_suggestions, read_title, suggestions, title
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of
 from gadfly.server.app.measure import measure
 from gadfly.server.app.routes.answers import asked_for, read_said
 from gadfly.server.app.terms import Terms, read_terms
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import Service, body_of, service_of
+from gadfly.server.service import Service, body_of, owner_of, service_of
 
 __all__ = ["routes"]
 

@@ -9,11 +9,11 @@ from fastapi import APIRouter, Request, Response
 from gadfly.api.fields import Fields, check_text
 from gadfly.chat.store import Node
 from gadfly.errors import NotFoundError
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.app.shapes import feedback_shape, node_shape
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.service import body_of, owner_of
 
 __all__ = ["routes"]
 

@@ -13,12 +13,13 @@ from fastapi import APIRouter, Request, Response
 from gadfly.api.fields import Fields
 from gadfly.chat.exports import pair_lines, rating_lines
 from gadfly.chat.exports.pairs import Licences
-from gadfly.chat.store import Store
+from gadfly.chat.store import Cause, Store
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
+from gadfly.server.app.shapes import feedback_shape
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.service import body_of, owner_of
 
 __all__ = ["routes"]
 
@@ -46,6 +47,17 @@ async def votes(request: Request, id: str) -> Response:  # noqa: A002
     app, owner = chat_app_of(request), owner_of(request)
     found = await asyncio.to_thread(app.store.votes, owner, id)
     return json_response({"votes": [asdict(one) for one in found]})
+
+
+@routes.delete("/app/api/chats/{id}/pairs/{because}/{chosen}/{rejected}")
+async def withdraw(request: Request, id: str, because: Cause, chosen: int, rejected: int) -> Response:  # noqa: A002
+    """Take back what makes a pair; answers with what that was, to be given again: opinions, or a vote."""
+    app, owner = chat_app_of(request), owner_of(request)
+    was, vote = await asyncio.to_thread(app.store.withdraw, owner, id, because, chosen, rejected)
+    for node in was:
+        app.tell_node(owner, id, await asyncio.to_thread(app.store.node, owner, id, node))
+    opinions = [{"node": node, **(feedback_shape(given) or {})} for node, given in was.items()]
+    return json_response({"opinions": opinions, "vote": asdict(vote) if vote else None})
 
 
 @routes.get("/app/api/feedback")

@@ -6,14 +6,14 @@ from importlib.metadata import version
 from fastapi import APIRouter, Request, Response
 
 from gadfly.api.fields import Fields
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.app.page import Page
 from gadfly.server.app.sessions import LIFETIME, cookie_name
 from gadfly.server.keys import matching
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused, json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of, service_of
+from gadfly.server.service import body_of, owner_of, service_of
 
 __all__ = ["page_routes", "routes"]
 

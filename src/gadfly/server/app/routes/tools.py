@@ -15,11 +15,11 @@ from gadfly.chat.persona import load_persona
 from gadfly.chat.tools import CONSENTS, Patience
 from gadfly.chat.tools.server import ToolServer, read_server
 from gadfly.errors import NotFoundError, RequestError, SettingsError
-from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools, owner_of
+from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused, json_response
 from gadfly.server.schemas import body
-from gadfly.server.service import body_of
+from gadfly.server.service import body_of, owner_of
 
 __all__ = ["routes"]
 

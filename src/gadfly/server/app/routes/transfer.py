@@ -4,7 +4,6 @@ import asyncio
 import shutil
 import tempfile
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict
 from pathlib import Path
 
 from fastapi import APIRouter, Request, Response
@@ -15,11 +14,11 @@ from gadfly.chat.exports import FORMATS, file_name, write
 from gadfly.chat.imports import take
 from gadfly.chat.store import Store
 from gadfly.errors import RequestError
-from gadfly.server.app.chat_app import chat_app_of, owner_of
+from gadfly.server.app.chat_app import chat_app_of
 from gadfly.server.body import read_bytes
 from gadfly.server.refusals import Refused, json_response
 from gadfly.server.schemas import binary
-from gadfly.server.service import service_of
+from gadfly.server.service import owner_of, service_of
 
 __all__ = ["routes"]
 
@@ -34,7 +33,7 @@ async def bring(request: Request) -> Response:
     async with app.reading:
         report = await asyncio.to_thread(take, app.store, owner, data)
     app.feeds.tell(owner, "chats", {})
-    return json_response(asdict(report))
+    return json_response(report.table())
 
 
 @routes.get("/chats/{id}/export")

@@ -50,6 +50,37 @@ def test_opinions_become_pairs_that_can_be_taken_away(page, chat):
         assert page.client.post(f"/chats/{chat}/votes", json=body).status_code == 400
 
 
+def test_a_pair_is_taken_back_and_given_again(page, chat):
+    page.put(f"/chats/{chat}/nodes/2/feedback", thumb=1, reasons=["witty"])
+    page.put(f"/chats/{chat}/nodes/3/feedback", thumb=-1, corrected="Hello, friend.")
+    page.post(f"/chats/{chat}/votes", winner=2, loser=3, blind=True)
+
+    def pairs():
+        return sorted((one["because"], one["nodes"]) for one in page.get("/feedback")["pairs"])
+
+    def taken(path):
+        return page.client.delete(f"/chats/{chat}/pairs/{path}").raise_for_status().json()
+
+    assert pairs() == [("corrected", [3, 3]), ("vote", [2, 3])]
+    vote = taken("vote/2/3")["vote"]
+    assert (vote["winner"], vote["loser"], vote["blind"]) == (2, 3, True)
+    assert pairs() == [("corrected", [3, 3]), ("thumbs", [2, 3])]
+    both = taken("thumbs/2/3")["opinions"]
+    assert both == [
+        {"node": 2, "thumb": 1, "reasons": ["witty"], "corrected": None},
+        {"node": 3, "thumb": -1, "reasons": [], "corrected": "Hello, friend."},
+    ]
+    assert pairs() == [("corrected", [3, 3])]
+    taken("corrected/3/3")
+    assert pairs() == []
+    for opinion in both:
+        page.put(f"/chats/{chat}/nodes/{opinion.pop('node')}/feedback", **opinion)
+    assert pairs() == [("corrected", [3, 3]), ("thumbs", [2, 3])]
+    for path in ("vote/2/3", "corrected/2/2", "thumbs/3/99"):
+        assert page.client.delete(f"/chats/{chat}/pairs/{path}").status_code == 404
+    assert page.client.delete(f"/chats/{chat}/pairs/whim/2/3").status_code == 422
+
+
 def test_a_thumb_without_a_partner_can_be_taken_away_and_back(page, chat):
     page.put(f"/chats/{chat}/nodes/3/feedback", thumb=1, reasons=["witty"])
     assert page.get("/feedback")["pairs"] == []

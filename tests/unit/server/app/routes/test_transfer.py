@@ -13,7 +13,9 @@ def test_chats_of_another_program_are_taken_in(page):
     answer = page.client.post("/import", content=lines)
     report = answer.raise_for_status().json()
     assert (report["taken"], report["format"]) == (1, "messages")
-    assert len(report["skipped"]) == 1
+    (skipped,) = report["skipped"]
+    assert (skipped["what"], skipped["why"]) == ("conversation 2", "is of no format known here; it has 'strange'")
+    assert (skipped["place"]["number"], skipped["reason"], skipped["values"]) == (2, "format", {"keys": "'strange'"})
     (chat,) = page.get("/chats")["chats"]
     assert [one["content"] for one in page.nodes(chat["id"])] == ["Hi?", "Ho."]
     for data in (b"", b"nonsense", b"PK\x03\x04broken"):

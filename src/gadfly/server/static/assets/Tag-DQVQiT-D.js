@@ -1,1 +1,0 @@
-import{B as e,Ct as t,E as n,H as r,j as i,l as a,ot as o,tt as s}from"./i18n.svelte-DFLYXqes.js";var c=r(`<span><!></span>`);function l(r,l){let u=a(l,`quiet`,3,!1);var d=c();let f;var p=o(d);i(p,()=>l.children),t(d),s(()=>f=n(d,1,`svelte-1mgp7h6`,null,f,{quiet:u()})),e(r,d)}export{l as t};
