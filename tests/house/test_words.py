@@ -8,7 +8,12 @@ from gadfly.chat.imports.reasons import REASONS, Extent
 from gadfly.chat.persona import load_persona
 from gadfly.hub.catalogue import Catalogue
 
-PAGE = json.loads((Path(__file__).parents[2] / "web/messages/en.json").read_text("utf-8"))
+WORDS = Path(__file__).parents[2] / "web/messages"
+PAGE = {
+    key: said
+    for name in ("en", "pages.en")
+    for key, said in json.loads((WORDS / f"{name}.json").read_text("utf-8")).items()
+}
 
 
 def test_why_something_was_not_taken_in():

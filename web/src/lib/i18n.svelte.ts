@@ -6,7 +6,8 @@
 import en from "../../messages/en.json";
 import { preferences } from "../state/preferences.svelte.ts";
 
-export type Key = keyof typeof en | keyof typeof import("../../messages/workshop.en.json");
+type Pages = typeof import("../../messages/pages.en.json") & typeof import("../../messages/workshop.en.json");
+export type Key = keyof typeof en | keyof Pages;
 type Message = string | Partial<Record<Intl.LDMLPluralRule, string>>;
 type Messages = Record<Key, Message>;
 type Values = Record<string, string | number>;
@@ -54,7 +55,7 @@ async function speak(tag: Language): Promise<void> {
 
 /** Whether there are words for what a server names. */
 export function knows(key: string): key is Key {
-  return key in en;
+  return key in messages;
 }
 
 export function t(key: Key, values: Values = {}): string {

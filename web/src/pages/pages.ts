@@ -1,19 +1,25 @@
 /** A page per hash route, fetched when it is first seen. A new page needs a line here and nothing else. */
 import type { Component } from "svelte";
-import { bring } from "../lib/i18n.svelte.ts";
+import { bring, type Words } from "../lib/i18n.svelte.ts";
 import type { Route } from "../lib/router.svelte.ts";
-import { words } from "../workshop/words.ts";
+import { beside, workshop } from "./words.ts";
 
 type Page = () => Promise<{ default: Component<{ route: Route }> | Component }>;
+
+/** With words that a conversation has no use for. */
+const worded =
+  (page: Page, ...words: Words[]): Page =>
+  async () =>
+    (await Promise.all([page(), ...words.map(bring)]))[0];
 
 export const pages: Record<string, Page> = {
   "": () => import("./New.svelte"),
   c: () => import("./Chat.svelte"),
-  feedback: () => import("./Feedback.svelte"),
-  models: () => import("./Models.svelte"),
-  personas: () => import("./Personas.svelte"),
+  feedback: worded(() => import("./Feedback.svelte"), beside),
+  models: worded(() => import("./Models.svelte"), beside),
+  personas: worded(() => import("./Personas.svelte"), beside),
   search: () => import("./Search.svelte"),
-  settings: () => import("./Settings.svelte"),
+  settings: worded(() => import("./Settings.svelte"), beside),
   tools: () => import("./Tools.svelte"),
-  workshop: async () => (await Promise.all([import("./Workshop.svelte"), bring(words)]))[0],
+  workshop: worded(() => import("./Workshop.svelte"), beside, workshop),
 };
