@@ -76,6 +76,7 @@ BELOW = [
     ("GET", "/nodes/2/inside", None),
     ("POST", "/votes", {"winner": 2, "loser": 3}),
     ("GET", "/votes", None),
+    ("DELETE", "/pairs/vote/2/3", None),
     ("GET", "/events", None),
     ("GET", "/export", None),
 ]
@@ -97,8 +98,9 @@ def test_a_chat_of_another_is_not_there(people, method, path, body):
 def test_every_route_below_a_chat_is_tried(server):
     paths = server.client.get("/openapi.json", headers={"authorization": f"Bearer {ANNA_KEY}"}).json()["paths"]
     below = "/app/api/chats/{id}"
+    example = {"node": 2, "because": "vote", "chosen": 2, "rejected": 3}
     known = {
-        (method.upper(), path.removeprefix(below).replace("{node}", "2"))
+        (method.upper(), path.removeprefix(below).format(**example))
         for path, operations in paths.items()
         if path.startswith(below)
         for method in operations
@@ -131,6 +133,7 @@ def test_news_of_one_is_not_told_to_another(people):
         ("DELETE", "/models/smollm2/pull", None),
         ("POST", "/models/scripted/unload", None),
         ("DELETE", "/models/scripted", None),
+        ("DELETE", "/adapters/mine", None),
     ],
 )
 def test_what_concerns_everybody_takes_a_key_for_that(people, method, path, body):
