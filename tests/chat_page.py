@@ -8,6 +8,7 @@ from typing import Any
 import httpx2
 
 Event = tuple[str, dict[str, Any]]
+SILENT = 8  # heartbeats without an event, 15 seconds each
 
 
 class ChatPage:
@@ -52,11 +53,16 @@ def told(answer: httpx2.Response) -> Any:
 
 
 def read_events(lines: Iterator[str]) -> Iterator[Event]:
-    name = ""
+    """Raises AssertionError if there is nothing but signs of life for long, so that no test waits for ever."""
+    name, silent = "", 0
     for line in lines:
-        if line.startswith("event: "):
+        if line.startswith(":"):
+            silent += 1
+            assert silent < SILENT, f"nothing has come since {name}"
+        elif line.startswith("event: "):
             name = line[7:]
         elif line.startswith("data: "):
+            silent = 0
             yield name, json.loads(line[6:])
 
 

@@ -113,8 +113,8 @@ async def _sweep(service: Service, chat_app: ChatApp | None) -> None:
         try:
             if chat_app:
                 await chat_app.look_around()
-        except GadflyError as error:  # of a disk, which may be well again the next time
-            log.warning("%s", error)
+        except Exception as error:  # of a disk, say, which may be well again the next time
+            log.warning("looking around failed: %s", error, exc_info=not isinstance(error, GadflyError))
 
 
 async def _refuse(request: Request, error: Exception) -> Response:

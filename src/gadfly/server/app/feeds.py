@@ -103,9 +103,10 @@ class Feed:
                 yield HEARTBEAT
                 continue
             self._wake.clear()
+            ended = self._ended  # by now: what comes while a chunk is sent is sent, too
             if chunk := b"".join(self._take()):
                 yield chunk
-            if self._ended:
+            if ended:
                 return
 
     def _take(self) -> Iterator[bytes]:
@@ -123,10 +124,13 @@ class Feeds:
 
     def __init__(self) -> None:
         self._open: set[Feed] = set()
+        self._closed = False
 
     @contextmanager
     def open(self, owner: str, chat: str | None = None) -> Iterator[Feed]:
         feed = Feed(owner, chat)
+        if self._closed:
+            feed.end()
         self._open.add(feed)
         try:
             yield feed
@@ -150,7 +154,8 @@ class Feeds:
         return [feed for feed in self._open if owner in (None, feed.owner) and feed.chat == chat]
 
     def close(self) -> None:
-        """End all of them: the server is about to."""
+        """End all of them, and any that is opened yet: the server is about to."""
+        self._closed = True
         for feed in self._open:
             feed.end()
 

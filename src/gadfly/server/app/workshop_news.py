@@ -12,28 +12,36 @@ from gadfly.server.workshop.workshop import Workshop
 
 __all__ = ["WorkshopNews"]
 
+Numbers = dict[str, object]  # by id: see `Jobs.changed`
+
 
 class WorkshopNews:
     """To be asked to look around now and then: other servers of the same home may change things, too."""
 
     def __init__(self, workshop: Workshop, feeds: Feeds) -> None:
+        """Reads files: what is there already is no news."""
         self._workshop, self._feeds = workshop, feeds
-        self._known: dict[str, tuple[str, int]] | None = None  # by id the owner, and which state it was in
+        self._numbers = self._now()
+        self._known = self._jobs()
         self._heard: dict[Feed, int] = {}  # events of the journal that it follows
+        self.looking = asyncio.Lock()  # also held while a feed is opened: a change is in its snapshot, or told to it
 
     def follow(self, feed: Feed, count: int) -> None:
-        """A page that knows of so many events of the run that it looks at."""
+        """A page that knows of so many events of the run that it looks at. The caller is `looking` since before."""
         self._heard[feed] = count
 
     async def look_around(self) -> None:
-        changed, gone = await asyncio.to_thread(self._look)
-        await self._tell_news()  # first: who hears that a run is over has heard all of it
-        for shape, owner in changed:
-            self._feeds.tell(owner, "run", {"run": shape})
-            self._feeds.tell(owner, "run", {"run": shape}, shape["id"])
-        for id_, owner in gone:
-            self._feeds.tell(owner, "run", {"id": id_})
-            self._feeds.tell(owner, "gone", {}, id_)
+        async with self.looking:
+            numbers, jobs, changed = await asyncio.to_thread(self._look)
+            await self._tell_news()  # first: who hears that a run is over has heard all of it
+            for shape, owner in changed:
+                self._feeds.tell(owner, "run", {"run": shape})
+                self._feeds.tell(owner, "run", {"run": shape}, shape["id"])
+            for gone in self._known.keys() - jobs.keys():
+                owner = self._known[gone].owner
+                self._feeds.tell(owner, "run", {"id": gone})
+                self._feeds.tell(owner, "gone", {}, gone)
+            self._numbers, self._known = numbers, jobs
 
     async def _tell_news(self) -> None:
         self._heard = {feed: count for feed, count in self._heard.items() if feed in self._feeds}
@@ -45,19 +53,20 @@ class WorkshopNews:
             for one in news or ():
                 feed.put(one)
 
-    def _look(self) -> tuple[list[tuple[dict[str, Any], str]], list[tuple[str, str]]]:
-        """Runs that are not as they were, with those that wait, whose turn may be nearer; and those that are gone."""
-        before, jobs = self._known, self._workshop.jobs
-        self._known = {id_: (before or {}).get(id_, ("", 0)) for id_ in jobs.ids()}
-        changed = [id_ for id_, (_, seen) in self._known.items() if seen != jobs.changed(id_)]
-        gone = [(id_, owner) for id_, (owner, _) in (before or {}).items() if id_ not in self._known]
-        if not changed and not gone:
-            return [], []
-        found = {job.id: job for job in jobs.list()}
-        for id_ in changed:
-            self._known[id_] = (found[id_].owner if id_ in found else "", jobs.changed(id_) or 0)
-        told = [job for job in found.values() if job.id in changed or job.status in WAITS] if before is not None else []
-        return [(run_shape(self._workshop, job), job.owner) for job in told], gone
+    def _look(self) -> tuple[Numbers, dict[str, Job], list[tuple[dict[str, Any], str]]]:
+        """What there is now; and runs that are not as they were, with those that wait, whose turn may be nearer."""
+        numbers = self._now()  # first: a run that changes while it is read is read again the next time
+        if numbers == self._numbers:
+            return numbers, self._known, []
+        jobs = self._jobs()
+        told = [job for job in jobs.values() if job != self._known.get(job.id) or job.status in WAITS]
+        return numbers, jobs, [(run_shape(self._workshop, job), job.owner) for job in told]
+
+    def _now(self) -> Numbers:
+        return {id_: self._workshop.jobs.changed(id_) for id_ in self._workshop.jobs.ids()}
+
+    def _jobs(self) -> dict[str, Job]:
+        return {job.id: job for job in self._workshop.jobs.list()}
 
     def _news(self, feeds: Sequence[Feed]) -> list[tuple[int, list[bytes] | None]]:
         """For each page how many events it knows of then, and what it hears; None if it is too late for that."""

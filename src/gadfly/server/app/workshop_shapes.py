@@ -18,6 +18,7 @@ __all__ = ["adapter_shapes", "check_shape", "event_shape", "file_shape", "opened
 def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
     """A run without its curve. Reads files."""
     journal, plan = workshop.journal(job), job.plan or {}
+    judged = journal.judged  # which others read on, and replace, meanwhile
     return {
         "id": job.id,
         "name": job.name,
@@ -36,7 +37,7 @@ def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
         "step": journal.step,
         "steps": journal.steps if journal.steps is not None else plan.get("steps"),
         "loss": journal.loss,
-        "valid_loss": journal.judged[-1]["loss"] if journal.judged else None,
+        "valid_loss": judged[-1]["loss"] if judged else None,
         "tokens_per_second": journal.speed,
         "seconds_left": journal.left if job.status == "running" else None,
         "error": job.error,

@@ -97,9 +97,9 @@ class Jobs:
         """Write what `made` makes of a job as it is now, and `text` into its journal. Raises NotFoundError."""
         with self.changing():
             job = made(self.get(id_))
-            self._write(job, self.place(job))
-            if text:
+            if text:  # first: who sees that a job is over has its whole journal
                 self.tell(job, {"event": "note", "text": text})
+            self._write(job, self.place(job))
         return job
 
     def failed(self, id_: str, why: str) -> Job:
@@ -128,12 +128,16 @@ class Jobs:
                 if self.clock() - path.stat().st_mtime > _STALE:
                     shutil.rmtree(path, ignore_errors=True)
 
-    def changed(self, id_: str) -> int | None:
-        """A number that is another one when a job is; None for none."""
+    def changed(self, id_: str) -> tuple[int, ...] | None:
+        """Numbers that are others when a job is; None for none.
+
+        Clocks of disks are slow: of two changes within some milliseconds only the file is another one.
+        """
         try:
-            return (self.folder / id_ / "job.json").stat().st_mtime_ns
+            found = (self.folder / id_ / "job.json").stat()
         except OSError:
             return None
+        return found.st_mtime_ns, found.st_ino, found.st_size
 
     def _read(self, id_: str) -> Job | None:
         try:

@@ -78,21 +78,26 @@ class Journal:
     @property
     def loss(self) -> float | None:
         """Of the latest steps, taken together."""
-        latest = self.points[-max(1, PACE // self._thinned) :]
+        with self._lock:
+            latest = self.points[-max(1, PACE // self._thinned) :]
         return sum(point["loss"] for point in latest) / len(latest) if latest else None
 
     @property
     def speed(self) -> float | None:
         """Tokens per second."""
-        seconds = sum(one[2] for one in self._pace)
-        return sum(one[1] for one in self._pace) / seconds if seconds else None
+        with self._lock:
+            pace = list(self._pace)
+        seconds = sum(one[2] for one in pace)
+        return sum(one[1] for one in pace) / seconds if seconds else None
 
     @property
     def left(self) -> float | None:
         """Seconds until it is done, judging and all, as fast as it was lately."""
-        if self.steps is None or len(self._pace) < 2:
+        with self._lock:
+            pace = list(self._pace)
+        if self.steps is None or len(pace) < 2:
             return None
-        each = (self._pace[-1][0] - self._pace[0][0]) / (len(self._pace) - 1)
+        each = (pace[-1][0] - pace[0][0]) / (len(pace) - 1)
         return max(0.0, each * (self.steps - self.step))
 
     def _new(self) -> Iterator[dict[str, Any]]:

@@ -177,7 +177,7 @@ class Worker:
             )
         assert process.stdin is not None
         os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-        seen: int | None = -1  # so that the first look is a look, whatever has happened since it was to begin
+        seen: object = ()  # so that the first look is a look, whatever has happened since it was to begin
         end: float | None = None
         try:
             while process.poll() is None:

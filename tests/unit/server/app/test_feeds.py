@@ -47,6 +47,28 @@ def test_a_page_that_falls_behind_is_cut_off():
         assert heard(feed) == []
 
 
+def test_what_comes_while_a_page_takes_something_is_sent_before_the_end():
+    async def read(feeds):
+        with feeds.open("") as feed:
+            feeds.tell("", "chats", {})
+            got = []
+            async for chunk in feed.chunks(b"", 60):
+                got.append(chunk)
+                if chunk.startswith(b"event: chats"):
+                    feeds.tell("", "models", {})
+                    feeds.close()
+            return got
+
+    assert asyncio.run(read(Feeds()))[1:] == [event("chats", {}), event("models", {})]
+
+
+def test_a_page_that_comes_when_the_server_is_about_to_end_does_not_stay():
+    feeds = Feeds()
+    feeds.close()
+    with feeds.open("") as feed:
+        assert heard(feed) == []
+
+
 @given(st.lists(st.tuples(st.booleans(), st.text(min_size=1, max_size=5))), st.data())
 def test_a_page_gets_every_character_once_whenever_it_comes_and_looks(pieces, data):
     draft = Draft(7, *pieces[: data.draw(st.integers(0, len(pieces)))])

@@ -1,6 +1,8 @@
 """Journals are read as they grow, thinned, and whatever a killed process has left in them."""
 
 import json
+import threading
+from collections import deque
 
 from gadfly.server.workshop.journal import POINTS, Journal, events_in
 
@@ -29,6 +31,30 @@ def test_a_journal_tells_how_far_a_run_is(tmp_path):
     assert journal.judged == [{"step": 2, "loss": 3.0, "figures": {"accuracy": 0.5}}]
     assert [note["text"] for note in journal.notes] == ["hm"]
     assert [event["event"] for event in journal.since(3)] == ["judged", "note"]
+
+
+def test_how_far_it_is_may_be_asked_while_others_read_on(tmp_path):
+    journal = Journal(tmp_path / "events.jsonl")
+    write(journal.path, BEGAN, step(1), step(2))
+    journal.read()
+
+    class Looked(deque):
+        """Somebody else wants to read on, after each of its values."""
+
+        def __iter__(self):
+            for value in super().__iter__():
+                yield value
+                write(journal.path, step(len(threads) + 3))
+                threads.append(threading.Thread(target=journal.read))
+                threads[-1].start()
+                threads[-1].join(0.05)
+
+    threads = []
+    journal._pace = Looked(journal._pace)
+    assert (journal.speed, len(threads)) == (20.0, 2)
+    for thread in threads:
+        thread.join()
+    assert journal.step == 4
 
 
 def test_steps_that_are_done_again_are_forgotten(tmp_path):

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import os
 
 import pytest
 
@@ -211,3 +212,13 @@ def test_settings_are_what_a_recipe_has(tmp_path):
             for part in SETTINGS[name][0].split("."):
                 found = getattr(found, part)
             assert found == value, (method, name)
+
+
+def test_a_change_shows_even_if_the_clock_of_the_disk_has_not_moved(file, tmp_path):
+    workshop = Workshop(tmp_path, base)
+    job = workshop.begin("", JobRequest("smollm2", file))
+    facts = tmp_path / "workshop" / job.id / "job.json"
+    before, at = workshop.jobs.changed(job.id), facts.stat()
+    workshop.jobs.change(job.id, lambda job: job)
+    os.utime(facts, ns=(at.st_atime_ns, at.st_mtime_ns))
+    assert workshop.jobs.changed(job.id) != before

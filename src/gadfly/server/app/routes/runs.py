@@ -81,12 +81,12 @@ async def remove(request: Request, id: str, adapter: bool = False) -> Response: 
 async def events(request: Request, id: str) -> Response:  # noqa: A002
     """What a page hears that looks at one: first all that is known, then everything that comes."""
     workshop, owner = workshop_for(request)
-    app = chat_app_of(request)
-    shape, count = await asyncio.to_thread(lambda: opened_shape(workshop, workshop.jobs.get(id, owner)))
-    stack = AsyncExitStack()
-    feed = stack.enter_context(app.feeds.open(owner, id))
+    app, stack = chat_app_of(request), AsyncExitStack()
     assert app.runs is not None
-    app.runs.follow(feed, count)
+    async with app.runs.looking:
+        shape, count = await asyncio.to_thread(lambda: opened_shape(workshop, workshop.jobs.get(id, owner)))
+        feed = stack.enter_context(app.feeds.open(owner, id))
+        app.runs.follow(feed, count)
     chunks = feed.chunks(event("snapshot", shape), service_of(request).limits.heartbeat)
     return Streamed(chunks, "text/event-stream", stack)
 

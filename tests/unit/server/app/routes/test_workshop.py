@@ -7,6 +7,8 @@ import pytest
 
 from chat_page import ChatPage, until
 from gadfly.errors import NotFoundError
+from gadfly.server.app.routes import runs
+from gadfly.server.app.workshop_news import WorkshopNews
 from gadfly.server.gate import House
 from gadfly.server.keys import new_key
 from gadfly.server.workshop.workshop import Workshop
@@ -103,6 +105,31 @@ def test_a_run_is_planned_started_watched_and_removed(page):
     assert look["usual"]["dpo"]["learning_rate"] == 2e-4
     page.delete(f"/workshop/runs/{run['id']}", adapter=True)
     assert page.get("/workshop/runs") == {"runs": []} and page.get("/workshop")["adapters"] == []
+
+
+def test_what_changes_while_a_page_comes_is_told_it(page, monkeypatch):
+    opened, look, looks = runs.opened_shape, WorkshopNews.look_around, []
+
+    async def look_around(news):
+        await look(news)
+        looks.append(news)
+
+    def slowly(workshop, job):
+        found = opened(workshop, job)
+        workshop.jobs.failed(job.id, "rain")
+        looks.clear()
+        eventually(lambda: len(looks) > 1, 200)
+        return found
+
+    run = drafted(page)
+    assert reaches(page, run, "planned")
+    monkeypatch.setattr("gadfly.server.application._SWEEP", 0.01)
+    monkeypatch.setattr(WorkshopNews, "look_around", look_around)
+    assert eventually(lambda: looks)
+    monkeypatch.setattr(runs, "opened_shape", slowly)
+    with page.events(f"/workshop/runs/{run['id']}/events") as events:
+        assert next(events)[1]["run"]["status"] == "planned"
+        assert until(events, "run")[-1][1]["run"]["error"] == "rain"
 
 
 def test_a_run_is_stopped_and_resumed_and_the_whole_app_hears_of_it(page, home):
