@@ -57,8 +57,7 @@ def served(place: Path, ends: bool = True) -> Iterator[tuple[openai.OpenAI, "sub
         with openai.OpenAI(base_url=f"{found[0]}/v1", api_key="any", max_retries=0, timeout=120) as client:
             yield client, server
     finally:
-        if ends:
-            server.terminate()
+        (server.terminate if ends else server.kill)()
         server.stdout.close()
         server.wait(60)
     assert "Traceback" not in (place / "log").read_text()

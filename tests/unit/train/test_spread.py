@@ -4,11 +4,10 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import redirect_stdout
+from contextlib import ExitStack, contextmanager, redirect_stdout
 from io import StringIO
 from pathlib import Path
 
@@ -67,26 +66,35 @@ def write_recipe(folder: Path, base: object, method: str = "sft") -> Path:
     return path
 
 
+@contextmanager
 def begun(
     size: int, recipe: Path, *changes: str, program: tuple[str, ...] = ("-m", "gadfly")
-) -> list[subprocess.Popen]:
-    """As torchrun would begin them."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
+) -> Iterator[list[subprocess.Popen]]:
+    """As torchrun would begin them, which has the store where they find each other. None is left behind."""
+    store = dist.TCPStore("127.0.0.1", 0, is_master=True, wait_for_workers=False)
     command = [sys.executable, *program, "train", str(recipe), "--json", *(f"--set={one}" for one in changes)]
-    shared = {"WORLD_SIZE": size, "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port, "TORCHELASTIC_RUN_ID": "test"}
-    made = []
-    for rank in range(size):
-        own = {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1, **(shared if size > 1 else {})}
-        environment = {**os.environ, **{key: str(value) for key, value in own.items()}}
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        made.append(subprocess.Popen(command, env=environment, text=True, **pipes))
-    return made
+    shared = {
+        "WORLD_SIZE": size,
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": store.port,
+        "TORCHELASTIC_RUN_ID": "test",
+        "TORCHELASTIC_USE_AGENT_STORE": "True",
+    }
+    with ExitStack() as stack:
+        made = []
+        for rank in range(size):
+            own = {"RANK": rank, "LOCAL_RANK": rank, "OMP_NUM_THREADS": 1, **(shared if size > 1 else {})}
+            environment = {**os.environ, **{key: str(value) for key, value in own.items()}}
+            pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+            made.append(stack.enter_context(subprocess.Popen(command, env=environment, text=True, **pipes)))
+            stack.callback(made[-1].kill)
+        yield made
 
 
 def together(size: int, recipe: Path, *changes: str) -> Events:
     """A whole run; what it says."""
-    done = [(*one.communicate(timeout=250), one.returncode) for one in begun(size, recipe, *changes)]
+    with begun(size, recipe, *changes) as processes:
+        done = [(*one.communicate(timeout=250), one.returncode) for one in processes]
     assert all(code == 0 for _, _, code in done), done
     assert all(not out for out, _, _ in done[1:])
     return events(done[0][0])
@@ -160,14 +168,14 @@ def test_a_killed_process_ends_the_others_and_any_number_goes_on(killed: int, mi
         shutil.rmtree(path)
     steps: dict[int, dict] = {}
     for size in (2, 1, 2, 1):
-        processes = begun(size, recipe, *changes, program=("-c", EACH_STEP))
         heard = []
-        for line in processes[0].stdout:
-            heard.append(json.loads(line))
-            if len([one for one in heard if one["event"] == "step"]) == 7:
-                processes[killed % size].send_signal(signal.SIGKILL)
-                break
-        rest = [one.communicate(timeout=250) for one in processes]
+        with begun(size, recipe, *changes, program=("-c", EACH_STEP)) as processes:
+            for line in processes[0].stdout:
+                heard.append(json.loads(line))
+                if len([one for one in heard if one["event"] == "step"]) == 7:
+                    processes[killed % size].send_signal(signal.SIGKILL)
+                    break
+            rest = [one.communicate(timeout=250) for one in processes]
         errors = [error for _, error in rest if "gone" in error]
         assert len(errors) == size - 1 and all(error.count("\n") == 1 for error in errors), rest
         heard += events(rest[0][0]) if killed % size else []
