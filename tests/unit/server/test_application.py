@@ -16,7 +16,7 @@ from gadfly.server.models import Models
 from gadfly.server.run import listen, run_server
 from gadfly.server.service import Service
 from gadfly.testing import ScriptedAnswers
-from serving import Shelf, eventually, service_for, serving
+from serving import Shelf, chat_app_for, eventually, service_for, serving
 
 MESSAGES = [{"role": "user", "content": "A secret question."}]
 CHAT = "/v1/chat/completions"
@@ -45,6 +45,21 @@ def test_memory_is_given_back_once_when_nothing_goes_on(llm, monkeypatch):
         assert eventually(lambda: len(given) == 2)
         threading.Event().wait(0.1)
         assert given == [True, True]
+
+
+def test_looks_go_on_after_one_that_failed(llm, tmp_path, monkeypatch):
+    looks = []
+
+    async def look_around():
+        looks.append("look")
+        raise RuntimeError("rain")
+
+    monkeypatch.setattr("gadfly.server.application._SWEEP", 0.01)
+    app = chat_app_for(service_for(llm), tmp_path)
+    monkeypatch.setattr(app, "look_around", look_around)
+    with serving(app.service, chat_app=app) as server:
+        assert eventually(lambda: len(looks) > 1)
+    assert "looking around failed: rain" in server.lines.text[0]
 
 
 @pytest.mark.parametrize("stream", [False, True])
