@@ -39,9 +39,11 @@ export class OneRun {
     this.events?.close();
   }
 
-  /** An answer to a request may be older than the events that came before it. */
-  take(run: Run): void {
-    if (this.opened && run.step >= this.opened.run.step) this.opened = { ...this.opened, run };
+  /** Has something done with it. What was heard meanwhile is newer than the answer. */
+  async ask(work: (id: string) => Promise<Run>): Promise<void> {
+    const before = this.opened;
+    const run = await work(this.id);
+    if (before && this.opened === before) this.opened = { ...before, run };
   }
 
   /** Looks whether it is there, before it listens: to what is not there, one would listen for ever. */
