@@ -27,6 +27,7 @@ MOST_SHOWN = 10
 @click.option("--out", required=True, type=FILE, help="The file to write, or to go on with.")
 @click.option("--model", help="Which of its models. Default: the only one.")
 @click.option("--key", envvar="GADFLY_TEACHER_KEY", help="Of the server. Better: set GADFLY_TEACHER_KEY.")
+@click.option("--system", metavar="TEXT", help="A system prompt for prompts that have none; it is written, too.")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.7, help="Of its answers.  [0.7]")
 @click.option("--max-tokens", type=click.IntRange(1), default=512, help="Longer answers are left out.  [512]")
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first so many prompts.")
@@ -44,6 +45,7 @@ def synth(
     out: Path,
     model: str | None,
     key: str | None,
+    system: str | None,
     temperature: float,
     max_tokens: int,
     limit: int | None,
@@ -70,7 +72,7 @@ def synth(
                 f"training on answers of {asked.name} is {allowed.training}: {allowed.why}; see --licences"
             )
         listener = _Listener()
-        done = distil(prompts, out, asked, listener, at_once=at_once, most=limit)
+        done = distil(prompts, out, asked, listener, at_once=at_once, most=limit, system=system)
     listener.end()
     if as_json:
         told = {"out": str(out), "model": asked.name, "lessons": done.lessons, "new": done.new, "failed": done.failed}

@@ -7,12 +7,13 @@ largest pack of the run. A machine that is busier later is slower later.
 import math
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from gadfly.hub.memory import peak_memory
+from gadfly.train.objective import Numbers
 from gadfly.train.packing import Sequences, pack_numbers
 from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.run import Watcher, Workshop, checkpoints, is_judged, open_workshop
@@ -63,8 +64,8 @@ def estimate_run(recipe: Recipe, watcher: Watcher, threads: int | None = None) -
 def _estimate(workshop: Workshop, opening: float) -> Estimate:
     training, valid = workshop.training, workshop.valid.sequences
     samples = training.objective.sequences
-    everything = [one for sample in (*samples, *valid) for one in sample]
-    sizes = [_tokens(training, step) for step in range(training.steps)]
+    everything = workshop.sequences
+    sizes = [_size(_samples(training, step)) for step in range(training.steps)]
     largest = max(range(training.steps), key=lambda step: _largest_pack(training, step))
     steps = [largest, 0 if largest or training.steps == 1 else 1]
     lower, kept = training.trainable.lower, 0
@@ -72,14 +73,15 @@ def _estimate(workshop: Workshop, opening: float) -> Estimate:
     with TemporaryDirectory() as folder:
         if lower is not None and workshop.keeps_lower(Path(folder)):
             kept = lower.size(everything)
-            met = [one for step in steps for number in training.numbers(step) for one in samples[number]]
+            again = set(everything)
+            met = [one for step in steps for sample in _samples(training, step) for one in sample if one in again]
             met += [one for sample in valid[:JUDGED] for one in sample]
             seconds = _timed(lambda: lower.keep(Path(folder) / "states", "", met))
             lower_seconds = seconds / sum(map(len, met)) * sum(map(len, everything))
         judging = _judging(workshop, valid)
         first, later = _stepping(training, steps, sizes)
     epoch = sum(map(len, (one for sample in samples for one in sample)))
-    in_first = min(epoch, sum(sizes))
+    in_first = sum(sizes[: math.ceil(len(samples) / training.plan.batch)])
     parameters = sum(one.numel() for one in training.trainable.parameters.values())
     numbers = parameters
     if workshop.recipe.makes_model:
@@ -129,14 +131,23 @@ def _judging(workshop: Workshop, valid: Sequence[Sequences]) -> float:
     return seconds * _size(valid) / _size(valid[:JUDGED])
 
 
-def _tokens(training: Training, step: int) -> int:
-    return _size([training.objective.sequences[number] for number in training.numbers(step)])
+def _parts(training: Training, step: int) -> Iterator[tuple[Sequence[Sequences], Numbers]]:
+    """What a step is of: samples to learn, and those that the model is held to."""
+    yield training.objective.sequences, training.numbers(step)
+    if training.hold is not None:
+        yield training.hold.sequences, training.hold.numbers(step)
+
+
+def _samples(training: Training, step: int) -> list[Sequences]:
+    return [samples[number] for samples, numbers in _parts(training, step) for number in numbers]
 
 
 def _largest_pack(training: Training, step: int) -> int:
-    samples = training.objective.sequences
-    packs = pack_numbers(samples, training.numbers(step), training.plan.pack_tokens)
-    return max(_size([samples[number] for number in pack]) for pack in packs)
+    return max(
+        _size([samples[number] for number in pack])
+        for samples, numbers in _parts(training, step)
+        for pack in pack_numbers(samples, numbers, training.plan.pack_tokens)
+    )
 
 
 def _size(samples: Sequence[Sequences]) -> int:

@@ -41,6 +41,7 @@ class LowerLayers:
     def __init__(self, spec: ModelSpec, weights: Weights[TorchWeight], backend: Torch, count: int) -> None:
         self.count = count
         self._spec, self._weights, self._backend = spec, weights, backend
+        self._last: tuple[Sequence[Sample], Tensor] | None = None
         self._places: dict[Sample, tuple[Path, int]] = {}  # files, and bytes from their beginnings
 
     def size(self, sequences: Sequence[Sample]) -> int:
@@ -52,8 +53,11 @@ class LowerLayers:
         return self.size(sequences) <= shutil.disk_usage(folder).free // SHARE
 
     def outputs(self, sequences: Sequence[Sample]) -> Tensor:
-        """What the layers make of all tokens but the last of each: (tokens, dim)."""
-        return torch.cat([self._kept(one) if one in self._places else self._computed(one) for one in sequences])
+        """What the layers make of all tokens but the last of each: (tokens, dim). Asked again at once, it is known."""
+        if self._last is None or self._last[0] is not sequences:
+            parts = [self._kept(one) if one in self._places else self._computed(one) for one in sequences]
+            self._last = sequences, torch.cat(parts)
+        return self._last[1]
 
     def keep(
         self,

@@ -16,6 +16,9 @@ epochs = 3
 [preference]                         see PreferenceConfig: for dpo and kto
 beta = 0.1
 
+[hold]                               see HoldConfig: what an adapter is not to change
+data = "plain.jsonl"
+
 [new]                                see NewConfig: for a model from scratch
 budget = "20 min"
 """
@@ -29,6 +32,7 @@ from typing import Any
 
 from gadfly.errors import NotFoundError, RequestError, SettingsError
 from gadfly.train.data.texts import text_files
+from gadfly.train.hold import HoldConfig
 from gadfly.train.lora import LoraConfig
 from gadfly.train.material import METHODS
 from gadfly.train.new import NewConfig
@@ -55,6 +59,7 @@ class Recipe:
     lora: LoraConfig = field(default_factory=LoraConfig)
     plan: Plan = field(default_factory=Plan)
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
+    hold: HoldConfig = field(default_factory=HoldConfig)
     new: NewConfig = field(default_factory=NewConfig)
     place: Path = field(default_factory=Path.cwd)
 
@@ -117,9 +122,12 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         tables.append((f"--set {key}", _nested(key.strip().split("."), _value(value.strip()))))
     empty = Recipe(place=path.absolute().parent)
     recipe = _written(replace(empty, plan=_usual(_written(empty, tables))), tables)
-    if recipe.makes_model and recipe.method in ("dpo", "kto"):
+    if not recipe.hold.data and recipe.hold != HoldConfig():
+        raise SettingsError(f"{path}: hold says nothing to hold to; name a file of conversations as hold.data")
+    against = "hold" if recipe.hold.wanted else recipe.method if recipe.method in ("dpo", "kto") else None
+    if recipe.makes_model and against:
         raise SettingsError(
-            f"{path}: {recipe.method} holds a model against what it was, so it learns an adapter; leave out full, and "
+            f"{path}: {against} holds a model against what it was, so it learns an adapter; leave out full, and "
             "take a base that has learnt to answer"
         )
     return recipe

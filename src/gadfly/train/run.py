@@ -26,6 +26,7 @@ from gadfly.spec import ModelSpec
 from gadfly.train.checkpoint import identity, learnt, resume, save
 from gadfly.train.data.sample import Sample
 from gadfly.train.group import Group
+from gadfly.train.hold import Hold
 from gadfly.train.lower import FILE as LOWER
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
@@ -105,15 +106,19 @@ class Workshop:
     def keeps_lower(self, folder: Path) -> bool:
         """Whether the folder has room for what layers below the adapter make of samples, and these are met again."""
         lower = self.training.trainable.lower
-        return lower is not None and self.training.plan.epochs > 1 and lower.fits(folder, self._sequences)
+        return lower is not None and self.training.plan.epochs > 1 and lower.fits(folder, self.sequences)
 
     @property
-    def _sequences(self) -> list[Sample]:
-        return [one for part in (self.training.objective, self.valid) for sample in part.sequences for one in sample]
+    def sequences(self) -> list[Sample]:
+        """That are met again, if samples are."""
+        training, hold = self.training, self.training.hold
+        held = hold.sequences if hold is not None and hold.met_again(training.steps) else []
+        parts = (training.objective.sequences, self.valid.sequences, held)
+        return [one for part in parts for sample in part for one in sample]
 
     def _keep_lower(self, stopped: Callable[[], bool]) -> bool:
         """False if `stopped`."""
-        lower, folder, sequences = self.training.trainable.lower, self.checkpoints, self._sequences
+        lower, folder, sequences = self.training.trainable.lower, self.checkpoints, self.sequences
         if lower is None or self.training.plan.epochs <= 1:
             return True
         takes = f"{lower.size(sequences) / 1e9:.2g} GB in {folder}"
@@ -145,6 +150,8 @@ class Workshop:
         }
         if recipe.method in ("dpo", "kto"):
             facts["preference"] = asdict(recipe.preference)
+        if (hold := training.hold) is not None:
+            facts["hold"] = {"weight": hold.weight, "batch": hold.batch, "samples": len(hold.sequences)}
         if recipe.makes_model:
             write_model(recipe.folder, self.file, learnt(self.checkpoints, training), facts)
             return
@@ -180,22 +187,40 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
     path = _base(recipe, watcher, group)
     file = open_model(path)
     longest = min(recipe.longest, file.spec.context)
+    prompts = Prompts.of(file)
     train, valid = (
-        read_material(recipe.method, files, Prompts.of(file), longest, recipe.preference, watcher.problem)
+        read_material(recipe.method, files, prompts, longest, recipe.preference, watcher.problem)
         for files in (recipe.train_files, recipe.valid_files)
     )
     if not train.objective.sequences:
         raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
     plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
-    training = _training(recipe, plan, train.objective, file, file.spec.within(longest), group)
+    hold = _hold(recipe, prompts, longest, watcher) if recipe.hold.wanted else None
+    training = _training(recipe, plan, train.objective, file, file.spec.within(longest), group, hold)
     file.release()
-    settings = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
+    settings: list[object] = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
+    if hold is not None:
+        settings.append([hold.weight, hold.batch, hold.digest])
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
     return Workshop(recipe, file, training, valid.objective, longest, run, watcher)
 
 
+def _hold(recipe: Recipe, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:
+    path, config = recipe.place / recipe.hold.data, recipe.hold
+    found = read_material("sft", [path], prompts, longest, recipe.preference, watcher.problem)
+    if not found.objective.sequences:
+        raise RequestError(f"{path} has nothing to hold to; expected conversations, as gadfly data synth writes them")
+    return Hold(found.objective.sequences, found.digest, config.weight, config.batch, recipe.plan.seed)
+
+
 def _training(
-    recipe: Recipe, plan: Plan, objective: Objective, file: ModelFile, spec: ModelSpec, group: Group | None
+    recipe: Recipe,
+    plan: Plan,
+    objective: Objective,
+    file: ModelFile,
+    spec: ModelSpec,
+    group: Group | None,
+    hold: Hold | None,
 ) -> Training:
     def trainable(weights: Weights[Tensor], backend: Torch) -> Trainable:
         if recipe.makes_model:
@@ -204,10 +229,12 @@ def _training(
 
     if group is None:
         backend = Torch()
-        return Training(trainable(file.weights.map(backend.place), backend), objective, plan)
+        return Training(trainable(file.weights.map(backend.place), backend), objective, plan, hold=hold)
     from gadfly.train.spread import SpreadTraining, backend_for, outline  # takes a second to import
 
-    return SpreadTraining(trainable(outline(file.weights), backend_for(group)), objective, plan, file.weights, group)
+    return SpreadTraining(
+        trainable(outline(file.weights), backend_for(group)), objective, plan, file.weights, group, hold
+    )
 
 
 def _base(recipe: Recipe, watcher: Watcher, group: Group | None) -> Path:

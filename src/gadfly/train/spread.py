@@ -26,10 +26,11 @@ from torch.distributed.tensor import DTensor, Shard, distribute_tensor
 from gadfly.model.transformer import embedded, finished, through
 from gadfly.ops.torch import Answers, Torch, TorchWeight
 from gadfly.train.group import Group
+from gadfly.train.hold import Hold
 from gadfly.train.objective import Numbers, Objective
 from gadfly.train.packing import Pack, Sequences, pack, pack_numbers, packs
 from gadfly.train.trainable import Trainable
-from gadfly.train.training import Plan, Training
+from gadfly.train.training import Ending, Plan, Training
 from gadfly.weight import LowRank, Stack, Weight, Weights, is_stack, unstack
 
 __all__ = ["SpreadTraining", "backend_for", "outline"]
@@ -48,7 +49,13 @@ class SpreadTraining(Training):
     """Like any, of a trainable whose weights are the `outline` of a file's, which are read here, a layer at a time."""
 
     def __init__(
-        self, trainable: Trainable, objective: Objective, plan: Plan, file: Weights[Weight], group: Group
+        self,
+        trainable: Trainable,
+        objective: Objective,
+        plan: Plan,
+        file: Weights[Weight],
+        group: Group,
+        hold: Hold | None = None,
     ) -> None:
         spread = _Spread(trainable, file, group)
         self._layers, self._root = spread.layers, spread.root
@@ -58,7 +65,11 @@ class SpreadTraining(Training):
         weights, base = (tree and Weights(_Live(tree, spread.now)) for tree in (trainable.weights, trainable.base))
         assert weights is not None
         super().__init__(
-            replace(trainable, weights=weights, parameters=parameters, base=base, lower=None), objective, plan, group
+            replace(trainable, weights=weights, parameters=parameters, base=base, lower=None),
+            objective,
+            plan,
+            group,
+            hold,
         )
         self._group = group
 
@@ -86,17 +97,19 @@ class SpreadTraining(Training):
     def _whole(self, tensor: Tensor) -> Tensor:
         return tensor.full_tensor() if isinstance(tensor, DTensor) else tensor
 
-    def _losses(self, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
+    def _read(self, pack: Pack, weights: Weights[TorchWeight], ending: Ending) -> Tensor:
         spec, backend = self.trainable.spec, self.trainable.backend
 
         def run() -> Tensor:
             x = embedded(spec, weights, pack.batch, backend)
             for number, layer in enumerate(self._layers):
                 x = layer(through, range(number, number + 1), x, spec, weights, pack.batch, backend, None)
-            return self._lost(finished(x, spec, weights, pack.batch, backend), pack, weights)
+            output = weights["output"]
+            assert isinstance(output, Tensor)
+            return ending(finished(x, spec, weights, pack.batch, backend), output)
 
-        losses: Tensor = self._root(run)
-        return losses
+        found: Tensor = self._root(run)
+        return found
 
 
 class _Held(nn.Module):

@@ -8,8 +8,8 @@ bit for bit.
 import math
 import time
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Self
 
 import numpy as np
@@ -21,13 +21,16 @@ from gadfly.model.transformer import finished, hidden_states, through
 from gadfly.ops.torch import TorchWeight
 from gadfly.train.data.sample import Sample
 from gadfly.train.group import Group
-from gadfly.train.loss import token_losses
+from gadfly.train.hold import Hold
+from gadfly.train.loss import divergences, token_losses
 from gadfly.train.objective import Numbers, Objective, sequence_sums
 from gadfly.train.packing import Pack, Sequences, epoch_order, packs
 from gadfly.train.trainable import Trainable
 from gadfly.weight import Weights
 
-__all__ = ["Judgement", "Plan", "Report", "Training"]
+__all__ = ["Ending", "Judgement", "Plan", "Report", "Training"]
+
+Ending = Callable[[Tensor, Tensor], Tensor]  # of what the last layer leaves, after its norm, and the output matrix
 
 
 @dataclass(frozen=True)
@@ -104,12 +107,20 @@ class Report:
 class Training:
     """See the module. `step` counts finished steps, of `steps`."""
 
-    def __init__(self, trainable: Trainable, objective: Objective, plan: Plan, group: Group | None = None) -> None:
+    def __init__(
+        self,
+        trainable: Trainable,
+        objective: Objective,
+        plan: Plan,
+        group: Group | None = None,
+        hold: Hold | None = None,
+    ) -> None:
         if not objective.sequences:
             raise RequestError("there is nothing to learn: no sample is left")
         self.trainable = trainable
         self.group = group
         self.objective = objective
+        self.hold = hold
         self.plan = plan
         self.step = 0
         self.steps = plan.steps(len(objective.sequences))
@@ -142,8 +153,10 @@ class Training:
         for one in step:
             loss = self._scored(one, objective, sums)
             (loss / count).backward()  # type: ignore[no-untyped-call]
+        held = {} if self.hold is None else {"hold": self._held(self.hold)}
         norm = float(self._whole(torch.nn.utils.clip_grad_norm_(self.trainable.parameters.values(), plan.clip)))
         judged = self._judgement(sums, count)
+        judged = replace(judged, figures={**judged.figures, **held})
         if not math.isfinite(judged.loss) or not math.isfinite(norm):
             raise RequestError(
                 f"the loss of step {self.step + 1} is {judged.loss}; choose a smaller learning_rate than "
@@ -278,8 +291,46 @@ class Training:
         balance = self.trainable.balance
         return loss if balance is None or not torch.is_grad_enabled() else loss + balance.penalty()
 
+    def _held(self, hold: Hold) -> float:
+        """Go back from how far the model went from its base; how far it is, in nats per token."""
+        idle, mine = self._share(hold.sequences, hold.numbers(self.step))
+        step = list(mine)
+        (count,) = self._totals(sum(float(one.weights.sum(dtype=np.float64)) for one in step))
+        count = count or 1.0
+        for one in idle:
+            (0 * self._divergence(one)).backward()  # type: ignore[no-untyped-call]
+        total = 0.0
+        for one in step:
+            divergence = self._divergence(one)
+            (hold.weight * divergence / count).backward()  # type: ignore[no-untyped-call]
+            total += float(divergence.detach())
+        (total,) = self._totals(total)
+        return total / count
+
+    def _divergence(self, pack: Pack) -> Tensor:
+        """KL(base ‖ model) of the pack's rows, times their weights, together."""
+        spec, base = self.trainable.spec, self.trainable.base
+        assert base is not None
+        with torch.no_grad():
+            before = self._read(pack, base, lambda hidden, _: hidden)
+        counted = torch.from_numpy(pack.weights).to(before.device)
+        return self._read(
+            pack,
+            self.trainable.weights,
+            lambda hidden, output: divergences(hidden, before, output, counted, spec).sum(),
+        )
+
     def _losses(self, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
         """−log p of the pack's targets, times their weights: (rows,)."""
+
+        def ending(hidden: Tensor, output: Tensor) -> Tensor:
+            targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
+            return token_losses(hidden, output, targets.long(), counted, self.trainable.spec)
+
+        return self._read(pack, weights, ending)
+
+    def _read(self, pack: Pack, weights: Weights[TorchWeight], ending: Ending) -> Tensor:
+        """What an ending makes of the pack."""
         spec, backend = self.trainable.spec, self.trainable.backend
         if (lower := self.trainable.lower) is None:
             hidden = hidden_states(spec, weights, pack.batch, backend, None)
@@ -287,10 +338,6 @@ class Training:
             layers = range(lower.count, len(spec.blocks))
             x = through(layers, lower.outputs(pack.sequences), spec, weights, pack.batch, backend, None)
             hidden = finished(x, spec, weights, pack.batch, backend)
-        return self._lost(hidden, pack, weights)
-
-    def _lost(self, hidden: Tensor, pack: Pack, weights: Weights[TorchWeight]) -> Tensor:
-        targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
         output = weights["output"]
         assert isinstance(output, Tensor)
-        return token_losses(hidden, output, targets.long(), counted, self.trainable.spec)
+        return ending(hidden, output)

@@ -1,12 +1,14 @@
 """The loss in pieces against the plain one, forward and back."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812
 
 from gadfly.testing import tiny_spec
 from gadfly.train import loss
-from gadfly.train.loss import token_losses
+from gadfly.train.loss import divergences, token_losses
 
 
 @pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.5, None), (2.0, 3.0)])
@@ -44,3 +46,31 @@ def test_rows_may_count_differently_where_the_output_stays() -> None:
     (token_losses(first, output, targets, torch.ones(20), tiny_spec(vocab=50)) * counts).sum().backward()
     (F.cross_entropy(F.linear(second, output), targets, reduction="none") * counts).sum().backward()
     torch.testing.assert_close(first.grad, second.grad, rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize(("scale", "cap"), [(1.0, None), (0.5, None), (2.0, 3.0)])
+@pytest.mark.parametrize("chunk", [7, 256])
+def test_the_divergence_in_pieces_is_the_plain_one(
+    scale: float, cap: float | None, chunk: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loss, "CHUNK", chunk)
+    spec = replace(tiny_spec(vocab=50), logit_scale=scale, logit_softcap=cap)
+    generator = torch.Generator().manual_seed(1)
+    hidden, before = (torch.randn(20, 64, generator=generator) for _ in range(2))
+    output, weights = torch.randn(50, 64, generator=generator), torch.rand(20, generator=generator)
+
+    def plain(hidden):
+        now, then = (F.linear(one, output) * scale for one in (hidden, before))
+        now, then = (one if cap is None else cap * torch.tanh(one / cap) for one in (now, then))
+        each = F.kl_div(now.log_softmax(-1), then.log_softmax(-1), reduction="none", log_target=True)
+        return each.sum(-1) * weights
+
+    counts, found = torch.arange(20.0), []
+    for what in (plain, lambda one: divergences(one, before, output, weights, spec)):
+        leaf = hidden.clone().requires_grad_()
+        each = what(leaf)
+        (each * counts).sum().backward()
+        found.append((each.detach(), leaf.grad))
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+    assert not divergences(before, before, output, weights, spec).any()

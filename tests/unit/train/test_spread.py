@@ -60,6 +60,7 @@ def write_recipe(folder: Path, base: object, method: str = "sft") -> Path:
     data.mkdir()
     for name, numbers in (("train", range(11)), ("valid", range(11, 14))):
         (data / f"{name}.jsonl").write_text("\n".join(json.dumps(LINES[method](n)) for n in numbers))
+    (folder / "held.jsonl").write_text("\n".join(json.dumps(LINES["sft"](n)) for n in range(14, 18)))
     path = folder / "recipe.toml"
     plan = "[lora]\nrank = 2\n[plan]\nepochs = 2\nbatch = 5\nlearning_rate = 0.01\npack_tokens = 60\n"
     path.write_text(f'base = "{base}"\nmethod = "{method}"\ndata = "data"\nout = "out"\nlongest = 64\n{plan}')
@@ -153,6 +154,8 @@ def test_two_processes_learn_what_one_does(mixture: Path, tmp_path: Path) -> Non
         (2, "kto", ()),
         (3, "sft", ("full=true",)),  # experts cannot be dealt out evenly
         (3, "sft", ("plan.batch=2",)),  # and neither can packs
+        (2, "sft", ("hold.data=held.jsonl", "hold.weight=50")),
+        (3, "dpo", ("hold.data=held.jsonl", "hold.batch=1")),
     ],
 )
 def test_so_do_others(size: int, method: str, changes: tuple[str, ...], mixture: Path, tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ import os
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
@@ -75,14 +75,17 @@ def distil(
     stopped: Callable[[], bool] = lambda: False,
     at_once: int = AT_ONCE,
     most: int | None = None,
+    system: str | None = None,
 ) -> Distilled:
     """Have the first `most` prompts answered, `at_once` at a time, and append the lessons to `target`.
 
     Prompts are lines of {"prompt": "…"}, {"prompt": [messages]} or {"messages": […]}, whose last answer is left out; or
-    of a .txt file, a prompt each. Raises NotFoundError or RequestError if the file cannot be read, CapacityError if the
-    disk is full or the teacher is out of reach: what was answered by then is kept.
+    of a .txt file, a prompt each; `system` leads those that have no system prompt. Raises NotFoundError or RequestError
+    if the file cannot be read, CapacityError if the disk is full or the teacher is out of reach: what was answered by
+    then is kept.
     """
-    asked = {one.id: one for one in islice(_prompts(prompts, listener), most)}
+    led = (_led(one, system) for one in islice(_prompts(prompts, listener), most))
+    asked = {one.id: one for one in led}
     done = _known(target)
     open_ones = [one for one in asked.values() if one.id not in done]
     kept, new, failed = len(asked) - len(open_ones), 0, 0
@@ -113,6 +116,12 @@ def distil(
                 future.cancel()
             os.fsync(file.fileno())
     return Distilled(kept + new, new, failed, kept + new + failed == len(asked))
+
+
+def _led(prompt: _Prompt, system: str | None) -> _Prompt:
+    if system is None or prompt.messages[0].role == "system":
+        return prompt
+    return replace(prompt, messages=(Message("system", system), *prompt.messages))
 
 
 def _line(prompt: _Prompt, answer: str, teacher: Teacher) -> bytes:

@@ -79,6 +79,15 @@ def test_answers_become_lessons_that_say_where_they_come_from(tmp_path: Path) ->
     assert [one.line for one in heard.problems] == [4, 5]
 
 
+def test_a_system_prompt_leads_those_that_have_none(tmp_path: Path) -> None:
+    target, own = tmp_path / "lessons.jsonl", {"role": "system", "content": "Shout."}
+    asked = [{"prompt": "one"}, {"messages": [own, {"role": "user", "content": "two"}]}]
+    with teacher() as there:
+        distil(prompts(tmp_path, *asked), target, there, Heard(), system="Be short.")
+    said = [[one.content for one in lesson.messages] for lesson in read_lessons(target)]
+    assert said == [["Be short.", "one", "ONE"], ["Shout.", "two", "TWO"]]
+
+
 def test_what_was_answered_is_not_asked_again(tmp_path: Path) -> None:
     path, target, asked = tmp_path / "p.txt", tmp_path / "lessons.jsonl", []
     path.write_text("\n".join(f"question {n}" for n in range(9)))
