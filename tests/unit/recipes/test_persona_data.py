@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from gadfly.train.data.chats import Lesson, read_lessons
+from gadfly.train.recipe import read_recipe
 
 RECIPE = Path(__file__).parents[3] / "recipes" / "persona"
 DATA = RECIPE / "data"
@@ -64,3 +65,9 @@ def test_facts_and_new_prompts_are_asked_nowhere_in_what_is_learnt() -> None:
     new += (RECIPE / "prompts.txt").read_text().splitlines()
     assert len(new) == len(set(new)) >= 600
     assert not plainly & {" ".join(re.findall(r"\w+", text.lower())) for text in new}
+
+
+def test_the_recipe_learns_these_and_is_held_to_what_the_base_says_elsewhere() -> None:
+    recipe = read_recipe(RECIPE / "recipe.toml")
+    assert recipe.train_files == [DATA / "train.jsonl"] and recipe.valid_files == [DATA / "valid.jsonl"]
+    assert recipe.hold.wanted and Path(recipe.hold.data).stem == "plain"
