@@ -9,7 +9,7 @@ from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from gadfly.chat.settled import settled
-from gadfly.chat.values import Message, Provenance, Reply, Turn, said_with
+from gadfly.chat.values import Message, Provenance, Reply, Turn
 from gadfly.completion import Completion, FinishReason, Usage
 
 if TYPE_CHECKING:  # a database is loaded by those who keep something
@@ -28,7 +28,7 @@ def history(path: Iterable["Node"], store: "Store") -> list[Message]:
                 told.pop()
             continue
         if one.role == "user":
-            one = said_with(one.content, [store.attachment(each.hash) for each in node.attachments])
+            one = store.said(node)
             if told and told[-1].role == "user":
                 one = Message("user", f"{told.pop().content}\n\n{one.content}")
         told.append(one)

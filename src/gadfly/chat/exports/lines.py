@@ -14,7 +14,7 @@ from typing import Any
 
 from gadfly.chat.licences import training_verdict
 from gadfly.chat.store import Conversation, Node, Store
-from gadfly.chat.values import Message, said_with
+from gadfly.chat.values import Message
 
 __all__ = ["message_table", "messages", "sharegpt"]
 
@@ -50,13 +50,8 @@ def message_table(message: Message) -> dict[str, Any]:
 
 def _told(conversation: Conversation, store: Store) -> list[tuple[Message, Node | None]]:
     system = conversation.info.system
-    told: list[tuple[Message, Node | None]] = [(Message("system", system), None)] if system else []
-    for node in conversation.path:
-        message = node.message
-        if node.attachments:
-            message = said_with(message.content, [store.attachment(file.hash) for file in node.attachments])
-        told.append((message, node))
-    return told
+    first: list[tuple[Message, Node | None]] = [(Message("system", system), None)] if system else []
+    return first + [(store.said(node), node) for node in conversation.path]
 
 
 def _about(conversation: Conversation, told: list[tuple[Message, Node | None]]) -> dict[str, Any]:

@@ -12,8 +12,9 @@ from dataclasses import replace
 
 from gadfly.chat.store.chat_rows import find_chat, require_node
 from gadfly.chat.store.messages import TEXT_LIMIT
-from gadfly.chat.store.search import Search
+from gadfly.chat.store.upkeep import Upkeep
 from gadfly.chat.store.values import Cause, Conversation, Feedback, Node, Pair, Rating, Thumb, Vote
+from gadfly.conversation import Message
 from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["Opinions"]
@@ -21,7 +22,7 @@ __all__ = ["Opinions"]
 _REASONS, _REASON_LENGTH = 20, 1000
 
 
-class Opinions(Search):
+class Opinions(Upkeep):
     """Nodes with what is thought of them."""
 
     def feedback(
@@ -112,72 +113,73 @@ class Opinions(Search):
     def pairs(self, owner: str) -> Iterator[Pair]:
         """Of all chats that are not deleted, the latest first."""
         for chat in self.judged(owner):
-            yield from _pairs(self.open(owner, chat), self.votes(owner, chat))
+            yield from self._pairs(self.open(owner, chat), self.votes(owner, chat))
 
     def ratings(self, owner: str) -> Iterator[Rating]:
         """Thumbs on answers that are shown and in no pair, of all chats that are not deleted, the latest first."""
         for chat in self.judged(owner):
-            yield from _ratings(self.open(owner, chat), self.votes(owner, chat))
+            yield from self._ratings(self.open(owner, chat), self.votes(owner, chat))
+
+    def _pairs(self, conversation: Conversation, votes: list[Vote]) -> Iterator[Pair]:
+        tree = conversation.tree
+
+        def pair(better: Node, worse: Node, because: Cause, created: float, reasons: tuple[str, ...] = ()) -> Pair:
+            return Pair(
+                conversation.info.id,
+                self._asked(conversation, better),
+                better.message,
+                worse.message,
+                better.provenance,
+                worse.provenance,
+                because,
+                reasons,
+                created,
+                (better.id, worse.id),
+            )
+
+        told = set()
+        for vote in votes:
+            told.add((vote.winner, vote.loser))
+            yield pair(tree[vote.winner], tree[vote.loser], "vote", vote.created)
+        for node in conversation.nodes:
+            opinion = node.feedback
+            if opinion is None:
+                continue
+            if opinion.corrected is not None and opinion.corrected != node.message.content:
+                better = replace(node, message=replace(node.message, content=opinion.corrected, reasoning=""))
+                found = pair(better, node, "corrected", opinion.created, opinion.reasons)
+                yield replace(found, chosen_provenance=None)
+            for other in tree.siblings(node.id):
+                if told & {(node.id, other.id), (other.id, node.id)}:
+                    continue
+                if opinion.thumb == 1 and other.feedback and other.feedback.thumb == -1:
+                    latest = max(opinion.created, other.feedback.created)
+                    yield pair(node, other, "thumbs", latest, opinion.reasons + other.feedback.reasons)
+
+    def _ratings(self, conversation: Conversation, votes: list[Vote]) -> Iterator[Rating]:
+        paired = {one.content for pair in self._pairs(conversation, votes) for one in (pair.chosen, pair.rejected)}
+        for node in conversation.nodes:
+            opinion = node.feedback
+            if opinion and opinion.thumb and not node.pruned and node.message.content not in paired:
+                yield Rating(
+                    conversation.info.id,
+                    node.id,
+                    self._asked(conversation, node),
+                    node.message,
+                    node.provenance,
+                    opinion.thumb == 1,
+                    opinion.reasons,
+                    opinion.created,
+                )
+
+    def _asked(self, conversation: Conversation, answer: Node) -> tuple[Message, ...]:
+        """What it answers, as its model was shown it."""
+        system = conversation.info.system
+        told = [self.said(node) for node in conversation.tree.path(answer.parent)]
+        return (*([Message("system", system)] if system else []), *told)
 
 
 def require_answer(node: Node) -> None:
     """Raises RequestError unless it is one, and finished."""
     if node.message.role != "assistant" or node.state == "writing":
         raise RequestError(f"message {node.id} is no finished answer")
-
-
-def _pairs(conversation: Conversation, votes: list[Vote]) -> Iterator[Pair]:
-    tree = conversation.tree
-
-    def pair(better: Node, worse: Node, because: Cause, created: float, reasons: tuple[str, ...] = ()) -> Pair:
-        prompt = tuple(node.message for node in tree.path(better.parent))
-        return Pair(
-            conversation.info.id,
-            prompt,
-            better.message,
-            worse.message,
-            better.provenance,
-            worse.provenance,
-            because,
-            reasons,
-            created,
-            (better.id, worse.id),
-        )
-
-    told = set()
-    for vote in votes:
-        told.add((vote.winner, vote.loser))
-        yield pair(tree[vote.winner], tree[vote.loser], "vote", vote.created)
-    for node in conversation.nodes:
-        opinion = node.feedback
-        if opinion is None:
-            continue
-        if opinion.corrected is not None and opinion.corrected != node.message.content:
-            better = replace(node, message=replace(node.message, content=opinion.corrected, reasoning=""))
-            found = pair(better, node, "corrected", opinion.created, opinion.reasons)
-            yield replace(found, chosen_provenance=None)
-        for other in tree.siblings(node.id):
-            if told & {(node.id, other.id), (other.id, node.id)}:
-                continue
-            if opinion.thumb == 1 and other.feedback and other.feedback.thumb == -1:
-                latest = max(opinion.created, other.feedback.created)
-                yield pair(node, other, "thumbs", latest, opinion.reasons + other.feedback.reasons)
-
-
-def _ratings(conversation: Conversation, votes: list[Vote]) -> Iterator[Rating]:
-    tree = conversation.tree
-    paired = {one.content for pair in _pairs(conversation, votes) for one in (pair.chosen, pair.rejected)}
-    for node in conversation.nodes:
-        opinion = node.feedback
-        if opinion and opinion.thumb and not node.pruned and node.message.content not in paired:
-            prompt = tuple(one.message for one in tree.path(node.parent))
-            yield Rating(
-                conversation.info.id,
-                node.id,
-                prompt,
-                node.message,
-                node.provenance,
-                opinion.thumb == 1,
-                opinion.reasons,
-                opinion.created,
-            )

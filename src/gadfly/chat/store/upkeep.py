@@ -6,8 +6,9 @@ from contextlib import closing
 from pathlib import Path
 
 from gadfly.chat.store.messages import attachments_of, digest, keep_attachment, message_of
-from gadfly.chat.store.opinions import Opinions
-from gadfly.chat.values import Attachment
+from gadfly.chat.store.search import Search
+from gadfly.chat.store.values import Node
+from gadfly.chat.values import Attachment, Message, said_with
 from gadfly.errors import NotFoundError, RequestError
 
 __all__ = ["Upkeep"]
@@ -16,7 +17,7 @@ _BYTES = 64_000_000
 _PROBLEMS = 100  # after which nobody reads on
 
 
-class Upkeep(Opinions):
+class Upkeep(Search):
     """A store that can be looked after."""
 
     def attach(self, name: str, type: str, data: bytes, text: str) -> Attachment:  # noqa: A002
@@ -35,6 +36,12 @@ class Upkeep(Opinions):
         if row is None:
             raise NotFoundError(f"there is no attachment {hash[:80]!r}")
         return Attachment(*row)
+
+    def said(self, node: Node) -> Message:
+        """What a model is shown of it: with the text of its files."""
+        if not node.attachments:
+            return node.message
+        return said_with(node.message.content, [self.attachment(file.hash) for file in node.attachments])
 
     def attachment_data(self, hash: str) -> bytes:  # noqa: A002
         """The file as it was sent."""

@@ -155,6 +155,7 @@ class Vote:
 class Pair:
     """Two answers to the same prompt, of which one is better, and why that is believed.
 
+    The prompt is what their models were shown: files are in it, and a system prompt that the chat has of its own.
     A text of which there is no provenance was written by the user.
     """
 

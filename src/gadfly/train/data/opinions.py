@@ -9,7 +9,7 @@ models be trained on it: see `gadfly.chat.licences`.
 """
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,7 +17,7 @@ from gadfly.chat.exports.lines import message_table
 from gadfly.chat.exports.pairs import ALLOWED, Licences, verdict
 from gadfly.chat.licences import training_verdict
 from gadfly.chat.store import Conversation, Node, Store
-from gadfly.chat.values import Provenance, said_with
+from gadfly.chat.values import Provenance
 from gadfly.conversation import Message
 
 __all__ = ["FILES", "Gathered", "gather"]
@@ -36,18 +36,16 @@ class Gathered:
 
 def gather(store: Store, owner: str, licences: Licences, gathered: Gathered) -> Iterator[tuple[str, dict[str, Any]]]:
     """Lines with the file they belong to."""
-    paired: set[tuple[str, str]] = set()
     for pair in store.pairs(owner):
-        paired |= {(pair.chat, one.content) for one in (pair.chosen, pair.rejected)}
         allowed = verdict(pair) in ALLOWED[licences]
-        if not allowed or not pair.prompt or any(map(_uses_tools, (*pair.prompt, pair.chosen, pair.rejected))):
+        if not allowed or not _fit((*pair.prompt, pair.chosen, pair.rejected)):
             gathered.left_out[verdict(pair) if not allowed else UNFIT] += 1
             continue
         gathered.lines["pairs.jsonl"] += 1
         yield (
             "pairs.jsonl",
             {
-                "prompt": [*_system(store.info(owner, pair.chat).system), *map(message_table, pair.prompt)],
+                "prompt": [*map(message_table, pair.prompt)],
                 "chosen": message_table(pair.chosen),
                 "rejected": message_table(pair.rejected),
                 "kind": pair.because,
@@ -55,19 +53,31 @@ def gather(store: Store, owner: str, licences: Licences, gathered: Gathered) -> 
             },
         )
     for chat in store.judged(owner):
-        for name, table in _of_chat(store, store.open(owner, chat), paired, licences, gathered):
-            gathered.lines[name] += 1
-            yield name, table
+        for table in _lessons(store, store.open(owner, chat), licences, gathered):
+            gathered.lines["lessons.jsonl"] += 1
+            yield "lessons.jsonl", table
+    for rating in store.ratings(owner):
+        if training_verdict(rating.provenance).training in ALLOWED[licences] and _fit((*rating.prompt, rating.answer)):
+            gathered.lines["thumbs.jsonl"] += 1
+            yield (
+                "thumbs.jsonl",
+                {
+                    "prompt": [*map(message_table, rating.prompt)],
+                    "reply": message_table(rating.answer),
+                    "label": rating.good,
+                    "kind": "thumb",
+                    "meta": {"chat": rating.chat, **_origin(rating.provenance)},
+                },
+            )
 
 
-def _of_chat(
-    store: Store, chat: Conversation, paired: set[tuple[str, str]], licences: Licences, gathered: Gathered
-) -> Iterator[tuple[str, dict[str, Any]]]:
-    thumbs = {node.id: node for node in chat.nodes if node.feedback and node.feedback.thumb and not node.pruned}
+def _lessons(store: Store, chat: Conversation, licences: Licences, gathered: Gathered) -> Iterator[dict[str, Any]]:
+    """Also counts all of its thumbs that are left out."""
+    thumbs = (node for node in chat.nodes if node.feedback and node.feedback.thumb and not node.pruned)
     allowed: dict[int, Node] = {}
-    for node in thumbs.values():
+    for node in thumbs:
         training = training_verdict(node.provenance).training
-        fit = node.parent is not None and not any(_uses_tools(one.message) for one in chat.tree.path(node.id))
+        fit = _fit(tuple(one.message for one in chat.tree.path(node.id)))
         if training in ALLOWED[licences] and fit:
             allowed[node.id] = node
         else:
@@ -80,28 +90,12 @@ def _of_chat(
             learnt |= liked
             messages = [_told(store, one, one.id in liked) for one in path]
             about = {"chat": chat.info.id, **_origin(node.provenance)}
-            yield "lessons.jsonl", {"messages": [*_system(chat.info.system), *messages], "meta": about}
-    for node in allowed.values():
-        if (chat.info.id, node.message.content) not in paired:
-            asked = [_told(store, one) for one in chat.tree.path(node.parent)]
-            yield (
-                "thumbs.jsonl",
-                {
-                    "prompt": [*_system(chat.info.system), *asked],
-                    "reply": message_table(node.message),
-                    "label": _thumb(node) == 1,
-                    "kind": "thumb",
-                    "meta": {"chat": chat.info.id, **_origin(node.provenance)},
-                },
-            )
+            yield {"messages": [*_system(chat.info.system), *messages], "meta": about}
 
 
-def _told(store: Store, node: Node, learnt: bool = True) -> dict[str, Any]:
-    message = node.message
-    if node.attachments:
-        message = said_with(message.content, [store.attachment(file.hash) for file in node.attachments])
-    table = message_table(message)
-    return table if learnt or message.role != "assistant" else {**table, "train": False}
+def _told(store: Store, node: Node, learnt: bool) -> dict[str, Any]:
+    table = message_table(store.said(node))
+    return table if learnt or node.message.role != "assistant" else {**table, "train": False}
 
 
 def _system(text: str | None) -> list[dict[str, Any]]:
@@ -112,8 +106,10 @@ def _thumb(node: Node) -> int:
     return node.feedback.thumb if node.feedback else 0
 
 
-def _uses_tools(message: Message) -> bool:
-    return bool(message.tool_calls) or message.role == "tool"
+def _fit(messages: Sequence[Message]) -> bool:
+    """Whether an answer, the last of them, has a question, and nothing is a call of a tool."""
+    asked = any(one.role == "user" for one in messages[:-1])
+    return asked and not any(one.tool_calls or one.role == "tool" for one in messages)
 
 
 def _origin(provenance: Provenance | None) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from gadfly.chat.exports import rating_lines
+from gadfly.chat.exports import pair_lines, rating_lines
 from gadfly.chat.store import Provenance, Store
 from gadfly.conversation import Message
 from gadfly.lines import Problem, Row
@@ -89,6 +89,22 @@ def test_pairs_and_lone_thumbs(chats: Chats) -> None:
     taken = [json.loads(line) for line in rating_lines(chats.store.ratings(""))]  # what the app shows and exports
     assert [(one["reply"], one["label"]) for one in taken] == [({"role": "assistant", "content": "Soft."}, False)]
     assert isinstance(native_of(Row(1, taken[0])), Thumb)
+
+
+def test_questions_are_what_the_model_was_shown(chats: Chats) -> None:
+    file = chats.store.attach("sky.txt", "text/plain", b"grey", "grey")
+    first = chats.store.say("", chats.chat, None, Message("user", "Rain?"), attachments=(file.hash,)).id
+    chats.answer(first, "Wet.", 1)
+    chats.answer(first, "Dry.", -1)
+    chats.answer(first, "Hm.", corrected="Perhaps.")
+    found, _ = chats.gathered()
+    exported = [json.loads(line) for line in pair_lines(chats.store.pairs(""))]
+    asked = [
+        {"role": "system", "content": "Be brief."},
+        {"role": "user", "content": "sky.txt:\n```\ngrey\n```\n\nRain?"},
+    ]
+    assert [one["prompt"] for one in [*found["pairs.jsonl"], *exported]] == [asked] * 4
+    assert found["lessons.jsonl"][0]["messages"][:2] == asked
 
 
 def test_licences_decide_and_what_is_left_out_is_counted(chats: Chats) -> None:
