@@ -106,8 +106,9 @@ def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
     from gadfly.train.data.sample import Sample
     from gadfly.train.lora import LoraConfig
     from gadfly.train.objective import Supervised
+    from gadfly.train.plan import Plan
     from gadfly.train.trainable import with_adapter
-    from gadfly.train.training import Plan, Training
+    from gadfly.train.training import Training
     from gadfly.weights.load import open_model
 
     keep_freed()

@@ -17,7 +17,8 @@ from gadfly.errors import RequestError
 
 if TYPE_CHECKING:
     from gadfly.lines import Problem
-    from gadfly.train.training import Judgement, Report, Training
+    from gadfly.train.report import Judgement, Report
+    from gadfly.train.training import Training
 
 __all__ = ["command"]
 

@@ -27,8 +27,9 @@ from gadfly.settings import home
 from gadfly.spec import ModelSpec
 from gadfly.train.data.sample import Sample
 from gadfly.train.objective import Objective, Supervised
+from gadfly.train.plan import Plan
 from gadfly.train.trainable import all_of
-from gadfly.train.training import Plan, Training
+from gadfly.train.training import Training
 from gadfly.weight import Plain, Weight, Weights
 
 __all__ = ["NewConfig", "for_budget", "make_new", "planned_tokens"]

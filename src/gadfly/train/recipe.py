@@ -36,8 +36,8 @@ from gadfly.train.hold import HoldConfig
 from gadfly.train.lora import LoraConfig
 from gadfly.train.material import METHODS
 from gadfly.train.new import NewConfig
+from gadfly.train.plan import Plan
 from gadfly.train.preferred import PreferenceConfig
-from gadfly.train.training import Plan
 
 __all__ = ["NEW", "Recipe", "read_recipe"]
 

@@ -32,9 +32,11 @@ from gadfly.train.material import read_material
 from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
+from gadfly.train.plan import Plan
 from gadfly.train.recipe import NEW, Recipe
+from gadfly.train.report import Judgement, Report
 from gadfly.train.trainable import Trainable, all_of, with_adapter
-from gadfly.train.training import Judgement, Plan, Report, Training
+from gadfly.train.training import Training
 from gadfly.weight import Weights
 from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness

@@ -29,8 +29,9 @@ from gadfly.train.group import Group
 from gadfly.train.hold import Hold
 from gadfly.train.objective import Numbers, Objective
 from gadfly.train.packing import Pack, Sequences, pack, pack_numbers, packs
+from gadfly.train.plan import Plan
 from gadfly.train.trainable import Trainable
-from gadfly.train.training import Ending, Plan, Training
+from gadfly.train.training import Ending, Training
 from gadfly.weight import LowRank, Stack, Weight, Weights, is_stack, unstack
 
 __all__ = ["SpreadTraining", "backend_for", "outline"]

@@ -19,10 +19,12 @@ from gadfly.train.estimate import estimate_run
 from gadfly.train.hold import Hold
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Supervised
+from gadfly.train.plan import Plan
 from gadfly.train.recipe import Recipe
+from gadfly.train.report import Report
 from gadfly.train.run import open_workshop
 from gadfly.train.trainable import with_adapter
-from gadfly.train.training import Plan, Report, Training
+from gadfly.train.training import Training
 from unit.train.test_run import Quiet, files, recipe, stopping_after
 from unit.train.test_training import parameters, samples
 

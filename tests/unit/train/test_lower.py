@@ -13,8 +13,9 @@ from gadfly.train import lower
 from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Supervised
+from gadfly.train.plan import Plan
 from gadfly.train.trainable import with_adapter
-from gadfly.train.training import Plan, Training
+from gadfly.train.training import Training
 from unit.train.test_training import parameters, samples
 
 PLAN = Plan(epochs=2, batch=8, learning_rate=0.01, pack_tokens=200)

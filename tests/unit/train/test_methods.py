@@ -14,9 +14,10 @@ from gadfly.train.checkpoint import resume, save
 from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Objective, Supervised
+from gadfly.train.plan import Plan
 from gadfly.train.preferred import Judged, Liked, Pair, PreferenceConfig, Preferred
 from gadfly.train.trainable import Trainable, all_of, with_adapter
-from gadfly.train.training import Plan, Training
+from gadfly.train.training import Training
 from gadfly.weight import Weights
 
 PLAN = Plan(epochs=10, batch=8, learning_rate=0.005, weight_decay=0.01, pack_tokens=200)

@@ -16,8 +16,9 @@ from gadfly.train.checkpoint import resume, save
 from gadfly.train.data.sample import Sample
 from gadfly.train.lora import LoraConfig
 from gadfly.train.objective import Supervised
+from gadfly.train.plan import Plan
 from gadfly.train.trainable import with_adapter
-from gadfly.train.training import Plan, Training
+from gadfly.train.training import Training
 
 LORA = LoraConfig(rank=4, alpha=8)
 PLAN = Plan(epochs=4, batch=8, learning_rate=0.01, pack_tokens=200)
