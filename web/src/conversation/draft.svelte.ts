@@ -59,9 +59,12 @@ export class Draft {
     this.keep();
   }
 
+  /** What has been sent must not come back with a reload, however soon. */
   clear(): void {
     this.text = "";
     this.attachments = [];
-    this.keep();
+    sessionStorage.removeItem(this.key);
+    clearTimeout(this.timer);
+    this.save?.("");
   }
 }

@@ -71,6 +71,10 @@ test("a draft survives a reload and is kept with the chat", async () => {
   await on.here.page.reload();
   await on.here.answers.waitFor();
   expect(await on.here.message.inputValue()).toBe("half a thou");
+  await on.here.page.clock.install();
+  await on.here.page.clock.pauseAt(Date.now() + 60_000); // no pause in typing ends any more
+  await on.here.message.press("Enter");
+  await expect.poll(() => on.server.chats.infos.get(id)!.draft, { timeout: 20_000 }).toBe("");
 });
 
 test("whoever scrolls up is left alone, and can go back to the end", async () => {
