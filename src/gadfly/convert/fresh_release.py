@@ -17,6 +17,7 @@ from gadfly.arch.grok1_release import Hyperparameters, Layout, release_layout
 from gadfly.convert.fresh import CHUNK, Advance, Counter
 from gadfly.convert.initial import deviation, generator, normal, vector
 from gadfly.errors import RequestError
+from gadfly.hub.disk import size_of
 from gadfly.quant import encode
 from gadfly.spec import ModelSpec, MoE
 from gadfly.weights.release_opcodes import ITEM_BYTES
@@ -85,7 +86,7 @@ def write_fresh_release(folder: Path, hyperparameters: Hyperparameters, seed: in
         return _codes(tensor, pool, seed, counter), _scales(tensor, path, spread, seed)
 
     write_release(folder, hyperparameters, ((tensor.name, content(tensor)) for tensor in layout))
-    return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    return size_of(folder)
 
 
 def _floats(tensor: Layout, spread: float, seed: int, counter: Counter) -> Iterator[NDArray[np.float32]]:

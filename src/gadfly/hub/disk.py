@@ -15,7 +15,7 @@ from pathlib import Path
 from gadfly.errors import CapacityError, GadflyError, SettingsError
 from gadfly.hub.progress import size_text
 
-__all__ = ["lock", "move", "require_room", "write_whole", "writing"]
+__all__ = ["lock", "move", "require_room", "size_of", "write_whole", "writing"]
 
 _ROOM_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ADVICE = "make room (gadfly rm NAME), or set GADFLY_HOME to a larger disk"
@@ -46,6 +46,12 @@ def require_room(folder: Path, size: int, advice: str = ADVICE) -> None:
     free = shutil.disk_usage(folder).free
     if size + _SPARE > free:
         raise CapacityError(f"{folder} has {size_text(free)} free and {size_text(size)} more are needed; {advice}")
+
+
+def size_of(path: Path) -> int:
+    """Bytes of a file, or of all files below a folder."""
+    files = path.rglob("*") if path.is_dir() else (path,)
+    return sum(file.stat().st_size for file in files if file.is_file())
 
 
 def move(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from gadfly.api.model_card import ModelCard
 from gadfly.hub.catalogue import Catalogue
+from gadfly.hub.disk import size_of
 from gadfly.hub.library import Entry, Library
 from gadfly.hub.memory import memory_available
 from gadfly.hub.progress import Progress
@@ -29,7 +30,7 @@ class LibraryShelf:
     def list(self) -> Sequence[ModelCard]:
         found = {entry.name: self._card(entry) for entry in self._library.list() if not entry.missing()}
         for name, path in self._files.items():
-            found.setdefault(name, ModelCard(name, self._started, size=_size(path)))
+            found.setdefault(name, ModelCard(name, self._started, size=size_of(path)))
         return tuple(found.values())
 
     def load(self, model: ModelCard, progress: Progress) -> LLM:
@@ -54,8 +55,3 @@ class LibraryShelf:
             context=known.context,
             width=known.shape.dim,
         )
-
-
-def _size(path: Path) -> int:
-    files = path.rglob("*") if path.is_dir() else (path,)
-    return sum(file.stat().st_size for file in files if file.is_file())

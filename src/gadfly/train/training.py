@@ -139,8 +139,7 @@ class Training:
 
     def names(self, step: int) -> set[str]:
         """Of `state` after so many steps."""
-        kept = ("", ".step", ".exp_avg", ".exp_avg_sq") if step else ("",)
-        return {*self._memory(), *(f"{name}{key}" for name in self.trainable.parameters for key in kept)}
+        return set(self.room(step))
 
     def restore(self, step: int, tensors: Mapping[str, Tensor]) -> None:
         """Go on where `state` was taken, after `step` steps."""

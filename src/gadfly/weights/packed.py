@@ -90,9 +90,8 @@ class PackedFile:
     def free_room(self) -> int:
         """Bytes that the disk has for the file. Raises CapacityError if it takes more."""
         present = next(folder for folder in self.path.parents if folder.is_dir())
-        old = (
-            self.path.stat().st_size if self.path.is_file() else 0
-        )  # of no use, but perhaps of the size that is needed
+        # What lies there is of no use, but perhaps of the size that is needed.
+        old = self.path.stat().st_size if self.path.is_file() else 0
         if self.size > (free := shutil.disk_usage(present).free + old):
             raise CapacityError(
                 f"{self.path.parent} has {free / 1e9:.1f} GB free and packed weights take {self.size / 1e9:.1f} GB; "

@@ -7,6 +7,7 @@ from typing import Any
 from gadfly.api.openai_files import FileFacts
 from gadfly.errors import GadflyError
 from gadfly.hub.adapters import shelved_adapters
+from gadfly.hub.disk import size_of
 from gadfly.server.workshop.job import Job
 from gadfly.server.workshop.journal import judged_of, point_of
 from gadfly.server.workshop.workshop import Workshop
@@ -86,13 +87,8 @@ def adapter_shapes(home: Path, runs: Mapping[str, str]) -> list[dict[str, Any]]:
     for name, path in shelved_adapters(home).items():
         try:
             method = read_facts(path).get("method")
-            shape = {"name": name, "base": base_of(path), "method": method, "bytes": _size(path)}
+            shape = {"name": name, "base": base_of(path), "method": method, "bytes": size_of(path)}
         except (GadflyError, OSError):
             continue
         found.append({**shape, "run": runs.get(name)})
     return found
-
-
-def _size(path: Path) -> int:
-    files = path.iterdir() if path.is_dir() else (path,)
-    return sum(file.stat().st_size for file in files)

@@ -2,6 +2,7 @@
 
 import asyncio
 import time
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
@@ -108,11 +109,9 @@ async def _job(request: Request, id_: str) -> Job:
     return job
 
 
-async def _moved(request: Request, id_: str, move: Any) -> Response:
-    await _job(request, id_)
-    return await _told(
-        workshop_of(request), await asyncio.to_thread(move, workshop_of(request), owner_of(request), id_)
-    )
+async def _moved(request: Request, id_: str, move: Callable[[Workshop, str, str], Job]) -> Response:
+    workshop, _ = workshop_of(request), await _job(request, id_)
+    return await _told(workshop, await asyncio.to_thread(move, workshop, owner_of(request), id_))
 
 
 async def _told(workshop: Workshop, job: Job) -> Response:

@@ -87,7 +87,7 @@ class Worker:
             while not self._closing.is_set():
                 try:
                     lock = lock or stack.enter_context(self._locked())
-                    if lock is not None and self._turn(lock):
+                    if self._turn(lock):
                         continue
                 except BlockingIOError:  # another server's, or a run's that outlived its server
                     pass

@@ -19,7 +19,7 @@ from gadfly.hub.adapters import shelved_adapters
 from gadfly.hub.disk import require_room, write_whole, writing
 from gadfly.server.workshop.command import ask
 from gadfly.server.workshop.draft import Draft
-from gadfly.server.workshop.job import GOES_ON, OVER, Job, Method, Status
+from gadfly.server.workshop.job import GOES_ON, OVER, WAITS, Job, Method, Status
 from gadfly.server.workshop.jobs import Jobs
 from gadfly.server.workshop.journal import Journal
 from gadfly.server.workshop.material import from_chats, gathered, translated
@@ -138,7 +138,7 @@ class Workshop:
 
     def ahead(self, job: Job) -> int:
         """How many have their turn before it."""
-        waiting = [one.id for one in self._worker.waiting()]
+        waiting = [one.id for one in self._worker.waiting()] if job.status in WAITS else []
         return waiting.index(job.id) if job.id in waiting else 0
 
     def journal(self, job: Job) -> Journal:

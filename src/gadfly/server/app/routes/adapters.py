@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request, Response
 from gadfly.chat.character import Character
 from gadfly.errors import GadflyError
 from gadfly.hub.adapters import remove_adapter, shelved_adapters
+from gadfly.hub.disk import size_of
 from gadfly.server.app.chat_app import chat_app_of, require_scope
 from gadfly.server.refusals import json_response
 from gadfly.weights.adapter import base_of, read_facts
@@ -38,9 +39,8 @@ async def remove(request: Request, name: str) -> Response:
 
 def _row(name: str, path: Path, home: Path) -> dict[str, Any]:
     """`persona` is whom it plays; `dial` says that wit makes it stronger, `error` that it cannot be read."""
-    files = [one for one in (path.rglob("*") if path.is_dir() else (path,)) if one.is_file()]
     row: dict[str, Any] = {"name": name, "own": path.parent == home / "adapters"}
-    row |= {"bytes": sum(one.stat().st_size for one in files), "created": path.stat().st_mtime}
+    row |= {"bytes": size_of(path), "created": path.stat().st_mtime}
     try:
         facts, base = read_facts(path), base_of(path)
         character = Character.of(facts, str(path))
