@@ -33,11 +33,19 @@ test("a character is made of chats: planned, started, stopped, gone on with, and
   await page.getByText("The curve as a table").click();
   await page.getByRole("cell", { name: "3.400" }).waitFor();
   await fine();
+  let answer = () => {}; // which may come later than the news of a run
+  const late = new Promise<void>((resolve) => (answer = resolve));
+  await page.route("**/stop", async (route) => {
+    const response = await route.fetch();
+    await late;
+    await route.fulfill({ response });
+  });
   await button("Stop").click();
   await page.getByText("You stopped it after step 19 of 40.").waitFor();
   workshop.pauseAt = Infinity;
   await button("Go on").click();
   await page.getByText("It has learnt everything").waitFor();
+  answer();
   await page.getByText("What came later it learnt by heart").waitFor();
   await page.getByRole("slider", { name: "Strength" }).fill("1.5");
   await fine();
