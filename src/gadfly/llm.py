@@ -10,7 +10,6 @@ threads may use one `LLM`: their requests share the engine's steps, and none cha
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, replace
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -295,6 +294,8 @@ class LLM:
     @cached_property
     def provenance(self) -> Provenance:
         """Name, digest and licence of this model, as the library knows it, else as its file says."""
+        from importlib.metadata import version  # reads a folder full of files
+
         licence = self.metadata.get("general.license")
         known = next((entry for entry in Library(home()).list() if entry.path == self.path), None)
         return Provenance(

@@ -69,6 +69,7 @@ HEAVY = FRAMEWORKS | {"numpy", "tokenizers", "sentencepiece", "jinja2", "httpx2"
         ("from gadfly.cli.main import main; main(['serve', '--help'])", FRAMEWORKS | {"numpy", "gadfly._native"}),
         ("import gadfly.llm", FRAMEWORKS | {"rich", "prompt_toolkit", "click", "llguidance", "sentencepiece"}),
         ("import gadfly.llm", {"sqlite3", "gadfly.chat.store", "gadfly.chat.tools.toolbox", "gadfly.chat.tools.file"}),
+        ("import gadfly.llm", {"importlib.metadata", "gadfly.weights.grok_release", "gadfly.weights.hf_model"}),
     ],
 )
 def test_nothing_is_imported_before_it_is_needed(code: str, unwanted: set[str], tmp_path: Path) -> None:

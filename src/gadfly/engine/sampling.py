@@ -5,6 +5,7 @@ the most likely tokens and drop a tail (of equally likely ones the lowest ids st
 finds the tail and the vocabulary is never sorted. The slow obvious twin is in tests/unit/engine/test_sampling.py.
 """
 
+from collections import Counter
 from collections.abc import Sequence
 from math import isfinite, log
 from typing import Any
@@ -82,14 +83,19 @@ def score(logits: Floats, sampling: Sampling, tokens: Sequence[int], prompt_leng
             raise RequestError("logit_bias forbids every token that the model could choose; leave it at least one")
     oldest = max(0, len(tokens) - sampling.penalty_window)
     if sampling.repetition_penalty != 1:
-        seen = np.unique(np.asarray(tokens[oldest:], np.intp))
+        seen, _ = occurrences(tokens[oldest:])
         there = scores[seen]
         scores[seen] = np.where(there > 0, there / sampling.repetition_penalty, there * sampling.repetition_penalty)
     if sampling.presence_penalty or sampling.frequency_penalty:
-        answer = np.asarray(tokens[max(oldest, prompt_length) :], np.intp)
-        seen, counts = np.unique(answer, return_counts=True)
+        seen, counts = occurrences(tokens[max(oldest, prompt_length) :])
         scores[seen] -= sampling.presence_penalty + sampling.frequency_penalty * counts
     return scores
+
+
+def occurrences(tokens: Sequence[int]) -> tuple[Index, Index]:
+    """Ids, and how often each occurs. (`np.unique` would import masked arrays at its first call, while people wait.)"""
+    counts = Counter(tokens)
+    return np.fromiter(counts.keys(), np.intp), np.fromiter(counts.values(), np.intp)
 
 
 def distribution(scores: Doubles, sampling: Sampling) -> tuple[Index, Doubles]:

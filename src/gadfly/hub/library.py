@@ -109,14 +109,15 @@ class Library:
 
         A name of the catalogue always means the model; write ./name for a file or folder that is called the same.
         """
-        found = self._read(name_or_path) if NAME.fullmatch(name_or_path) else None
+        named = NAME.fullmatch(name_or_path) is not None
+        found = self._read(name_or_path) if named else None
         if isinstance(found, ModelFileError):
             raise found
         if found is None:
             found = next((entry for entry in self.list() if entry.reference == name_or_path), None)
         if found is not None:
             return None if found.missing() else found.path
-        if name_or_path in Catalogue.load():
+        if named and name_or_path in Catalogue.load():
             return None
         try:
             path = Path(name_or_path).expanduser()

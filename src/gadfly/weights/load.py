@@ -4,8 +4,6 @@ from pathlib import Path
 
 from gadfly.errors import ModelFileError, UnsupportedError
 from gadfly.weights.gguf_model import open_gguf
-from gadfly.weights.grok_model import open_grok1
-from gadfly.weights.hf_model import open_folder
 from gadfly.weights.model_file import ModelFile
 
 __all__ = ["ModelFile", "open_model"]
@@ -18,8 +16,12 @@ def open_model(path: Path | str) -> ModelFile:
         if not path.is_dir():
             return open_gguf(path)
         if (path / "ckpt-0").exists():
+            from gadfly.weights.grok_model import open_grok1  # pickles: for one release in the world
+
             return open_grok1(path)
         if (path / "config.json").exists():
+            from gadfly.weights.hf_model import open_folder
+
             return open_folder(path)
     except OSError as error:
         raise ModelFileError(f"{path} cannot be read: {error.strerror}; check the path and its permissions") from error
