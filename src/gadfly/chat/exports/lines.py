@@ -49,9 +49,8 @@ def message_table(message: Message) -> dict[str, Any]:
 
 
 def _told(conversation: Conversation, store: Store) -> list[tuple[Message, Node | None]]:
-    system = conversation.info.system
-    first: list[tuple[Message, Node | None]] = [(Message("system", system), None)] if system else []
-    return first + [(store.said(node), node) for node in conversation.path]
+    said = [(store.said(node), node) for node in conversation.path]
+    return [*((message, None) for message in conversation.system), *said]
 
 
 def _about(conversation: Conversation, told: list[tuple[Message, Node | None]]) -> dict[str, Any]:

@@ -174,9 +174,7 @@ class Opinions(Upkeep):
 
     def _asked(self, conversation: Conversation, answer: Node) -> tuple[Message, ...]:
         """What it answers, as its model was shown it."""
-        system = conversation.info.system
-        told = [self.said(node) for node in conversation.tree.path(answer.parent)]
-        return (*([Message("system", system)] if system else []), *told)
+        return (*conversation.system, *(self.said(node) for node in conversation.tree.path(answer.parent)))
 
 
 def require_answer(node: Node) -> None:

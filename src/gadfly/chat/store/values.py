@@ -116,6 +116,11 @@ class Conversation:
         return Tree(self.nodes)
 
     @property
+    def system(self) -> tuple[Message, ...]:
+        """What comes first in what models are shown: the system prompt that the chat has of its own, if it has one."""
+        return (Message("system", self.info.system),) if self.info.system else ()
+
+    @property
     def path(self) -> list[Node]:
         """What is shown: from the root to the leaf."""
         return self.tree.path(self.info.leaf)

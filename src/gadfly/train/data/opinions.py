@@ -90,16 +90,12 @@ def _lessons(store: Store, chat: Conversation, licences: Licences, gathered: Gat
             learnt |= liked
             messages = [_told(store, one, one.id in liked) for one in path]
             about = {"chat": chat.info.id, **_origin(node.provenance)}
-            yield {"messages": [*_system(chat.info.system), *messages], "meta": about}
+            yield {"messages": [*map(message_table, chat.system), *messages], "meta": about}
 
 
 def _told(store: Store, node: Node, learnt: bool) -> dict[str, Any]:
     table = message_table(store.said(node))
     return table if learnt or node.message.role != "assistant" else {**table, "train": False}
-
-
-def _system(text: str | None) -> list[dict[str, Any]]:
-    return [{"role": "system", "content": text}] if text else []
 
 
 def _thumb(node: Node) -> int:
