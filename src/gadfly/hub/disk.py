@@ -9,16 +9,20 @@ import fcntl
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from time import monotonic, sleep
+from typing import IO
 
-from gadfly.errors import CapacityError, GadflyError, SettingsError
+from gadfly.errors import BusyError, CapacityError, GadflyError, SettingsError
 from gadfly.hub.progress import size_text
 
 __all__ = ["lock", "move", "require_room", "size_of", "write_whole", "writing"]
 
 _ROOM_RAN_OUT = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}
 ADVICE = "make room (gadfly rm NAME), or set GADFLY_HOME to a larger disk"
+PATIENCE = 30.0  # seconds
+_PAUSE = 0.02  # seconds
 _SPARE = 16_000_000  # bytes that stay free: a disk filled to the brim breaks everything else on it
 
 
@@ -77,10 +81,11 @@ def write_whole(path: Path, data: bytes) -> None:
 
 
 @contextmanager
-def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
+def lock(path: Path, waiting: Callable[[], None] | None = None) -> Iterator[None]:
     """Hold the lock file `path`, which is created and stays. `waiting` is called if someone else holds it now.
 
-    The kernel releases the lock of a process that ends, however it ends.
+    Without `waiting` nobody knows what it waits for, so that it takes PATIENCE seconds at most: then BusyError. The
+    kernel releases the lock of a process that ends, however it ends.
     """
     with ExitStack() as stack:
         with writing(path):
@@ -88,6 +93,18 @@ def lock(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                waiting()
-                fcntl.flock(file, fcntl.LOCK_EX)
+                if waiting is None:
+                    _hold(file, path)
+                else:
+                    waiting()
+                    fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def _hold(file: IO[bytes], path: Path) -> None:
+    until = monotonic() + PATIENCE
+    while monotonic() < until:
+        sleep(_PAUSE)
+        with suppress(BlockingIOError):
+            return fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    raise BusyError(f"{path} has been locked for {PATIENCE:g} seconds; let the gadfly that holds it end, and try again")

@@ -137,8 +137,11 @@ class Library:
         return self._folder(name) / (f"{name}.gguf" if parts == 1 else f"{name}-{part:05}-of-{parts:05}.gguf")
 
     @contextmanager
-    def changing(self, name: str, waiting: Callable[[], None]) -> Iterator[None]:
-        """Hold the lock of a model, whose folder exists inside. Raises SettingsError if nothing can be written here."""
+    def changing(self, name: str, waiting: Callable[[], None] | None) -> Iterator[None]:
+        """Hold the lock of a model, whose folder exists inside, waiting for it as `lock` does.
+
+        Raises SettingsError if nothing can be written here.
+        """
         locks = self.folder / ".locks"
         with writing(self.folder):
             locks.mkdir(parents=True, exist_ok=True)
@@ -155,10 +158,10 @@ class Library:
         with writing(folder):
             write_whole(folder / _MANIFEST, text.encode())
 
-    def remove(self, name: str, waiting: Callable[[], None] = lambda: None) -> None:
+    def remove(self, name: str, waiting: Callable[[], None] | None = None) -> None:
         """Delete a model, whole, damaged or unfinished; files that are only referred to stay where they are.
 
-        Raises NotFoundError if there is nothing of that name.
+        Raises NotFoundError if there is nothing of that name, and as `changing` does.
         """
         if not NAME.fullmatch(name) or not self._folder(name).is_dir():
             raise NotFoundError(self._advice(name))

@@ -79,7 +79,7 @@ class Sessions:
         return [one for one in self._sessions if self._clock() - one.created < LIFETIME]
 
     def _locked(self) -> Any:
-        return lock(self._file.with_name("sessions.lock"), lambda: None)
+        return lock(self._file.with_name("sessions.lock"))
 
     def _write(self, sessions: list[_Session]) -> None:
         with writing(self._file):

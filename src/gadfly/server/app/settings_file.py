@@ -56,7 +56,7 @@ def change_settings(home: Path, flags: Mapping[str, object], changes: Mapping[st
             raise RequestError(f"{key} is decided by {locked}, which beats the file; change it there", key)
     with writing(home):
         home.mkdir(parents=True, exist_ok=True)
-    with lock(home / f"{FILE}.lock", lambda: None):
+    with lock(home / f"{FILE}.lock"):
         document = _read(file)
         for key, value in changes.items():
             if value is None:

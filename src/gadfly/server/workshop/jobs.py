@@ -64,10 +64,10 @@ class Jobs:
 
     @contextmanager
     def changing(self) -> Iterator[None]:
-        """Nobody else changes a job inside."""
+        """Nobody else changes a job inside. Raises BusyError if somebody does so for long."""
         with writing(self.folder):
             self.folder.mkdir(parents=True, exist_ok=True)
-        with lock(self.folder / "changes.lock", lambda: None):
+        with lock(self.folder / "changes.lock"):
             yield
 
     @contextmanager
