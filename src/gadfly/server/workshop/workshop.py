@@ -4,9 +4,9 @@ Everybody who has a key has files and jobs of their own; the adapters that come 
 asked for by a name or an id is looked up before it becomes part of a path.
 """
 
-import shutil
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,8 +14,8 @@ from typing import Any
 
 from gadfly.api.openai_files import FileFacts, Upload
 from gadfly.api.openai_fine_tuning_request import JobRequest
-from gadfly.errors import GadflyError, RequestError, UnsupportedError
-from gadfly.hub.adapters import shelved_adapters
+from gadfly.errors import GadflyError, NotFoundError, RequestError, UnsupportedError
+from gadfly.hub.adapters import remove_adapter, shelved_adapters
 from gadfly.hub.disk import require_room, write_whole, writing
 from gadfly.server.workshop.command import ask
 from gadfly.server.workshop.draft import Draft
@@ -131,8 +131,9 @@ class Workshop:
             self.jobs.forget(job)
             again = any(one.adapter == job.adapter for one in self.jobs.list())  # it was removed, and made anew
         self._worker.wake()
-        if adapter and job.status == "succeeded" and job.adapter and not again:
-            shutil.rmtree(self.shelf / job.adapter, ignore_errors=True)
+        if adapter and job.adapter and self.on_shelf(job) and not again:
+            with suppress(NotFoundError):  # somebody was quicker
+                remove_adapter(job.adapter, self._home)
             self.renew(job.model)
         return job
 
