@@ -1,19 +1,14 @@
 """Runs, files and what is wrong with them, as the workshop's page gets them."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from gadfly.api.openai_files import FileFacts
-from gadfly.errors import GadflyError
-from gadfly.hub.adapters import shelved_adapters
-from gadfly.hub.disk import size_of
 from gadfly.server.workshop.job import Job
 from gadfly.server.workshop.journal import judged_of, point_of
 from gadfly.server.workshop.workshop import Workshop
-from gadfly.weights.adapter import base_of, read_facts
 
-__all__ = ["adapter_shapes", "check_shape", "event_shape", "file_shape", "opened_shape", "run_shape"]
+__all__ = ["check_shape", "event_shape", "file_shape", "opened_shape", "run_shape"]
 
 
 def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
@@ -79,16 +74,3 @@ def check_shape(report: Mapping[str, Any], facts: FileFacts) -> dict[str, Any]:
         for one in report["findings"]
     ]
     return {"wrong": report["wrong"], "counts": counts, "found": report["counts"], "findings": findings}
-
-
-def adapter_shapes(home: Path, runs: Mapping[str, str]) -> list[dict[str, Any]]:
-    """Of all that are on the shelf; `runs` are ids by the names of what came of them. Damaged ones are left out."""
-    found = []
-    for name, path in shelved_adapters(home).items():
-        try:
-            method = read_facts(path).get("method")
-            shape = {"name": name, "base": base_of(path), "method": method, "bytes": size_of(path)}
-        except (GadflyError, OSError):
-            continue
-        found.append({**shape, "run": runs.get(name)})
-    return found

@@ -10,8 +10,9 @@ from gadfly.api.fields import Fields
 from gadfly.api.openai_files import Upload
 from gadfly.chat.exports.pairs import Licences
 from gadfly.errors import RequestError
+from gadfly.server.app.adapter_shapes import adapter_shapes
 from gadfly.server.app.chat_app import chat_app_of, require_scope
-from gadfly.server.app.workshop_shapes import adapter_shapes, check_shape, file_shape
+from gadfly.server.app.workshop_shapes import check_shape, file_shape
 from gadfly.server.body import read_bytes
 from gadfly.server.refusals import json_response
 from gadfly.server.schemas import binary
@@ -52,7 +53,9 @@ async def look(request: Request) -> Response:
                 for name, card in stocked.items()
                 if workshop.can_teach(name)
             ],
-            "adapters": adapter_shapes(app.home, runs),
+            "adapters": [
+                {**shape, "run": runs.get(shape["name"])} for shape in adapter_shapes(app.home) if "error" not in shape
+            ],
             "usual": {method: usual(method) for method in METHODS},
             "limits": {
                 "upload": service.limits.training,
