@@ -12,7 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_late
 from prometheus_client.metrics_core import CounterMetricFamily, GaugeMetricFamily, Metric
 from prometheus_client.registry import Collector
 
-from gadfly.server.models import Loaded
+from gadfly.server.loaded import Loaded
 from gadfly.server.record import Record
 
 __all__ = ["Metrics"]

@@ -12,47 +12,15 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from threading import Thread
 
 from gadfly.allocator import give_back
 from gadfly.api.model_card import ModelCard
 from gadfly.errors import BusyError, NotFoundError
-from gadfly.server.model import Model, Shelf
+from gadfly.server.loaded import Loaded, Loading
+from gadfly.server.model import Shelf
 
-__all__ = ["Loaded", "Loading", "Models"]
-
-
-@dataclass(eq=False)
-class Loading:
-    """A model on its way into memory. `done` is a share, or None if it cannot be told."""
-
-    model: ModelCard
-    done: float | None = None
-    text: str = "loading"
-
-    def note(self, text: str) -> None:
-        self.text = text
-
-    def advance(self, done: int, total: int | None) -> None:
-        self.done = done / total if total else None
-
-
-@dataclass(eq=False)
-class Loaded:
-    """A model in memory. `users` are answering with it now; after `keep` seconds without any it goes."""
-
-    model: ModelCard
-    llm: Model
-    keep: float
-    thread: Thread
-    users: int = 0
-    used: float = 0.0  # when, by the clock of `Models`
-    loaded_at: float = field(default_factory=time.time)
-
-    @property
-    def name(self) -> str:
-        return self.model.name
+__all__ = ["Models"]
 
 
 class Models:

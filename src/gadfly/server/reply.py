@@ -23,8 +23,8 @@ from gadfly.engine import Listener
 from gadfly.errors import GadflyError
 from gadfly.server.answers import Answering, asking
 from gadfly.server.fingerprint import fingerprint
+from gadfly.server.loaded import Loaded
 from gadfly.server.model import Model
-from gadfly.server.models import Loaded
 from gadfly.server.record import Record
 from gadfly.server.refusals import CLIENT_LEFT, json_response
 from gadfly.server.service import service_of, with_adapters

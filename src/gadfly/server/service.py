@@ -19,8 +19,9 @@ from gadfly.hub.library import Library
 from gadfly.server.body import read_body
 from gadfly.server.continuations import Continuations
 from gadfly.server.limits import Limits
+from gadfly.server.loaded import Loaded
 from gadfly.server.metrics import Metrics
-from gadfly.server.models import Loaded, Models
+from gadfly.server.models import Models
 from gadfly.server.record import Record
 from gadfly.server.refusals import Refused
 from gadfly.server.stream import unless_gone

@@ -90,8 +90,8 @@ class ChatApp:
         return shape
 
     async def end_answers(self) -> None:
-        """Keep what there is of all answers and let the pages go: the server is about to end."""
-        await self.jobs.close()
+        """Keep what there is of all answers and let the pages go: the server is about to end, in its grace at most."""
+        await self.jobs.close(self.service.limits.grace)
         self.feeds.close()
 
     async def close(self) -> None:

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from importlib.metadata import version
 from typing import Any, Literal
 
@@ -24,77 +24,18 @@ from gadfly.engine import Listener
 from gadfly.errors import BusyError, GadflyError, NotFoundError
 from gadfly.server.answers import Answering, asking
 from gadfly.server.app.feeds import Feeds, event
+from gadfly.server.app.job import Job, Order
 from gadfly.server.app.shapes import node_shape
-from gadfly.server.app.terms import Asked
-from gadfly.server.app.tool_use import Kit
 from gadfly.server.app.trace import trace_of
-from gadfly.server.models import Loaded, Models
+from gadfly.server.loaded import Loaded
+from gadfly.server.models import Models
 
-__all__ = ["Job", "Jobs", "Order"]
+__all__ = ["Jobs"]
 
 log = logging.getLogger("gadfly.server")
 
 _SAVE = 0.5  # seconds between two looks of the store at what there is
 _MOST = 16  # answers of one owner at a time
-
-
-@dataclass(frozen=True)
-class Order:
-    """What is to be answered where, and with what.
-
-    The answer goes on from `text`, with which it begins, and `reasoning`; `before` is the trace of what was there.
-    With a `kit` of tools the model may call some, and is asked again when there are results.
-    """
-
-    owner: str
-    chat: str
-    asked: Asked
-    messages: Sequence[Message]
-    text: str = ""
-    reasoning: str = ""
-    before: Mapping[str, Any] | None = None
-    kit: Kit | None = None
-
-
-class Job:
-    """An answer under way, as a `feeds.Draft`."""
-
-    def __init__(self, order: Order, writing: Writing, provenance: Provenance) -> None:
-        self.order = order
-        self.node = writing.node.id
-        self.pieces: list[tuple[bool, str]] = []
-        self.task: asyncio.Task[None] | None = None
-        self.choices: Sequence[Choice] = ()
-        self.ending: Literal["stopped", "interrupted"] | None = None
-        self.provenance = provenance
-        self.writing = writing
-        self.kept: Node | None = None  # once it is written; tools may be called for it then
-        for thought, text in ((True, order.reasoning), (False, order.text)):
-            if text:
-                self.pieces.append((thought, text))
-
-    @property
-    def text(self) -> str:
-        return "".join(text for thought, text in self.pieces if not thought)
-
-    @property
-    def reasoning(self) -> str:
-        return "".join(text for thought, text in self.pieces if thought)
-
-    def shape(self) -> dict[str, Any]:
-        """The node with what there is by now."""
-        return node_shape(self.kept) if self.kept else node_shape(self.writing.node, self.text, self.reasoning)
-
-    def end(self, how: Literal["stopped", "interrupted"]) -> None:
-        """Soon."""
-        self.ending = self.ending or how
-        if self.order.kit is not None:
-            self.order.kit.stop()
-        if self.choices:
-            for choice in self.choices:
-                choice.cancel()
-        elif self.task is not None:
-            self.task.cancel()
 
 
 class Jobs:
@@ -152,10 +93,20 @@ class Jobs:
         if job.task is not None:
             await asyncio.wait([job.task])
 
-    async def close(self) -> None:
-        """End all answers; what there is of them is kept, as interrupted."""
+    async def close(self, seconds: float) -> None:
+        """End all answers; what there is of them is kept, as interrupted, also of those that do not end by then."""
         self._closed = True
-        await asyncio.gather(*(self.end(job, "interrupted") for job in tuple(self._jobs.values())))
+        for job in self._jobs.values():
+            job.end("interrupted")
+        if tasks := [job.task for job in self._jobs.values() if job.task is not None]:
+            _, late = await asyncio.wait(tasks, timeout=seconds)
+            if late:
+                log.warning(
+                    "%d answers did not end in %g seconds; the server does not wait for them", len(late), seconds
+                )
+                for task in late:
+                    task.cancel()
+                await asyncio.wait(late, timeout=seconds)
 
     async def _run(self, job: Job) -> None:
         answer, node = Answer(), None

@@ -9,14 +9,12 @@
 """
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from gadfly.api.answer import Answer
 from gadfly.conversation import TokenLogprob
+from gadfly.server.app.job import Order
 from gadfly.text import Decoder, Tokenizer
-
-if TYPE_CHECKING:
-    from gadfly.server.app.jobs import Order
 
 __all__ = ["trace_of"]
 
@@ -26,7 +24,7 @@ def trace_of(
     prompt: Sequence[int],
     tokenizer: Tokenizer | None,
     experts: Sequence[Sequence[int]] | None,
-    order: "Order",
+    order: Order,
 ) -> dict[str, Any]:
     """Of an answer that was given to `prompt`; an answer that was continued has the tokens of both parts."""
     before: Mapping[str, Any] = order.before or {"tokens": [], "start": len(order.text)}

@@ -5,7 +5,9 @@ import pytest
 from chat_page import ChatPage, text_of, until
 from gadfly.chat.store import Store
 from gadfly.errors import CapacityError
+from gadfly.server.limits import Limits
 from gadfly.testing import ScriptedAnswers
+from gadfly.testing.answers import ScriptedChoice
 from serving import chat_app_for, eventually, service_for, serving
 from unit.server.app.conftest import ANSWER, HELLO
 
@@ -154,3 +156,21 @@ def test_nobody_has_all_answers_written_at_once(page, llm):
     assert refused.json()["error"]["kind"] == "too_many"
     assert len(page.nodes(chat)) == 32
     llm.release()
+
+
+def test_an_end_does_not_wait_for_ever_for_a_model_that_cannot_be_stopped(home, monkeypatch):
+    monkeypatch.setattr(ScriptedChoice, "cancel", lambda _: None)
+    llm = ScriptedAnswers(HELLO)
+    app = chat_app_for(service_for(llm, limits=Limits(grace=0.1)), home)
+    with serving(app.service, chat_app=app) as server:
+        page = ChatPage(server.url)
+        chat = page.chat()
+        llm.hold()
+        ask(page, chat)
+        assert eventually(lambda: app.jobs.of("", chat)[0].choices)
+        server.end()
+        assert "1 answers did not end in 0.1 seconds; the server does not wait for them" in server.lines.text
+        page.client.close()
+    store = Store(home / "chats.sqlite")
+    assert [node.state for node in store.open("", chat).nodes] == ["complete", "interrupted"]
+    store.close()

@@ -14,7 +14,7 @@ from gadfly.chat.title import title_of
 from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of, may_use_tools
-from gadfly.server.app.jobs import Job, Order
+from gadfly.server.app.job import Job, Order
 from gadfly.server.app.shapes import node_shape
 from gadfly.server.app.terms import Asked, Terms, read_terms
 from gadfly.server.refusals import json_response
