@@ -2,7 +2,7 @@
 
 One thread has a loop of its own for all connections. Each request goes to the upstream with the fewest under way among
 those that are well and have its model; one that cannot be reached is passed over, and looked at again every few
-seconds. An answer that has begun is not begun again elsewhere: it ends with an error.
+seconds. An answer that has begun is not begun again elsewhere: it ends with an error. What they say: `upstream_answer`.
 """
 
 import asyncio
@@ -18,11 +18,11 @@ import httpx2
 import orjson
 
 from gadfly.api.model_card import ModelCard
-from gadfly.api.openai_refusal import error_text, refusal
 from gadfly.api.openai_upstream import SO_FAR, Reader, without_usage_so_far
 from gadfly.engine import Cancellation
 from gadfly.errors import CapacityError, GadflyError
 from gadfly.server.remote_choice import RemoteChoice
+from gadfly.server.upstream_answer import broken_off, card_of, chunk_of, lines_of, refusal_of, unreachable
 
 __all__ = ["Pool", "Upstream"]
 
@@ -129,7 +129,7 @@ class Pool:
         try:
             answer = await self._client.get(f"{upstream.url}/v1/models", timeout=5.0)
             answer.raise_for_status()
-            upstream.models = {card["id"]: _card(card) for card in orjson.loads(answer.content)["data"]}
+            upstream.models = {card["id"]: card_of(card) for card in orjson.loads(answer.content)["data"]}
             upstream.well = True
         except (httpx2.HTTPError, ValueError, KeyError, TypeError):
             upstream.well = False
@@ -164,7 +164,7 @@ class Pool:
                 accepted.set_exception(error)
                 return
             for choice in choices:
-                choice.fail(error if isinstance(error, GadflyError) else _broken(error))
+                choice.fail(error if isinstance(error, GadflyError) else broken_off(error))
         finally:
             if not accepted.done():
                 accepted.cancel()
@@ -190,19 +190,19 @@ class Pool:
                             able.appendleft(upstream)
                             continue
                         await answer.aread()
-                        raise _refusal(answer)
+                        raise refusal_of(answer)
                     accepted.set_result(None)
-                    async for line in _lines(answer):
+                    async for line in lines_of(answer):
                         if line.startswith(b"data: {"):
-                            yield _chunk(line[6:])
+                            yield chunk_of(line[6:])
                     return
             except httpx2.TransportError as error:
                 upstream.well = False
                 if accepted.done():
-                    raise _broken(error) from error
+                    raise broken_off(error) from error
             finally:
                 upstream.running -= 1
-        raise _unreachable(model)
+        raise unreachable(model)
 
     async def _post(self, model: str, path: str, body: Mapping[str, Any]) -> httpx2.Response:
         for upstream in self._in_order(model):
@@ -214,51 +214,10 @@ class Pool:
             if answer.status_code == 503:
                 continue
             if answer.status_code != 200:
-                raise _refusal(answer)
+                raise refusal_of(answer)
             return answer
-        raise _unreachable(model)
+        raise unreachable(model)
 
     def _cancel(self, tasks: list[asyncio.Task[None]]) -> None:
         with suppress(RuntimeError):  # the loop has ended, and every request with it
             self._loop.call_soon_threadsafe(lambda: [task.cancel() for task in tasks])
-
-
-def _card(written: Mapping[str, Any]) -> ModelCard:
-    context = written.get("context_length") or written.get("max_model_len") or 0
-    owner, licence = str(written.get("owned_by", "")), str(written.get("licence", ""))
-    return ModelCard(str(written["id"]), float(written.get("created", 0)), owner, context=int(context), licence=licence)
-
-
-async def _lines(answer: httpx2.Response) -> AsyncIterator[bytes]:
-    """Those that end as lines do in HTTP; for httpx they end at U+2028, too, which may stand in JSON."""
-    rest = b""
-    async for piece in answer.aiter_bytes():
-        *lines, rest = (rest + piece).split(b"\n")
-        for line in lines:
-            yield line
-    yield rest
-
-
-def _chunk(text: bytes) -> Mapping[str, Any]:
-    chunk = orjson.loads(text)
-    if error := chunk.get("error"):
-        raise CapacityError(f"the upstream failed: {error_text(error)}")
-    assert isinstance(chunk, dict)
-    return chunk
-
-
-def _refusal(answer: httpx2.Response) -> GadflyError:
-    """Of a request that was read whole."""
-    try:
-        error = orjson.loads(answer.content)["error"]
-    except (ValueError, KeyError, TypeError):
-        error = answer.text
-    return refusal(answer.status_code, error, answer.headers.get("retry-after", ""))
-
-
-def _broken(error: Exception) -> CapacityError:
-    return CapacityError(f"the upstream broke off: {type(error).__name__}")
-
-
-def _unreachable(model: str) -> CapacityError:
-    return CapacityError(f"no upstream that has {model} can be reached now")
