@@ -10,12 +10,11 @@ Which tensor a file should hold is known in `gadfly.weights.grok_release`.
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from struct import calcsize, unpack_from
 from typing import Final
 
-from gadfly.errors import ModelFileError
 from gadfly.weights.gguf_cursor import quoted
-from gadfly.weights.release_opcodes import DTYPES, GLOBALS, ITEM_BYTES, NAMES, Global, Op
+from gadfly.weights.release_machine import Machine
+from gadfly.weights.release_opcodes import DTYPES, GLOBALS, ITEM_BYTES, Global, Op
 
 __all__ = ["StoredArray", "StoredWeight", "walk"]
 
@@ -73,18 +72,8 @@ class _Object:
     value: StoredArray | StoredWeight | str | None = None
 
 
-class _Walk:
-    """The stack machine. Every value is immutable and a description, so that no opcode can reach outside."""
-
-    def __init__(self, path: Path, data: memoryview) -> None:
-        self.path = path
-        self.data = data
-        self.position = 0
-        self.opcode = 0  # where the current one begins
-        self.frame_end: int | None = None
-        self.stack: list[object] = []
-        self.marks: list[int] = []
-        self.memo: list[object] = []
+class _Walk(Machine):
+    """Every value on the stack is immutable and a description, so that no opcode can reach outside."""
 
     def run(self) -> StoredArray | StoredWeight:
         for _ in range(MOST_OPCODES):
@@ -104,69 +93,6 @@ class _Walk:
             self.step(op)
         raise self.error(f"expected STOP among the first {MOST_OPCODES} opcodes")
 
-    def error(self, message: str) -> ModelFileError:
-        name = "the file ends"
-        if self.opcode < len(self.data):
-            code = self.data[self.opcode]
-            name = f"opcode {NAMES.get(code, 'of no name')} (0x{code:02x})"
-        return ModelFileError(
-            f"{self.path}: {name} at byte {self.opcode}: {message}; this is no file of the Grok-1 release, or a "
-            "damaged one, fetch it again"
-        )
-
-    # --- bytes
-
-    def take(self, size: int) -> int:
-        """Step over `size` bytes of the current frame, or of the file outside of frames; returns where they begin."""
-        start, end = self.position, len(self.data) if self.frame_end is None else self.frame_end
-        if size > end - start:
-            where = "the file" if self.frame_end is None else "its frame"
-            raise self.error(f"it takes {size} bytes at byte {start}, but {where} ends at byte {end}")
-        self.position += size
-        return start
-
-    def number(self, layout: str) -> int:
-        value: int = unpack_from(f"<{layout}", self.data, self.take(calcsize(f"<{layout}")))[0]
-        return value
-
-    def text(self) -> str:
-        size = self.number("B")
-        start = self.take(size)
-        try:
-            return str(self.data[start : start + size], "ascii")
-        except UnicodeDecodeError:
-            raise self.error("expected text in ASCII") from None
-
-    # --- the stack
-
-    def pop(self, count: int) -> list[object]:
-        """The last `count` values, which have to lie above the last mark."""
-        start = len(self.stack) - count
-        if start < (self.marks[-1] if self.marks else 0):
-            raise self.error(f"it takes {count} values from the stack, which does not hold as many")
-        values = self.stack[start:]
-        del self.stack[start:]
-        return values
-
-    def pop_to_mark(self) -> list[object]:
-        if not self.marks:
-            raise self.error("expected a MARK before it")
-        values = self.stack[self.marks[-1] :]
-        del self.stack[self.marks.pop() :]
-        return values
-
-    def top(self) -> object:
-        (value,) = self.pop(1)
-        self.stack.append(value)
-        return value
-
-    def remembered(self, index: int) -> object:
-        if index >= len(self.memo):
-            raise self.error(f"it asks for memo {index}, but there are {len(self.memo)}")
-        return self.memo[index]
-
-    # --- the opcodes
-
     def step(self, op: Op) -> None:
         match op:
             case Op.PROTO:
@@ -185,14 +111,6 @@ class _Walk:
                 self.build(self.top(), state)
             case _:
                 self.stack.append(self.value(op))
-
-    def begin_frame(self) -> None:
-        size = self.number("Q")
-        if self.frame_end is not None:
-            raise self.error(f"expected no frame inside the frame that ends at byte {self.frame_end}")
-        if size > len(self.data) - self.position:
-            raise self.error(f"the frame has {size} bytes, but the file ends at byte {len(self.data)}")
-        self.frame_end = self.position + size
 
     def value(self, op: Op) -> object:
         """What an opcode that makes a value leaves on the stack."""
