@@ -86,7 +86,7 @@ struct AttendTask {
     bool apart;
     float* scratch;
 
-    static constexpr size_t scratch_floats(size_t head_dim) {  // see Scratch in attention.h
+    static constexpr size_t scratch_floats(size_t head_dim) {  // see Scratch in attention_scratch.h
         return kQueries * (head_dim + kSpan + 16 + AttendState::floats(head_dim)) + 32 * AttendState::padded(head_dim) +
                kSpan;
     }
