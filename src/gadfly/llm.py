@@ -13,12 +13,10 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from gadfly.answer import Answer, Answerer, Embedding, Generation, Prompts
 from gadfly.answer.adapters import Adapters
 from gadfly.answer.beside import Found, adapters_for
-from gadfly.batch import Batch, Span
+from gadfly.bare_model import PAGE_SIZE, STEP_TOKENS, BareModel, page_bytes
 from gadfly.chat.kept import Kept
 from gadfly.chat.persona import Persona, load_persona
 from gadfly.chat.session import Chat
@@ -26,31 +24,25 @@ from gadfly.chat.values import Message, Provenance
 from gadfly.completion import Completion, Reads, Sampling
 from gadfly.conversation import ChatRequest, EmbeddingRequest, Embeddings, TextRequest, Tool
 from gadfly.engine import Counts, Embedder, Engine, Executor, Request, declared_pooling
-from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
+from gadfly.errors import NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.library import Library
-from gadfly.hub.memory import memory_available, memory_used
-from gadfly.model.cost import Cost, matrices
+from gadfly.hub.memory import memory_available
 from gadfly.ops import Backend, Floats
 from gadfly.ops.native import Native, kernel_names
 from gadfly.ops.reference import Reference
-from gadfly.promise import WANTED, WORK, WORK_SHARE, Promise, promised
+from gadfly.promise import Promise, promised
 from gadfly.settings import available_processors, home
-from gadfly.spec import Dense, ModelSpec, MoE, Parallel
+from gadfly.spec import ModelSpec
 from gadfly.text import StopStrings, TranscriptAnswer
-from gadfly.weight import Weight, Weights
-from gadfly.weights.adapted import adapted
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
-from gadfly.weights.placement import ROOM, Placement, Resident, choose_placement
-from gadfly.weights.streamed import Streamed
+from gadfly.weights.placement import Placement, Resident, choose_placement
 
 if TYPE_CHECKING:  # a database is loaded by those who keep something
     from gadfly.chat.store import Store
 
 __all__ = ["DEFAULT_CONTEXT", "LLM", "PAGE_SIZE", "STEP_TOKENS", "load"]
 
-PAGE_SIZE = 16
-STEP_TOKENS = 256  # each takes some tens of kilobytes of activations
 DEFAULT_CONTEXT = 8192  # at most, unless asked for: every position of a large context costs memory once it is used
 
 
@@ -147,39 +139,17 @@ class LLM:
         self.template = self._prompts.template
         self.context = context or min(spec.context, DEFAULT_CONTEXT)
         self.spec = spec = spec.within(self.context)
-        self._backend = backend
-        self._placement = placement or Resident(backend)
-        self._bytes_per_token = sum(file.weights[one.path].size * one.selected // one.experts for one in matrices(spec))
-        streamed = self._placement if isinstance(self._placement, Streamed) else None
-        step_tokens, room = STEP_TOKENS, memory_available() // 8
-        if promise is not None:
-            room = promise.left // 8 if streamed else promise.cache
-        pages = cache_pages(spec, self.context, contexts, room)
-        try:
-            found = adapters or Found()
-            self._weights = adapted(spec, place(file, self._placement), found.adapters, backend)
-            self._executor = Executor(spec, self._weights, backend, pages, PAGE_SIZE)
-            if streamed:
-                used = memory_used()
-                memory = promise.size if promise else used + round(ROOM * memory_available())
-                drawn = 2 * 4 * spec.vocab * WANTED  # logits of a step, and what becomes of them
-                used += self._executor.cache_bytes + drawn + min(WORK, memory // WORK_SHARE)
-                step_tokens = streamed.settle(
-                    memory, used, lambda tokens: self._executor.step_bytes(tokens, min(tokens, WANTED))
-                )
-        except MemoryError:
-            raise CapacityError(
-                f"{self.path}: not enough memory for this model with a context of {self.context}; try a smaller "
-                "context or model"
-            ) from None
+        found = adapters or Found()
+        placed = placement or Resident(backend)
+        self._bare = BareModel(file, spec, backend, placed, contexts, promise, found.adapters)
         self._engine = Engine(
-            self._executor.step,
+            self._bare.serving.step,
             spec.vocab,
             self.context,
-            pages,
+            self._bare.pages,
             PAGE_SIZE,
-            step_tokens,
-            states=self._executor.states,
+            self._bare.step_tokens,
+            states=self._bare.serving.states,
             max_waiting=max_waiting,
             speculate=speculate,
         )
@@ -194,17 +164,18 @@ class LLM:
     @property
     def notes(self) -> tuple[str, ...]:
         """What a user should know about how this model is run here."""
-        return (*((self._placement.note,) if self._placement.note else ()), *self._notes)
+        note = self._bare.placement.note
+        return (*((note,) if note else ()), *self._notes)
 
     @property
     def kernels(self) -> str:
         """What computes: the instruction set of the native backend, or the name of another one."""
-        return str(getattr(self._backend, "kernels", "reference"))
+        return self._bare.kernels
 
     @property
     def bytes_per_token(self) -> int:
         """Bytes of weights that a token of an answer reads, as the file holds them."""
-        return self._bytes_per_token
+        return self._bare.bytes_per_token
 
     def counts(self) -> Counts:
         """What the engine has done so far and is doing now."""
@@ -212,26 +183,14 @@ class LLM:
 
     def reads(self) -> Reads | None:
         """What experts on disk have cost in all answers so far; None if all of them are in memory."""
-        if not isinstance(self._placement, Streamed):
-            return None
-        counts = self.counts()
-        tokens = counts.prompt_tokens + counts.generated_tokens
-        return replace(self._placement.reads, tokens=tokens, seconds=counts.step_seconds)
+        return self._bare.reads(self.counts())
 
     def expert_use(self) -> list[list[int]] | None:
         """Tokens that each expert of each layer has been given in all answers so far; None for a dense model.
 
         A layer without experts has an empty list.
         """
-        used = iter(self._executor.expert_use())
-        layers: list[list[int]] = []
-        for block in self.spec.blocks:
-            match block.ffn:
-                case Dense():
-                    layers.append([])
-                case MoE(experts=count) | Parallel(moe=MoE(experts=count)):
-                    layers.append(next(used, [0] * count))
-        return layers if any(layers) else None
+        return self._bare.expert_use()
 
     def logits(self, prompt: str | Sequence[int], adapters: Mapping[str, float] | None = None) -> Floats:
         """Float32 (tokens, vocab): one forward pass over the whole prompt, in a cache of its own.
@@ -241,15 +200,11 @@ class LLM:
         strengths = self.adapters.numbers(self.adapters.strengths(adapters or {}))
         ids = self._prompts.text_ids(prompt)
         Request(tuple(ids)).validate(self.spec.vocab, self.spec.context + 1)
-        executor, pages = self.executor(len(ids))
-        chunks = [ids[first : first + STEP_TOKENS] for first in range(0, len(ids), STEP_TOKENS)]
-        spans = [Span(chunk, STEP_TOKENS * i, pages, range(len(chunk)), strengths) for i, chunk in enumerate(chunks)]
-        return np.concatenate([executor.step(Batch.of([span])) for span in spans])
+        return self._bare.logits(ids, strengths)
 
     def executor(self, positions: int) -> tuple[Executor, range]:
         """The bare model with a cache of its own, and the pages that hold `positions` positions of one sequence."""
-        pages = range(-(-positions // PAGE_SIZE))
-        return Executor(self.spec, self._weights, self._backend, len(pages), PAGE_SIZE), pages
+        return self._bare.executor(positions)
 
     def generate(self, prompt: str | Sequence[int], **options: Any) -> Completion:
         """Continue text or ids as they are; `options` as for `stream`."""
@@ -387,25 +342,3 @@ class LLM:
         strengths = self.adapters.numbers(adapters or {})
         request = Request(tuple(ids), max_tokens, sampling, stop_ids, ignore_eos, strengths=strengths)
         return Generation(self._engine.submit(request), self.tokenizer, stops)
-
-
-def cache_pages(spec: ModelSpec, context: int, contexts: int, room: int) -> int:
-    """Pages for as many contexts as fit into `room` bytes: one at least, `contexts` at most."""
-    one = -(-context // PAGE_SIZE)
-    return max(one, min(contexts * one, room // page_bytes(spec)))
-
-
-def page_bytes(spec: ModelSpec) -> int:
-    """Of the cache, at most: half floats."""
-    return 2 * Cost.of(spec, tied=False).kv_values_per_token * PAGE_SIZE
-
-
-def place(file: ModelFile, placement: Placement) -> Weights[Any]:
-    """Every weight where it will live, and pages read from the file given back to the system."""
-
-    def one(weight: Weight) -> Any:
-        placed = placement.place(weight)
-        file.release()
-        return placed
-
-    return file.weights.map(one)

@@ -10,19 +10,9 @@ from gadfly.answer.beside import Found
 from gadfly.arch import PAGES
 from gadfly.conversation import EmbeddingRequest
 from gadfly.errors import RequestError
-from gadfly.llm import LLM, cache_pages, make_backend
-from gadfly.model.cost import Cost
-from gadfly.testing import random_adapter, random_weights, tiny_spec, tiny_specs
+from gadfly.llm import LLM, make_backend
+from gadfly.testing import random_adapter, random_weights, tiny_spec
 from gadfly.weights.model_file import ModelFile
-
-
-def test_a_cache_has_room_for_one_context_at_least_and_for_more_where_memory_has() -> None:
-    spec = next(iter(tiny_specs().values()))
-    context, page_bytes = 100, 2 * 16 * Cost.of(spec, tied=False).kv_values_per_token
-    assert cache_pages(spec, context, 16, room=0) == 7  # of 16 positions
-    assert cache_pages(spec, context, 1, room=2**40) == 7
-    assert cache_pages(spec, context, 16, room=2**40) == 16 * 7
-    assert cache_pages(spec, context, 16, room=20 * page_bytes + 1) == 20
 
 
 def small(adapters: int = 2, backend: str = "native") -> LLM:
