@@ -1,5 +1,6 @@
 """From the name of a model to a model in hand, for the commands that talk: fetched if need be, with progress shown."""
 
+import atexit
 import gc
 import sys
 from collections.abc import Iterator, Mapping
@@ -77,8 +78,10 @@ def allow_disk(folder: Path, size: int, free: int) -> bool:
 def nothing_to_collect() -> Iterator[None]:
     """Inside, nobody looks for cycles of garbage: a vocabulary alone is some hundred thousand objects that will stay.
 
-    Looking through them again and again while they are made takes five hundredths of a start.
+    Looking through them again and again while they are made takes five hundredths of a start, and a last time when the
+    process ends, as much.
     """
+    atexit.register(gc.freeze)
     gc.disable()
     try:
         yield
