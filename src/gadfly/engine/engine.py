@@ -5,7 +5,8 @@ meanwhile wait for its end and see what it brought them. A server, where nobody 
 listeners hear of new tokens. One lock guards the queue and the turn; while a step is running only the thread that runs
 it touches sequences and pages.
 
-What a step computes is decided in `gadfly.engine.scheduler`; how, behind the function given to `Engine`.
+What a step computes is decided in `gadfly.engine.scheduler`; how, behind the function given to `Engine`; what becomes
+of it, in `gadfly.engine.progress`.
 """
 
 import threading
@@ -15,14 +16,13 @@ from functools import partial
 from time import perf_counter
 
 from gadfly.batch import Batch
-from gadfly.completion import FinishReason
 from gadfly.engine.chunk import Chunk
 from gadfly.engine.counts import Counts
 from gadfly.engine.handle import Handle, Listener
-from gadfly.engine.likelihood import likelihood, likelihoods
 from gadfly.engine.pace import Pace
 from gadfly.engine.pages import PagePool
 from gadfly.engine.prefix import PrefixIndex
+from gadfly.engine.progress import Progress
 from gadfly.engine.request import Request, Sequence
 from gadfly.engine.scheduler import Scheduler
 from gadfly.errors import BusyError, DeadlineError, RequestError, SettingsError
@@ -65,19 +65,26 @@ class Engine:
                 raise SettingsError(f"{name} is {value}; it has to be at least 1")
         self.vocab = vocab
         self.context = min(context, pages * page_size)  # any one sequence fits into the pool by itself
-        self._step = step
-        self._states = states
-        self._page_size = page_size
+        self._pools = states is not None
         self._prefix = PrefixIndex(PagePool(pages), page_size)
-        self._pace = Pace(prompt_share)
-        self._scheduler = Scheduler(self._prefix, step_tokens, self._pace, speculate)
+        pace = Pace(prompt_share)
+        self._scheduler = Scheduler(self._prefix, step_tokens, pace, speculate)
         self._max_waiting = max_waiting
         self._clock = clock
         self._counts = Counts(pages=pages)
-        self._interval = 0.0  # seconds of steps from the end of a request to that of the next, lately
-        self._last_end = 0.0  # by the seconds of all steps
-        self._news: dict[Sequence, None] = {}  # of whom listeners have yet to hear
         self._turn = threading.Condition(threading.Lock())
+        self._progress = Progress(
+            step,
+            states,
+            vocab,
+            self.context,
+            page_size,
+            self._scheduler,
+            pace,
+            self._counts,
+            clock,
+            self._turn,
+        )
         self._stepping = False
         self._draining = False
 
@@ -89,18 +96,20 @@ class Engine:
         request.
         """
         request.validate(self.vocab, self.context)
-        if request.pooling and self._states is None:
+        if request.pooling and not self._pools:
             raise RequestError("vectors are not made here, only answers")
         sequence = Sequence(request, self.context)
         handle = Handle(self, sequence)
         with self._turn:
             waiting = len(self._scheduler.waiting)
             if self._draining:
-                raise BusyError("no new requests are taken: the engine is about to stop", self._seconds(waiting))
+                raise BusyError(
+                    "no new requests are taken: the engine is about to stop", self._progress.seconds(waiting)
+                )
             if self._max_waiting is not None and not self._scheduler.waiting.has_room(
                 request.client, self._max_waiting
             ):
-                seconds = self._seconds(1)
+                seconds = self._progress.seconds(1)
                 raise BusyError(f"{waiting} requests are waiting already; try again in {seconds:.0f} s", seconds)
             if request.seconds is not None:
                 sequence.deadline = self._clock() + request.seconds
@@ -119,7 +128,7 @@ class Engine:
                     return
                 self._sweep()
                 self._turn.notify_all()
-                news = self._take_news()
+                news = self._progress.take_news()
             finally:
                 self._turn.release()
             self._tell(news)
@@ -199,8 +208,8 @@ class Engine:
                 self._sweep()
                 chunks = self._scheduler.schedule()
             if chunks:
-                self._compute(chunks)
-            self._tell(self._take_news())
+                self._progress.compute(chunks)
+            self._tell(self._progress.take_news())
             return bool(chunks)
         finally:
             with self._turn:
@@ -210,127 +219,16 @@ class Engine:
                 self._stepping = False
                 self._turn.notify_all()
 
-    def _compute(self, chunks: list[Chunk]) -> None:
-        began = self._clock()
-        answers = sum(chunk.count + len(chunk.draft) for chunk in chunks if chunk.decodes)
-        read = [(chunk.count, chunk.sequence.computed) for chunk in chunks if not chunk.decodes]
-        written = [chunk for chunk in chunks if not chunk.sequence.pool]
-        pooled = [chunk for chunk in chunks if chunk.sequence.pool]
-        if (written and not self._advance(written, self._step, began)) or (
-            pooled and self._states and not self._advance(pooled, self._states, began)
-        ):
-            return
-        seconds = self._clock() - began
-        self._counts.steps += 1
-        self._counts.step_seconds += seconds
-        if answers and read:
-            along = sum(count for count, _ in read)
-            position = sum(count * first for count, first in read) // along
-            self._pace.note_prompt(answers, along, position, seconds)
-        elif answers:
-            self._pace.note(answers, seconds)
-
-    def _advance(self, chunks: list[Chunk], step: Callable[[Batch], Floats], began: float) -> bool:
-        """Compute chunks and go on with what comes of them; False if that failed, and all their requests with it."""
-        batch = Batch.of([chunk.span(self._page_size) for chunk in chunks])
-        try:
-            found = step(batch)
-            if len(found) != len(batch.rows) or (step is self._step and found.shape[1:] != (self.vocab,)):
-                raise ValueError(f"a step returned logits of shape {found.shape}, not {(len(batch.rows), self.vocab)}")
-        except Exception as error:
-            for chunk in chunks:
-                self._finish(chunk.sequence, error=error)
-            return False
-        first = 0
-        for chunk in chunks:
-            sequence = chunk.sequence
-            last = first + len(sequence.wanted(chunk.count))
-            rows, drafted = found[first:last], found[last : last + len(chunk.draft)]
-            first = last + len(drafted)
-            self._count(chunk)
-            self._scheduler.advance(sequence, chunk.count)
-            if sequence.pool:
-                sequence.pool.add(rows)
-            elif sequence.unread:
-                self._read(sequence, rows)
-            if sequence.pool or sequence.pending:
-                sequence.spend(self._clock() - began)
-                if not sequence.pending:
-                    self._finish(sequence, "stop")
-            else:
-                self._extend(sequence, rows[-1], began)
-                self._verify(chunk, drafted)
-        return True
-
-    def _read(self, sequence: Sequence, rows: Floats) -> None:
-        """Note how likely the next tokens of a prompt were."""
-        prompt, known = sequence.request.prompt, len(sequence.prompt_likelihoods)
-        tokens = list(prompt[known : known + len(rows)])
-        sequence.prompt_likelihoods += likelihoods(rows[: len(tokens)], tokens, sequence.request.logprobs or 0)
-
-    def _verify(self, chunk: Chunk, rows: Floats) -> None:
-        """Go on with what was drafted as long as it is what was drawn: `rows` are the logits behind each of its tokens.
-
-        Keys and values of the rest stay where they are, behind everything that is computed, until they are overwritten.
-        """
-        sequence = chunk.sequence
-        for guess, logits in zip(chunk.draft, rows, strict=True):
-            if sequence.finished or sequence.tokens[-1] != guess:
-                break
-            self._scheduler.advance(sequence, 1)
-            self._counts.accepted_tokens += 1
-            sequence.drafter.win()
-            self._extend(sequence, logits, self._clock())
-        self._counts.drafted_tokens += len(chunk.draft)
-
-    def _extend(self, sequence: Sequence, logits: Floats, began: float) -> None:
-        request = sequence.request
-        try:
-            token = sequence.sampler.draw(logits, sequence.tokens, len(request.prompt))
-        except Exception as error:
-            self._finish(sequence, error=error)
-            return
-        sequence.spend(self._clock() - began)
-        if token in request.stop_ids and not request.ignore_eos:
-            self._finish(sequence, "stop")
-            return
-        if request.logprobs is not None:
-            sequence.likelihoods.append(likelihood(logits, token, request.logprobs))
-        sequence.tokens.append(token)
-        self._counts.generated_tokens += 1
-        self._news[sequence] = None
-        if sequence.sampler.complete:
-            self._finish(sequence, "stop")
-        elif sequence.generated == request.max_tokens or len(sequence.tokens) == self.context:
-            self._finish(sequence, "length")
-
-    def _finish(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
-        """Of the thread that has the turn and not the lock."""
-        with self._turn:
-            self._end(sequence, reason, error)
-
-    def _end(self, sequence: Sequence, reason: FinishReason | None = None, error: Exception | None = None) -> None:
-        self._scheduler.remove(sequence)
-        sequence.finish_reason, sequence.error = reason, error
-        self._news[sequence] = None
-        self._counts.finished += 1
-        self._interval += (self._counts.step_seconds - self._last_end - self._interval) / 8
-        self._last_end = self._counts.step_seconds
-
     def _sweep(self) -> None:
         """Let go of those that were cancelled or are too late."""
         now = self._clock()
         for sequence in self._scheduler.sequences():
             if sequence.cancelled:
-                self._end(sequence, "cancelled")
+                self._progress.end(sequence, "cancelled")
             elif sequence.deadline is not None and now >= sequence.deadline:
                 limit, written = sequence.request.seconds, sequence.generated
                 message = f"no end after {limit:g} s and {written} tokens; ask for fewer tokens or allow more time"
-                self._end(sequence, error=DeadlineError(message))
-
-    def _take_news(self) -> list[Sequence]:
-        news, self._news = list(self._news), {}
-        return news
+                self._progress.end(sequence, error=DeadlineError(message))
 
     def _tell(self, news: list[Sequence]) -> None:
         """Call the listeners, in the thread that has the turn, or of finished sequences in any."""
@@ -347,13 +245,4 @@ class Engine:
                 if sequence.finished:
                     sequence.error = sequence.error or error
                 else:
-                    self._finish(sequence, error=error)
-
-    def _count(self, chunk: Chunk) -> None:
-        """Tokens of a chunk that has been computed, before anybody notes it."""
-        sequence = chunk.sequence
-        self._counts.prompt_tokens += max(0, min(chunk.count, len(sequence.request.prompt) - sequence.computed))
-
-    def _seconds(self, places: int) -> float:
-        """An estimate of when so many requests will have ended: at the pace of the latest, at least a second."""
-        return max(1.0, places * self._interval)
+                    self._progress.finish(sequence, error=error)

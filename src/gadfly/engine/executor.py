@@ -4,11 +4,12 @@ It does not know who asks for the tokens in a batch (`gadfly.engine.scheduler`) 
 (`gadfly.weights`); the caller has placed them with the same backend.
 """
 
+from functools import cached_property
 from typing import TypeVar
 
 from gadfly.batch import Batch
 from gadfly.model.transformer import forward, hidden_states
-from gadfly.ops import Backend, Floats
+from gadfly.ops import Backend, Compiled, Floats
 from gadfly.spec import ModelSpec
 from gadfly.weight import Weights
 
@@ -33,7 +34,15 @@ class Executor:
         kv = backend.cache(spec, pages, page_size)
         self.cache_bytes = int(getattr(kv, "bytes", 0))  # of memory, once all of it is used; 0: not known beforehand
         self._forward = backend.compile(lambda ops, batch: forward(spec, weights, batch, ops, kv))
-        self._headless = backend.compile(lambda ops, batch: hidden_states(spec, weights, batch, ops, kv))
+
+        def headless() -> Compiled:
+            return backend.compile(lambda ops, batch: hidden_states(spec, weights, batch, ops, kv))
+
+        self._compile_headless = headless
+
+    @cached_property
+    def _headless(self) -> Compiled:
+        return self._compile_headless()  # when somebody wants vectors, which most who start a model never do
 
     def step(self, batch: Batch) -> Floats:
         """Compute a batch, keep its keys and values: logits, float32 (wanted rows, vocab)."""

@@ -92,7 +92,7 @@ class Handle:
     def seconds_to_start(self) -> float:
         """An estimate of how long it has yet to wait; 0 if it runs or is finished."""
         position = self.position
-        return self._engine._seconds(position) if position else 0.0
+        return self._engine._progress.seconds(position) if position else 0.0
 
     @property
     def finish_reason(self) -> FinishReason | None:
