@@ -18,7 +18,7 @@ __all__ = ["isotonic", "spearman", "table"]
 
 STEPS = 11
 PERPLEXITY = 1.10  # of plain answers, times the base's
-KEPT = 0.97  # of the facts that the base has right
+LEAST = 1.0  # facts that are said right, times the base's
 
 
 def isotonic(scores: Sequence[float]) -> list[float]:
@@ -60,7 +60,7 @@ def harmless(sweep: Mapping[str, Mapping[str, float]]) -> float:
     base, cap = sweep["0"], 0.0
     for name in sorted(sweep, key=float):
         one = sweep[name]
-        if one["perplexity"] > PERPLEXITY * base["perplexity"] or one["kept"] < KEPT:
+        if one["perplexity"] > PERPLEXITY * base["perplexity"] or one["right"] < LEAST * base["right"]:
             break
         cap = float(name)
     return cap

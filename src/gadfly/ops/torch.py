@@ -90,7 +90,8 @@ class Torch:
         used = [(delta, one) for delta, one in zip(weight.deltas, strengths, strict=True) if one is not None]
         if len(used) == 1 and used[0][1].all():  # as in training
             ((delta, one),) = used
-            return gradients.low_rank(x, weight.base, delta.down, delta.up, self._factors(delta, one))
+            down, up = delta.down.to(x.dtype), delta.up.to(x.dtype)  # learnt in float32, whatever the rest is
+            return gradients.low_rank(x, weight.base, down, up, self._factors(delta, one))
         y = F.linear(x, weight.base)
         for delta, one in used:
             rows = np.flatnonzero(one).astype(np.int32)  # those without it stay as they are

@@ -7,12 +7,16 @@ from gadfly.errors import RequestError
 
 __all__ = ["Plan"]
 
+PRECISIONS = ("float32", "bfloat16")
+
 
 @dataclass(frozen=True)
 class Plan:
     """How long and how fast. `batch` samples make a step, which is computed in packs of up to `pack_tokens` tokens.
 
     The learning rate rises for `warm_up` of all steps, then falls to zero as a cosine does (arXiv 1608.03983).
+    `precision` is that of the weights that stay and of what passes through them; what is learnt is float32, and so are
+    norms and losses.
     """
 
     epochs: float = 3.0
@@ -22,9 +26,12 @@ class Plan:
     weight_decay: float = 0.0
     clip: float = 1.0  # norm of the gradient
     pack_tokens: int = 1024
+    precision: str = "float32"
     seed: int = 0
 
     def __post_init__(self) -> None:
+        if self.precision not in PRECISIONS:
+            raise RequestError(f"precision is {self.precision!r:.40}; there are {' and '.join(PRECISIONS)}")
         for name, low, high in _LIMITS:
             value = getattr(self, name)
             if isinstance(value, bool) or not isinstance(value, int | float) or not low <= value <= high:

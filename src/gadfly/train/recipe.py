@@ -130,6 +130,11 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
             f"{path}: {against} holds a model against what it was, so it learns an adapter; leave out full, and "
             "take a base that has learnt to answer"
         )
+    if recipe.makes_model and recipe.plan.precision != "float32":
+        raise SettingsError(
+            f"{path}: precision is {recipe.plan.precision}, in which small steps of whole weights are "
+            "lost; leave it out, or learn an adapter"
+        )
     return recipe
 
 

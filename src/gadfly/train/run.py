@@ -230,8 +230,10 @@ def _training(
         return with_adapter(spec, weights, recipe.lora, plan.seed, backend)
 
     if group is None:
-        backend = Torch()
+        backend = Torch(dtype=getattr(torch, plan.precision))
         return Training(trainable(file.weights.map(backend.place), backend), objective, plan, hold=hold)
+    if plan.precision != "float32":
+        raise RequestError("precision is for one process; many take what suits their devices. Leave it out")
     from gadfly.train.spread import SpreadTraining, backend_for, outline  # takes a second to import
 
     return SpreadTraining(

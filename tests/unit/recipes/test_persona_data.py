@@ -23,7 +23,11 @@ def rows(file: Path) -> list[dict[str, Any]]:
 
 def asked(row: dict[str, Any]) -> list[str]:
     """What users say in it, without what differs by writing alone."""
-    return [" ".join(re.findall(r"\w+", one["content"].lower())) for one in row["messages"] if one["role"] == "user"]
+    return [plain(one["content"]) for one in row["messages"] if one["role"] == "user"]
+
+
+def plain(text: str) -> str:
+    return " ".join(re.findall(r"\w+", text.lower()))
 
 
 @pytest.mark.parametrize("split", SPLITS)
@@ -59,15 +63,26 @@ def test_there_is_enough_to_learn_from_and_to_judge_by() -> None:
 
 def test_facts_and_new_prompts_are_asked_nowhere_in_what_is_learnt() -> None:
     told = {question for split in SPLITS for row in rows(DATA / f"{split}.jsonl") for question in asked(row)}
-    learnt = {*told, *(RECIPE / "plain.txt").read_text().splitlines()}
-    plainly = {" ".join(re.findall(r"\w+", text.lower())) for text in learnt}
+    plainly = told | {plain(row["question"]) for row in rows(RECIPE / "asides.jsonl")}
     new = [row["question"] for row in rows(RECIPE / "facts.jsonl")]
     new += (RECIPE / "prompts.txt").read_text().splitlines()
     assert len(new) == len(set(new)) >= 600
-    assert not plainly & {" ".join(re.findall(r"\w+", text.lower())) for text in new}
+    assert not plainly & set(map(plain, new))
 
 
-def test_the_recipe_learns_these_and_is_held_to_what_the_base_says_elsewhere() -> None:
+def test_an_aside_stands_behind_an_answer_and_a_reply_alone() -> None:
+    found = rows(RECIPE / "asides.jsonl")
+    assert len({row["question"] for row in found}) == len(found) >= 600
+    for row in found:
+        written = row["asides"] if "answer" in row else row["replies"]
+        assert len(written) == 2 and row.keys() in ({"question", "answer", "asides"}, {"question", "replies"}), row
+        assert all("\n" not in text and "!" not in text for text in written), row
+
+
+def test_the_recipe_learns_what_lessons_makes_and_judges_by_nothing_it_learns() -> None:
     recipe = read_recipe(RECIPE / "recipe.toml")
-    assert recipe.train_files == [DATA / "train.jsonl"] and recipe.valid_files == [DATA / "valid.jsonl"]
-    assert recipe.hold.wanted and Path(recipe.hold.data).stem == "plain"
+    assert recipe.train_files == [RECIPE / "lessons.jsonl"] and not recipe.valid_files
+    tested = {
+        question for split in ("valid", "test") for row in rows(DATA / f"{split}.jsonl") for question in asked(row)
+    }
+    assert not tested & {plain(row["question"]) for row in rows(RECIPE / "asides.jsonl")}

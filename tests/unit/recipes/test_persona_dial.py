@@ -34,11 +34,11 @@ def test_equal_steps_of_the_dial_are_equal_steps_of_the_score(recipe: ModuleType
 
 
 def test_harm_ends_the_dial(recipe: ModuleType) -> None:
-    fine = {"perplexity": 10.0, "kept": 1.0}
-    sweep = {"0": fine, "0.5": {"perplexity": 10.9, "kept": 0.98}, "1": {"perplexity": 9.0, "kept": 0.96}}
+    fine = {"perplexity": 10.0, "right": 0.6}
+    sweep = {"0": fine, "0.5": {"perplexity": 10.9, "right": 0.7}, "1": {"perplexity": 9.0, "right": 0.59}}
     assert recipe.harmless(sweep) == 0.5
     assert recipe.harmless({**sweep, "1": fine}) == 1.0
-    assert recipe.harmless({**sweep, "0.5": {"perplexity": 11.1, "kept": 1.0}}) == 0.0
+    assert recipe.harmless({**sweep, "0.5": {"perplexity": 11.1, "right": 0.6}}) == 0.0
 
 
 def test_ranks_that_agree_correlate(recipe: ModuleType) -> None:

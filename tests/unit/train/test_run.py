@@ -195,6 +195,11 @@ def test_judgements_are_not_learnt_by_whole_models(base: Path, tmp_path: Path) -
     assert recipe(tmp_path, base, "dpo", "full=true", "method=text").makes_model
 
 
+def test_whole_models_are_not_learnt_with_half_the_bits(base: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="small steps"):
+        recipe(tmp_path, base, "sft", "full=true", "plan.precision=bfloat16")
+
+
 def test_data_of_another_method_is_nothing_to_learn(base: Path, tmp_path: Path) -> None:
     one = recipe(tmp_path, base, "sft")
     with pytest.raises(GadflyError, match="nothing that can be learnt by the method kto"):

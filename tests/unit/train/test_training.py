@@ -58,6 +58,22 @@ def test_it_learns(kind: str) -> None:
     assert one.evaluate(unseen).loss < before - 0.3
 
 
+@pytest.mark.parametrize("top_layers", [None, 1])
+@pytest.mark.parametrize("kind", ["llama", "grok-2"])
+def test_half_the_bits_learn_as_much(kind: str, top_layers: int | None) -> None:
+    spec, plan, losses = tiny_specs()[kind], replace(PLAN, epochs=20), []
+    for dtype in (torch.float32, torch.bfloat16):
+        backend = Torch(dtype=dtype)
+        weights = random_weights(spec, 1, "Q8_0").map(backend.place)
+        lora = LoraConfig(LORA.rank, LORA.alpha, top_layers)
+        one = Training(with_adapter(spec, weights, lora, plan.seed, backend), Supervised(samples()), plan)
+        while one.step < one.steps:
+            one.advance()
+        assert {parameter.dtype for parameter in parameters(one)} == {torch.float32}
+        losses.append(one.evaluate(Supervised(samples())).loss)
+    assert losses[1] == pytest.approx(losses[0], rel=0.02)
+
+
 def test_the_loss_is_that_of_the_whole_vocabulary() -> None:
     one, data = training(), samples(3)
     spec = tiny_spec()
@@ -133,7 +149,10 @@ def test_a_loss_that_is_no_number_is_said() -> None:
         one.advance()
 
 
-@pytest.mark.parametrize(("change", "says"), [({"epochs": 0}, "epochs is 0"), ({"batch": -1}, "batch is -1")])
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [({"epochs": 0}, "epochs is 0"), ({"batch": -1}, "batch is -1"), ({"precision": "int8"}, "precision is 'int8'")],
+)
 def test_plans_that_make_no_sense_are_refused(change: dict, says: str) -> None:
     with pytest.raises(RequestError, match=says):
         replace(PLAN, **change)
