@@ -5,6 +5,7 @@
 
     gadfly       all layers
     gadfly-top   the ten layers at the top, above what is computed once (the time for that counts)
+    gadfly-bf16  all layers, with precision = "bfloat16"
     peft         transformers with PEFT in a loop as one would write it: float32, chats of like lengths, loss on replies
     trl          TRL's SFTTrainer as it comes, but for float32 and the same loss mask
 
@@ -31,7 +32,7 @@ from result import Result, add_options
 TRAIN, VALID = 32, 16  # chats
 EPOCHS, BATCH, RANK, TOP = 3, 16, 16, 10
 RATE = 1e-3
-OURS = ("gadfly", "gadfly-top")
+OURS = ("gadfly", "gadfly-top", "gadfly-bf16")
 PEERS = ("peft", "trl")
 
 SUBJECTS = (
@@ -94,7 +95,7 @@ def prepare(folder: Path) -> None:
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
+def ours(folder: Path, threads: int, subject: str) -> dict[str, float]:
     """What a worker of ours finds."""
     import numpy as np
     import torch
@@ -118,7 +119,8 @@ def ours(folder: Path, threads: int, top: int | None) -> dict[str, float]:
         [Sample(np.array(one["ids"], np.int32), np.array(one["learnt"])) for one in data[name]]
         for name in ("train", "valid")
     )
-    file, backend = open_model(Library(home()).require("smollm2")), Torch()
+    top, dtype = TOP if subject == "gadfly-top" else None, torch.bfloat16 if subject == "gadfly-bf16" else torch.float32
+    file, backend = open_model(Library(home()).require("smollm2")), Torch(dtype=dtype)
     weights = file.weights.map(backend.place)
     file.release()
     model = with_adapter(file.spec.within(1024), weights, LoraConfig(RANK, 2 * RANK, top), 0, backend)
@@ -165,7 +167,7 @@ def main() -> None:
     if given.worker:
         from gadfly.hub.memory import peak_memory
 
-        found = ours(given.worker, given.threads, TOP if given.subjects == ["gadfly-top"] else None)
+        found = ours(given.worker, given.threads, *given.subjects)
         print(json.dumps({**found, "memory": peak_memory()}))
         return
     runs: dict[str, list[dict[str, float]]] = defaultdict(list)
