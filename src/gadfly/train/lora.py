@@ -20,15 +20,20 @@ __all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "first_adapted",
 
 ATTENTION = ("mixer.query", "mixer.key", "mixer.value", "mixer.output")
 FEED_FORWARD = ("ffn.gate", "ffn.up", "ffn.down")
+PARTS = {"all": (*ATTENTION, *FEED_FORWARD), "attention": ATTENTION, "feed-forward": FEED_FORWARD}
 
 
 @dataclass(frozen=True)
 class LoraConfig:
-    """`top_layers` None: all of them. The product of the factors counts `alpha` / `rank` times."""
+    """`top_layers` None: all of them. The product of the factors counts `alpha` / `rank` times.
+
+    `parts` is a key of PARTS: what is adapted of each layer.
+    """
 
     rank: int = 16
     alpha: float = 32.0
     top_layers: int | None = None
+    parts: str = "all"
 
     def __post_init__(self) -> None:
         if not 1 <= self.rank <= 1024:
@@ -37,6 +42,8 @@ class LoraConfig:
             raise RequestError(f"alpha is {self.alpha}; choose a number above 0 and up to 10000")
         if self.top_layers is not None and self.top_layers < 1:
             raise RequestError(f"top_layers is {self.top_layers}; at least one layer has to be adapted")
+        if self.parts not in PARTS:
+            raise RequestError(f"parts is {self.parts!r:.40}; there are {', '.join(PARTS)}")
 
     @property
     def scale(self) -> float:
@@ -60,8 +67,13 @@ def adapted_paths(spec: ModelSpec, config: LoraConfig) -> Iterator[str]:
     """Every matrix that gets an adapter, from the first adapted layer up."""
     for layer in range(first_adapted(spec, config), len(spec.blocks)):
         dense = isinstance(spec.blocks[layer].ffn, Dense)
-        for name in (*ATTENTION, *(FEED_FORWARD if dense else ())):
-            yield f"blocks.{layer}.{name}"
+        if config.parts == "feed-forward" and not dense:
+            raise RequestError(
+                f'layer {layer} is a mixture of experts, which have no adapters; take parts = "attention"'
+            )
+        for name in PARTS[config.parts]:
+            if dense or name not in FEED_FORWARD:
+                yield f"blocks.{layer}.{name}"
 
 
 def fresh_factors(spec: ModelSpec, config: LoraConfig, seed: int) -> dict[str, Factors]:
