@@ -101,7 +101,16 @@ class _Observed:
         self.met(router.path, 0, 1, x)
         return self.exact.route(x, self.exact.place(router.weight), spec)
 
-    def experts(self, x: Floats, routing: Floats, gate: _Named, up: _Named, down: _Named, spec: MoE) -> Floats:
+    def experts(
+        self,
+        x: Floats,
+        routing: Floats,
+        gate: _Named,
+        up: _Named,
+        down: _Named,
+        spec: MoE,
+        batch: Batch,  # noqa: ARG002
+    ) -> Floats:
         gates, ups, downs = (unstack(stack.weight) for stack in (gate, up, down))
         chosen, shares = routing[:, 0].astype(int), routing[:, 1]  # (tokens, selected)
         out = np.zeros_like(x)

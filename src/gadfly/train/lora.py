@@ -1,7 +1,7 @@
 """Low-rank adapters (Hu et al., arXiv 2106.09685): small matrices that are learnt beside large ones that are not.
 
-An adapter belongs to a path of the weight tree; nothing here knows an architecture. The matrices of experts have none
-yet: a mixture is adapted in its attention, and its router stays as it is.
+An adapter belongs to a path of the weight tree; nothing here knows an architecture. A mixture is adapted in its
+attention, or, if that is asked for, in its experts, each of which has factors of its own; its router stays as it is.
 """
 
 import math
@@ -13,21 +13,22 @@ from torch import Tensor
 
 from gadfly.errors import RequestError
 from gadfly.ops.torch import TorchWeight
-from gadfly.spec import Dense, ModelSpec
+from gadfly.spec import Dense, FeedForward, ModelSpec, Parallel
 from gadfly.weight import Delta, LowRank, Weights
 
 __all__ = ["Factors", "LoraConfig", "adapted", "adapted_paths", "first_adapted", "fresh_factors"]
 
 ATTENTION = ("mixer.query", "mixer.key", "mixer.value", "mixer.output")
-FEED_FORWARD = ("ffn.gate", "ffn.up", "ffn.down")
-PARTS = {"all": (*ATTENTION, *FEED_FORWARD), "attention": ATTENTION, "feed-forward": FEED_FORWARD}
+FEED_FORWARD = ("gate", "up", "down")
+PARTS = ("all", "attention", "feed-forward")
 
 
 @dataclass(frozen=True)
 class LoraConfig:
     """`top_layers` None: all of them. The product of the factors counts `alpha` / `rank` times.
 
-    `parts` is a key of PARTS: what is adapted of each layer.
+    `parts` is one of PARTS: what is adapted of each layer. "all" leaves out experts, whose adapters have no dial where
+    they are served natively.
     """
 
     rank: int = 16
@@ -52,7 +53,7 @@ class LoraConfig:
 
 @dataclass(frozen=True, eq=False)
 class Factors:
-    """`down` is (rank, in), `up` (out, rank)."""
+    """`down` is (rank, in), `up` (out, rank); of a stack they are stacks, too."""
 
     down: Tensor
     up: Tensor
@@ -66,14 +67,16 @@ def first_adapted(spec: ModelSpec, config: LoraConfig) -> int:
 def adapted_paths(spec: ModelSpec, config: LoraConfig) -> Iterator[str]:
     """Every matrix that gets an adapter, from the first adapted layer up."""
     for layer in range(first_adapted(spec, config), len(spec.blocks)):
-        dense = isinstance(spec.blocks[layer].ffn, Dense)
-        if config.parts == "feed-forward" and not dense:
-            raise RequestError(
-                f'layer {layer} is a mixture of experts, which have no adapters; take parts = "attention"'
-            )
-        for name in PARTS[config.parts]:
-            if dense or name not in FEED_FORWARD:
-                yield f"blocks.{layer}.{name}"
+        ffn = spec.blocks[layer].ffn
+        names: tuple[str, ...] = ATTENTION if config.parts != "feed-forward" else ()
+        if config.parts == "feed-forward" or (config.parts == "all" and isinstance(ffn, Dense)):
+            names += tuple(f"ffn.{where}{name}" for where in _places(ffn) for name in FEED_FORWARD)
+        for name in names:
+            yield f"blocks.{layer}.{name}"
+
+
+def _places(ffn: FeedForward) -> tuple[str, ...]:
+    return ("dense.", "moe.") if isinstance(ffn, Parallel) else ("",)
 
 
 def fresh_factors(spec: ModelSpec, config: LoraConfig, seed: int) -> dict[str, Factors]:
@@ -82,9 +85,9 @@ def fresh_factors(spec: ModelSpec, config: LoraConfig, seed: int) -> dict[str, F
     generator = torch.Generator().manual_seed(seed)
     made = {}
     for path in adapted_paths(spec, config):
-        rows, columns = shapes[path]
-        down = (2 * torch.rand(config.rank, columns, generator=generator) - 1) / math.sqrt(columns)
-        made[path] = Factors(down.requires_grad_(), torch.zeros(rows, config.rank, requires_grad=True))
+        *stack, rows, columns = shapes[path]
+        down = (2 * torch.rand(*stack, config.rank, columns, generator=generator) - 1) / math.sqrt(columns)
+        made[path] = Factors(down.requires_grad_(), torch.zeros(*stack, rows, config.rank, requires_grad=True))
     return made
 
 

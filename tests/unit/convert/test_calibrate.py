@@ -43,7 +43,7 @@ class Observer(Reference):
         self.note(router, 0, x)
         return super().route(x, router, spec)
 
-    def experts(self, x, routing, gate, up, down, spec: MoE):
+    def experts(self, x, routing, gate, up, down, spec: MoE, batch):  # noqa: ARG002
         out = np.zeros_like(x)
         for token, (chosen, shares) in enumerate(routing):
             for expert, share in zip(chosen.astype(int), shares, strict=True):
