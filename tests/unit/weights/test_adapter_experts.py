@@ -100,3 +100,20 @@ def test_llama_cpp_says_what_the_merged_model_says(tmp_path: Path) -> None:
     np.testing.assert_allclose(np.array(llama.scores[: len(ids)]), expected, atol=1e-3 * expected.std())
     plain = gadfly.load(tmp_path / "base.gguf", backend="reference").logits(ids)
     assert np.abs(expected - plain).max() > 0.1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::RuntimeWarning")  # of patterns that PEFT made itself
+def test_peft_says_what_the_merged_model_says(tmp_path: Path) -> None:
+    peft = pytest.importorskip("peft")
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    model = ModelFile(Path("m"), PAGE, SPEC, random_weights(SPEC, 1), {}, None, lambda: None)
+    made, ids = adapter(), list(range(60, 90))
+    for name, one in (("base", model), ("merged", merged(model, made))):
+        convert_model(one, "", tmp_path / name, Wanted("f32"), 1, Silent())
+    write_adapter(tmp_path / "a", made, PAGE, str(tmp_path / "base"))
+    base = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "base", dtype=torch.float32)
+    with torch.no_grad():
+        found = peft.PeftModel.from_pretrained(base, tmp_path / "a")(torch.tensor([ids])).logits[0].numpy()
+    expected = gadfly.load(tmp_path / "merged", backend="reference").logits(ids)
+    np.testing.assert_allclose(found, expected, atol=1e-3)
