@@ -255,7 +255,7 @@ V = TypeVar("V")
 class Delta(Generic[W]):
     """What adapter number `adapter` adds to a matrix (out, in): its strength · scale · up · down.
 
-    `down` is (rank, in), `up` (out, rank) (Hu et al., arXiv 2106.09685).
+    `down` is (rank, in), `up` (out, rank) (Hu et al., arXiv 2106.09685); of a stack they are stacks, too.
     """
 
     adapter: int

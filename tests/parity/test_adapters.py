@@ -6,6 +6,7 @@ import torch
 
 from gadfly.batch import Batch, Span
 from gadfly.engine.executor import Executor
+from gadfly.errors import UnsupportedError
 from gadfly.model.transformer import forward
 from gadfly.ops.native import Native, Recording, kernel_names
 from gadfly.ops.reference import Reference
@@ -203,3 +204,55 @@ def test_half_the_strength_has_half_the_gradient_where_nothing_else_changes() ->
         (gradient,) = torch.autograd.grad(y.sum(), up)
         found.append(gradient)
     torch.testing.assert_close(found[1] * 2, found[0])
+
+
+MIXTURES = ["mixtral", "grok-1", "grok-2"]
+
+
+def mixed(backend, kind: str, strengths, seeds=(5, 6)) -> list[np.ndarray]:
+    """As `served`, with adapters of experts, too."""
+    spec = tiny_specs()[kind]
+    weights = random_weights(spec, 1, "Q8_0").map(backend.place)
+    adapters = [random_adapter(spec, seed, 3, experts=True) for seed in seeds]
+    assert all(one.changes_experts for one in adapters)
+    model = Executor(spec, adapted(spec, weights, adapters, backend), backend, len(strengths) * PAGES, PAGE_SIZE)
+    spans = [Span(IDS, 0, range(i * PAGES, (i + 1) * PAGES), range(len(IDS)), one) for i, one in enumerate(strengths)]
+    return list(model.step(Batch.of(spans)).reshape(len(strengths), len(IDS), -1))
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_a_strength_of_experts_is_what_would_be_merged(kind: str) -> None:
+    spec = tiny_specs()[kind]
+    both = [random_adapter(spec, seed, 3, experts=True) for seed in (5, 6)]
+    for strengths, found in zip(STRENGTHS, mixed(Reference(), kind, STRENGTHS), strict=True):
+        reference, weights = Reference(), random_weights(spec, 1, "Q8_0")
+        sums = {path: reference.place(weights[path]) for path in weights}
+        for adapter, strength in zip(both, strengths, strict=False):
+            for path, pair in adapter.pairs.items():
+                sums[path] = sums[path] + np.float32(strength * adapter.scale) * (pair.up @ pair.down)
+        model = Executor(spec, Weights(sums), reference, PAGES, PAGE_SIZE)
+        expected = model.step(Batch.of([Span(IDS, 0, range(PAGES), range(len(IDS)))]))
+        np.testing.assert_allclose(found, expected, atol=2e-5 * np.abs(expected).max())
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+@pytest.mark.parametrize("backend", [Reference(), Torch()], ids=["reference", "torch"])
+def test_experts_without_strength_are_the_base_to_the_bit(kind: str, backend) -> None:
+    base = mixed(backend, kind, [()] * len(STRENGTHS), seeds=(5,))
+    found = mixed(backend, kind, STRENGTHS)
+    for number in (1, 4):
+        np.testing.assert_array_equal(found[number], base[number])
+    assert np.abs(found[2] - base[2]).max() > 0.1
+
+
+@pytest.mark.parametrize("kind", MIXTURES)
+def test_torch_adds_to_experts_what_the_reference_does(kind: str) -> None:
+    exact, close = (np.stack(mixed(backend, kind, STRENGTHS)) for backend in (Reference(), Torch()))
+    np.testing.assert_allclose(close, exact, atol=2e-5 * np.abs(exact).max())
+
+
+def test_native_says_that_it_has_no_adapters_of_experts() -> None:
+    with pytest.raises(
+        UnsupportedError, match=r"changes experts, which is not done beside the model here; .* --adapter"
+    ):
+        mixed(Native(1), "mixtral", STRENGTHS)

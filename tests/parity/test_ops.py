@@ -274,7 +274,10 @@ def test_experts(native: Native, reference: Reference, name: str) -> None:
     def run(backend):
         r, gate, up, down = map(backend.place, (router, *stacks))
         return apply(
-            backend, lambda ops, _, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe), [x], sequences(20, 13)
+            backend,
+            lambda ops, batch, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe, batch),
+            [x],
+            sequences(20, 13),
         )
 
     exact, found = run(reference), run(native)
@@ -292,7 +295,10 @@ def test_routing(native: Native, reference: Reference, cap: float | None, renorm
     def run(backend):
         r, gate, up, down = map(backend.place, weights)
         return apply(
-            backend, lambda ops, _, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe), [x], sequences(21)
+            backend,
+            lambda ops, batch, x: ops.experts(x, ops.route(x, r, moe), gate, up, down, moe, batch),
+            [x],
+            sequences(21),
         )
 
     np.testing.assert_allclose(run(native), run(reference), rtol=0, atol=5e-6)
@@ -318,7 +324,7 @@ def test_routing_ties_go_to_the_lower_index(native: Native, reference: Reference
         router, gate, up, down = map(backend.place, weights)
         return apply(
             backend,
-            lambda ops, _, x: ops.experts(x, ops.route(x, router, moe), gate, up, down, moe),
+            lambda ops, batch, x: ops.experts(x, ops.route(x, router, moe), gate, up, down, moe, batch),
             [normal(3, 32)],
             sequences(3),
         )

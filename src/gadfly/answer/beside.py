@@ -7,7 +7,7 @@ from pathlib import Path
 
 from gadfly.answer.adapters import Beside, checked_strength
 from gadfly.chat.character import Character
-from gadfly.errors import GadflyError, RequestError
+from gadfly.errors import GadflyError, RequestError, UnsupportedError
 from gadfly.hub.adapters import find_adapter, name_of_adapter, shelved_adapters
 from gadfly.weights.adapter import Adapter, read_adapter, read_facts
 from gadfly.weights.likeness import likeness
@@ -72,6 +72,8 @@ def _shelved(file: ModelFile, home: Path) -> Found:
                 continue
             adapter = read_adapter(path, file.page, file.spec)
             character = Character.of(adapter.facts, str(path))
+            if adapter.changes_experts:  # not every backend has such adapters, and nobody has asked for it
+                raise UnsupportedError("it changes experts, and stands beside no model unless it is named")
         except GadflyError as error:
             notes.append(f"{name} is left out: {error}")
             continue

@@ -1,10 +1,12 @@
 """One page per architecture, found by what a GGUF file or a config.json says that it is."""
 
+from collections.abc import Mapping
+
 from gadfly.arch import gemma3, grok1, grok2, llama, mistral, mixtral, phi3, qwen2, qwen3, qwen3moe
 from gadfly.arch.page import Config, Dialect, Page
 from gadfly.errors import UnsupportedError
 
-__all__ = ["PAGES", "Config", "Dialect", "Page", "page_for"]
+__all__ = ["MIXTURES", "PAGES", "Config", "Dialect", "Page", "page_for"]
 
 PAGES: tuple[Page, ...] = (
     llama.PAGE,
@@ -18,6 +20,13 @@ PAGES: tuple[Page, ...] = (
     grok1.PAGE,
     grok2.PAGE,
 )
+
+# Pages of dense decoders, by name, and those of the same with experts for a feed-forward.
+MIXTURES: Mapping[str, Page] = {
+    llama.PAGE.name: mixtral.PAGE,
+    mistral.PAGE.name: mixtral.PAGE,
+    qwen3.PAGE.name: qwen3moe.PAGE,
+}
 
 
 def page_for(config: Config, name: str) -> Page:

@@ -30,6 +30,9 @@ MOST_SHOWN = 10
 @click.option("--system", metavar="TEXT", help="A system prompt for prompts that have none; it is written, too.")
 @click.option("--temperature", type=click.FloatRange(0, 2), default=0.7, help="Of its answers.  [0.7]")
 @click.option("--max-tokens", type=click.IntRange(1), default=512, help="Longer answers are left out.  [512]")
+@click.option(
+    "--logprobs", type=click.IntRange(1, 20), help="Also keep the likeliest so many tokens of every place, to learn."
+)
 @click.option("--limit", type=click.IntRange(1), help="Ask only the first so many prompts.")
 @click.option("--at-once", type=click.IntRange(1, 64), default=4, help="Questions at the same time.  [4]")
 @click.option(
@@ -48,6 +51,7 @@ def synth(
     system: str | None,
     temperature: float,
     max_tokens: int,
+    logprobs: int | None,
     limit: int | None,
     at_once: int,
     licences: Licences,
@@ -61,11 +65,12 @@ def synth(
 
     \b
     gadfly data synth prompts.txt --teacher http://localhost:8000 --out lessons.jsonl
+    gadfly data synth prompts.txt --teacher http://localhost:8000 --logprobs 20 --out lessons.jsonl
     """
     from gadfly.train.data.distillation import distil, verdict
     from gadfly.train.data.teacher import Teacher
 
-    with Teacher(teacher, model, key, temperature, max_tokens) as asked:
+    with Teacher(teacher, model, key, temperature, max_tokens, logprobs) as asked:
         allowed = verdict(asked)
         if allowed.training not in ALLOWED[licences]:
             raise RequestError(

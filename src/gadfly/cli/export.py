@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from gadfly.cli.convert import lines
+from gadfly.cli.export_mixture import mixed
 from gadfly.cli.printable import printable
 from gadfly.cli.progress import showing_progress
 from gadfly.errors import RequestError
@@ -29,7 +30,12 @@ LARGEST = 10_000_000  # bytes, of a file with an evaluation
 @click.option("--out", required=True, type=FILE, help="A .gguf, or, with any other name, a new folder.")
 @click.option("--base", help="The model that they belong to. Default: the one that they were made for.")
 @click.option("--merge", is_flag=True, help="A whole model with the adapters in its weights.")
-@click.option("--as", "format_name", help="With --merge: as for gadfly convert, such as q8_0. Default: q4_k, or bf16.")
+@click.option("--mixture", is_flag=True, help="A whole model with an expert for each adapter, and a router.")
+@click.option("--prompts", type=FILE, multiple=True, help="With --mixture: what each adapter is asked, in their order.")
+@click.option("--experts-per-token", type=click.IntRange(1), help="With --mixture: how many have each token.  [2]")
+@click.option(
+    "--as", "format_name", help="Of a whole model: as for gadfly convert, such as q8_0. Default: q4_k or bf16."
+)
 @click.option("--evaluation", "evaluations", multiple=True, type=FILE, help="What gadfly eval --json said; repeatable.")
 @click.option("--licence", help="Of what was added to the base, for the card; for example CC0-1.0.")
 @click.option("--threads", type=click.IntRange(1, 1024), help="Processors to use. Default: all.")
@@ -39,6 +45,9 @@ def command(
     out: Path,
     base: str | None,
     merge: bool,
+    mixture: bool,
+    prompts: Sequence[Path],
+    experts_per_token: int | None,
     format_name: str | None,
     evaluations: Sequence[Path],
     licence: str | None,
@@ -52,21 +61,29 @@ def command(
     PEFT; with --merge either is a whole model. A card (README.md, or beside a .gguf NAME.md) says what it is, how it
     was made and how it did.
 
+    With --mixture every adapter gets an expert of its own in a mixture, whose router sends tokens to those whose
+    --prompts they resemble: a .txt with one a line, or what the adapter was trained on.
+
     \b
     gadfly export my-gadfly --out my-gadfly-lora.gguf
     gadfly export my-gadfly=0.7 my-biscuits=0.5 --out both
     gadfly export my-gadfly --merge --out my-gadfly.gguf --as q4_k --evaluation results.json
+    gadfly export captain poet --mixture --prompts captain.jsonl --prompts poet.txt --out crew.gguf
     """
     from gadfly.convert.card import About, card
-    from gadfly.convert.convert import Wanted, convert
+    from gadfly.convert.convert import Wanted, convert, state_of
     from gadfly.weights.adapter import read_adapter
     from gadfly.weights.adapter_sum import summed
     from gadfly.weights.adapter_writer import write_adapter, write_gguf_adapter
     from gadfly.weights.disk import replacing
     from gadfly.weights.load import open_model
 
-    if format_name and not merge:
-        raise click.UsageError("--as is for --merge; adapters are written as they are.")
+    if merge and mixture:
+        raise click.UsageError("--merge and --mixture exclude each other.")
+    if format_name and not (merge or mixture):
+        raise click.UsageError("--as is for --merge and --mixture; adapters are written as they are.")
+    if (prompts or experts_per_token) and not mixture:
+        raise click.UsageError("--prompts and --experts-per-token are for --mixture.")
     beside = out.with_suffix(".md") if out.suffix == ".gguf" else out / "README.md"
     for path in (out, beside):
         if path.exists():
@@ -77,22 +94,28 @@ def command(
     source = Library(home()).require(name)
     model = open_model(source)
     adapters = [(read_adapter(path, model.page, model.spec), strength) for path, strength in parts]
-    whole = summed(adapters)
-    about = About(out.stem, name, _licence_of(model, source), whole.facts, licence, judged, merge)
-    if merge:
+    whole, done, cores = summed(adapters), None, threads or available_processors()
+    facts = whole.facts
+    if mixture:
+        state = repr((state_of(source), [(state_of(path), strength) for path, strength in parts]))
+        named = [(str(path), *one) for (path, _), one in zip(map(_part, given), adapters, strict=True)]
         with showing_progress() as progress:
-            done = convert(source, out, Wanted(format_name), threads or available_processors(), progress, parts)
+            done, facts = mixed(model, state, named, prompts, experts_per_token, out, format_name, cores, progress)
+    elif merge:
+        with showing_progress() as progress:
+            done = convert(source, out, Wanted(format_name), cores, progress, parts)
     elif out.suffix == ".gguf":
         write_gguf_adapter(out, whole, model.page, model.spec, out.stem)
     else:
         write_adapter(out, whole, model.page, name)
+    about = About(out.stem, name, _licence_of(model, source), facts, licence, judged, done is not None)
     with replacing(beside) as file:
         file.write(card(about).encode())
     if as_json:
-        told = {"path": str(out), "card": str(beside), "base": name, "rank": whole.rank, "merged": merge}
+        told = {"path": str(out), "card": str(beside), "base": name, "rank": whole.rank, "merged": done is not None}
         click.echo(json.dumps(told))
         return
-    click.echo("\n".join(lines(done)) if merge else f"{out}: an adapter of rank {whole.rank} for {printable(name)}.")
+    click.echo("\n".join(lines(done)) if done else f"{out}: an adapter of rank {whole.rank} for {printable(name)}.")
     click.echo(f"{beside}: its card.")
 
 

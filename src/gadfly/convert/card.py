@@ -13,6 +13,8 @@ from gadfly.chat.values import Provenance
 
 __all__ = ["About", "card"]
 
+TOLD = ("name", "run", "samples", "steps")  # of each of several adapters
+
 
 @dataclass(frozen=True)
 class About:
@@ -48,7 +50,13 @@ def _head(about: About) -> Iterator[str]:
 
 def _what(about: About) -> Iterator[str]:
     yield f"\n# {_line(about.name)}\n"
-    if about.merged:
+    if parts := _parts(about.facts, "mixture_of"):
+        yield (
+            f"A mixture of characters, made with Gadfly: {_line(about.base)} with an expert for each of {len(parts)} "
+            f"adapters, of which a router gives {about.facts.get('selected')} to every token. What is not in experts, "
+            "such as attention, is the base's with the mean of what the adapters change there."
+        )
+    elif about.merged:
         yield f"{_line(about.base)} with an adapter in its weights, made with Gadfly."
     else:
         yield f"A low-rank adapter for {_line(about.base)}, made with Gadfly. It changes nothing without its base."
@@ -59,11 +67,14 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts:
         yield "Nothing is known of it."
         return
-    if isinstance(parts := facts.get("sum_of"), list):
-        yield "The sum of several adapters:\n"
-        for part in parts:
-            told = ", ".join(f"{key} {_line(part[key])}" for key in ("run", "samples", "steps") if part.get(key))
+    summed, mixed = _parts(facts, "sum_of"), _parts(facts, "mixture_of")
+    if summed or mixed:
+        yield "The sum of several adapters:\n" if summed else "An expert for each of these adapters:\n"
+        for part in summed or mixed:
+            told = ", ".join(f"{key} {_line(part[key])}" for key in TOLD if part.get(key))
             yield f"- at strength {part.get('strength')}{f': {told}' if told else ''}"
+        if mixed:
+            yield f"\nThe router comes from what the base makes of {facts.get('tokens')} tokens; it was not trained."
         return
     yield "| | |"
     yield "|---|---|"
@@ -72,6 +83,11 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
             continue
         shown = ", ".join(f"{key} {_line(item)}" for key, item in value.items()) if isinstance(value, dict) else value
         yield f"| {_line(name)} | {_line(shown)} |"
+
+
+def _parts(facts: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
+    found = facts.get(key)
+    return found if isinstance(found, list) else []
 
 
 def _judged(evaluations: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -42,7 +42,7 @@ from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
 from gadfly.weights.load import ModelFile, open_model
 
-__all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan"]
+__all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan", "state_of"]
 
 FILES, JOURNAL, LOCK = "files", "journal", "lock"
 SPLIT = re.compile(r"-\d{5}-of-\d{5}\.gguf")
@@ -113,11 +113,11 @@ def convert(
     small, ModelFileError for what is wrong with the source.
     """
     _require_free_name(target)
-    model, state = open_model(source), _state(source)
+    model, state = open_model(source), state_of(source)
     if adapters:
         read = [(read_adapter(path, model.page, model.spec), strength) for path, strength in adapters]
         model = merged(model, summed(read))
-        state += repr([(_state(path), strength) for path, strength in adapters])
+        state += repr([(state_of(path), strength) for path, strength in adapters])
     return convert_model(model, state, target, wanted, threads, progress)
 
 
@@ -272,7 +272,7 @@ def _fingerprint(source: str, wanted: Wanted) -> str:
     return repr((version("gadfly"), source, importance))
 
 
-def _state(source: Path) -> str:
+def state_of(source: Path) -> str:
     """Of the files that are read; hidden ones are not, for example those of a conversion into the source's folder."""
     source = source.absolute()
     if source.is_dir():

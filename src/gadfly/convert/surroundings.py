@@ -16,7 +16,7 @@ from gadfly.arch.rope import describe_scaling, scaling_keys
 from gadfly.text.gguf_keys import gguf_keys
 from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.disk import small_files
-from gadfly.weights.gguf_metadata import Metadata, Value
+from gadfly.weights.gguf_metadata import Value
 from gadfly.weights.load import ModelFile
 from gadfly.weights.tokenizer_files import TOKENIZER_FILES
 
@@ -55,7 +55,7 @@ def file_type(format_name: str) -> np.uint32:
 def gguf_metadata(model: ModelFile) -> Entries:
     """All keys of a GGUF file; FILE_TYPE is open until the formats of its tensors are chosen."""
     stated: Entries = {"general.quantization_version": np.uint32(2), FILE_TYPE: np.uint32(0)}
-    if isinstance(model.metadata, Metadata):
+    if "general.architecture" in model.metadata:  # it comes from such a file
         # A rope is stretched by keys or by a tensor; by both, llama.cpp would do it twice.
         keys, tensors = scaling_keys(typical(model.spec).rope), model.page.tensors(model.spec)
         dropped = f"{model.page.gguf_name}.rope.scaling." if "spec.rope_scaling" in tensors else None

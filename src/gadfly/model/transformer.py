@@ -86,7 +86,7 @@ def feed(spec: FeedForward, w: Weights[W], x: T, batch: Batch, ops: Ops[T, W, KV
             hidden = ops.gated(ops.project(x, w["gate"], batch), ops.project(x, w["up"], batch), spec.activation)
             return ops.project(hidden, w["down"], batch)
         case MoE():
-            return ops.experts(x, ops.route(x, w["router"], spec), w["gate"], w["up"], w["down"], spec)
+            return ops.experts(x, ops.route(x, w["router"], spec), w["gate"], w["up"], w["down"], spec, batch)
         case Parallel(dense, moe, scale):
             both = feed(dense, w.at("dense"), x, batch, ops), feed(moe, w.at("moe"), x, batch, ops)
             return ops.scale(ops.add(*both), scale)

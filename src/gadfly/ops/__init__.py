@@ -58,8 +58,11 @@ class Ops(Protocol[T, W_contra, KV_contra]):
     def route(self, x: T, router: W_contra, spec: MoE) -> T:
         """Which experts each token goes to, best first, and their weights: opaque, for `experts`."""
 
-    def experts(self, x: T, routing: T, gate: W_contra, up: W_contra, down: W_contra, spec: MoE) -> T:
-        """Σ weight · downₑ(activation(gateₑ x) · upₑ x) over a token's experts, summed in routing order."""
+    def experts(self, x: T, routing: T, gate: W_contra, up: W_contra, down: W_contra, spec: MoE, batch: Batch) -> T:
+        """Σ weight · downₑ(activation(gateₑ x) · upₑ x) over a token's experts, summed in routing order.
+
+        Adapters of stacks have factors for each expert, and add to its matrices as they do in `project`.
+        """
 
     def shift(self, x: T, bias: W_contra) -> T:
         """x + bias, the same for every token."""
@@ -92,7 +95,10 @@ class Backend(Protocol[T, W, KV]):
         """Bring a weight into the form its ops compute with. It may copy, repack or keep a view of the data."""
 
     def adapt(self, weight: W, deltas: Sequence[Delta[Floats]]) -> W:
-        """A placed matrix with adapters, for `project` alone."""
+        """A placed matrix with adapters, for `project` alone; or a stack, for `experts`.
+
+        Raises UnsupportedError where this backend has no adapters of experts.
+        """
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> KV:
         """An empty key/value cache of `pages` pages of `page_size` positions, all layers."""

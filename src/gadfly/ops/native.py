@@ -107,7 +107,11 @@ class Native:
 
     def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:
         """Factors become half floats, of which every token has to read them all."""
-        assert isinstance(weight, PackedMatrix)
+        if not isinstance(weight, PackedMatrix):
+            raise UnsupportedError(
+                "the adapter changes experts, which is not done beside the model here; put it into the weights with "
+                "gadfly convert --adapter, which takes away its dial"
+            )
         return LowRank(weight, tuple(self._halved(delta) for delta in deltas))
 
     def _halved(self, delta: Delta[Floats]) -> Delta[PackedMatrix]:
@@ -321,7 +325,16 @@ class Recording:
         self.deal_of[routing] = deal
         return routing
 
-    def experts(self, x: Buffer, routing: Buffer, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Buffer:
+    def experts(
+        self,
+        x: Buffer,
+        routing: Buffer,
+        gate: Placed,
+        up: Placed,
+        down: Placed,
+        spec: MoE,
+        batch: Batch,  # noqa: ARG002
+    ) -> Buffer:
         assert isinstance(gate, list | ExpertStack)
         assert isinstance(up, list | ExpertStack)
         assert isinstance(down, list | ExpertStack)

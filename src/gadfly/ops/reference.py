@@ -87,8 +87,7 @@ class Reference:
         for delta in weight.deltas:
             strengths = batch.strengths_of(delta.adapter, len(x))
             if strengths is not None:
-                rows = np.flatnonzero(strengths)  # the others stay as they are
-                y[rows] += strengths[rows, None] * (np.float32(delta.scale) * (x[rows] @ delta.down.T @ delta.up.T))
+                added(y, x, strengths, delta.down, delta.up, delta.scale)
         return y
 
     def rope(self, x: Floats, rope: Rope, head_dim: int, batch: Batch) -> Floats:
@@ -127,15 +126,29 @@ class Reference:
             weights = weights / weights.sum(axis=-1, keepdims=True)
         return np.stack([best.astype(np.float32), weights], axis=1)
 
-    def experts(self, x: Floats, routing: Floats, gate: Placed, up: Placed, down: Placed, spec: MoE) -> Floats:
-        assert not (isinstance(gate, LowRank) or isinstance(up, LowRank) or isinstance(down, LowRank))
+    def experts(
+        self, x: Floats, routing: Floats, gate: Placed, up: Placed, down: Placed, spec: MoE, batch: Batch
+    ) -> Floats:
         out = np.zeros_like(x)
+
+        def product(inputs: Floats, stack: Placed, expert: int, rows: NDArray[np.intp]) -> Floats:
+            """Of the tokens in these rows of x."""
+            if isinstance(stack, np.ndarray):
+                return np.asarray(inputs @ stack[expert].T)
+            y: Floats = inputs @ stack.base[expert].T
+            for delta in stack.deltas:
+                strengths = batch.strengths_of(delta.adapter, len(x))
+                if strengths is not None:
+                    added(y, inputs, strengths[rows], delta.down[expert], delta.up[expert], delta.scale)
+            return y
+
         for rank in range(spec.selected):
             chosen, weights = routing[:, 0, rank].astype(int), routing[:, 1, rank, None]
             for expert in np.unique(chosen):
                 rows = np.flatnonzero(chosen == expert)
-                hidden = self.gated(x[rows] @ gate[expert].T, x[rows] @ up[expert].T, spec.activation)
-                out[rows] += weights[rows] * (hidden @ down[expert].T)
+                gates, ups = (product(x[rows], stack, expert, rows) for stack in (gate, up))
+                hidden = self.gated(gates, ups, spec.activation)
+                out[rows] += weights[rows] * product(hidden, down, expert, rows)
         return out
 
     def shift(self, x: Floats, bias: Placed) -> Floats:
@@ -180,6 +193,12 @@ class Counting(Reference):
 
     def expert_use(self) -> list[list[int]]:
         return [used.tolist() for used in self._used]
+
+
+def added(y: Floats, x: Floats, strengths: Floats, down: Floats, up: Floats, scale: float) -> None:
+    """Add what an adapter makes of x (rows, in) to y (rows, out); rows without strength stay as they are."""
+    rows = np.flatnonzero(strengths)
+    y[rows] += strengths[rows, None] * (np.float32(scale) * (x[rows] @ down.T @ up.T))
 
 
 def attend(q: Floats, keys: Floats, values: Floats, positions: Ints, spec: Attention) -> Floats:

@@ -13,6 +13,7 @@ import torch.nn.functional as F  # noqa: N812
 from torch import Tensor
 
 from gadfly.batch import Batch, Ints
+from gadfly.errors import UnsupportedError
 from gadfly.ops import Floats, Ops, gradients
 from gadfly.ops.reference import Reference, temperatures
 from gadfly.spec import Activation, Attention, ModelSpec, MoE, Rope
@@ -86,7 +87,10 @@ class Torch:
     def project(self, x: Tensor, weight: TorchWeight, batch: Batch) -> Tensor:
         if isinstance(weight, Tensor):
             return F.linear(x, weight)
-        strengths = [batch.strengths_of(delta.adapter, len(x)) for delta in weight.deltas]
+        return self._adapted(x, weight, [batch.strengths_of(delta.adapter, len(x)) for delta in weight.deltas])
+
+    def _adapted(self, x: Tensor, weight: LowRank[Tensor], strengths: Sequence[Floats | None]) -> Tensor:
+        """With how strong each of its adapters is in each row."""
         used = [(delta, one) for delta, one in zip(weight.deltas, strengths, strict=True) if one is not None]
         if len(used) == 1 and used[0][1].all():  # as in training
             ((delta, one),) = used
@@ -134,13 +138,21 @@ class Torch:
         return logits if spec.router_softcap is None else self.softcap(logits, spec.router_softcap)
 
     def experts(
-        self, x: Tensor, routing: Tensor, gate: TorchWeight, up: TorchWeight, down: TorchWeight, spec: MoE
+        self,
+        x: Tensor,
+        routing: Tensor,
+        gate: TorchWeight,
+        up: TorchWeight,
+        down: TorchWeight,
+        spec: MoE,
+        batch: Batch,
     ) -> Tensor:
         """Rows are gathered per expert and come back to their tokens in routing order.
 
         Stacks are taken apart once: a gradient through `gate[e]` would be as large as the stack, for every expert.
         """
-        assert isinstance(gate, Tensor) and isinstance(up, Tensor) and isinstance(down, Tensor)
+        if not (isinstance(gate, Tensor) and isinstance(up, Tensor) and isinstance(down, Tensor)):
+            return self._adapted_experts(x, routing, (gate, up, down), spec, batch)
         chosen, weights = routing[:, 0].long().flatten(), routing[:, 1].to(x.dtype)
         order = chosen.argsort(stable=True)
         stacks = gate.unbind(), up.unbind(), down.unbind()
@@ -157,6 +169,31 @@ class Torch:
         else:
             found = self.exchange(rows, counts, answers)
         return torch.sum(weights[..., None] * found[order.argsort()].reshape(len(x), spec.selected, -1), dim=1)
+
+    def _adapted_experts(
+        self, x: Tensor, routing: Tensor, weights: tuple[TorchWeight, TorchWeight, TorchWeight], spec: MoE, batch: Batch
+    ) -> Tensor:
+        """The same with adapters, each as strong as in the token that a row is of."""
+        if self.exchange is not None:
+            raise UnsupportedError("adapters of experts are learnt by one process; leave out torchrun")
+        chosen, order = routing[:, 0].long().flatten(), routing[:, 0].long().flatten().argsort(stable=True)
+        counts, tokens = chosen.bincount(minlength=spec.experts).tolist(), order // spec.selected
+        stacks = [_unstacked(weight) for weight in weights]
+        found, first = [], 0
+        for gate, up, down, count in zip(*stacks, counts, strict=True):
+            rows = tokens[first : first + count]
+            first += count
+
+            def product(inputs: Tensor, weight: TorchWeight, rows: Tensor = rows) -> Tensor:
+                if isinstance(weight, Tensor):
+                    return F.linear(inputs, weight)
+                whole = [batch.strengths_of(delta.adapter, len(x)) for delta in weight.deltas]
+                return self._adapted(inputs, weight, [one if one is None else one[rows.cpu().numpy()] for one in whole])
+
+            hidden = self.gated(product(x[rows], gate), product(x[rows], up), spec.activation)
+            found.append(product(hidden, down))
+        shares = routing[:, 1].to(x.dtype)[..., None]
+        return torch.sum(shares * torch.cat(found)[order.argsort()].reshape(len(x), spec.selected, -1), dim=1)
 
     def shift(self, x: Tensor, bias: TorchWeight) -> Tensor:
         assert isinstance(bias, Tensor)
@@ -239,6 +276,17 @@ def routed(chances: Tensor, spec: MoE) -> Tensor:
     if spec.renormalised:
         weights = weights / weights.sum(dim=-1, keepdim=True)
     return torch.stack([best.float(), weights], dim=1)
+
+
+def _unstacked(weight: TorchWeight) -> Sequence[TorchWeight]:
+    """The matrices of each expert, with their adapters."""
+    if isinstance(weight, Tensor):
+        return weight.unbind()
+    factors = [(delta, delta.down.unbind(), delta.up.unbind()) for delta in weight.deltas]
+    return [
+        LowRank(base, tuple(Delta(one.adapter, down[e], up[e], one.scale) for one, down, up in factors))
+        for e, base in enumerate(weight.base.unbind())
+    ]
 
 
 def attend(q: Tensor, keys: Tensor, values: Tensor, positions: Ints, spec: Attention) -> Tensor:

@@ -197,14 +197,17 @@ def random_weights(spec: ModelSpec, seed: int = 0, format: str = "F32") -> Weigh
     return Weights(weights)
 
 
-def random_adapter(spec: ModelSpec, seed: int, rank: int = 4) -> Adapter:
-    """Of every matrix that can have one; what it adds is about a tenth as large as `random_weights` are."""
+def random_adapter(spec: ModelSpec, seed: int, rank: int = 4, experts: bool = False) -> Adapter:
+    """Of every matrix that can have one; what it adds is about a tenth as large as `random_weights` are.
+
+    Of those of experts only with `experts`.
+    """
     random = np.random.default_rng(seed)
     pairs = {}
     for path, shape in spec.shapes():
-        if is_adaptable(spec, path):
-            rows, columns = shape
-            down, up = random.normal(size=(rank, columns)), random.normal(size=(rows, rank))
+        if is_adaptable(spec, path) and (experts or len(shape) == 2):
+            *stack, rows, columns = shape
+            down, up = random.normal(size=(*stack, rank, columns)), random.normal(size=(*stack, rows, rank))
             pairs[path] = Pair((down / columns**0.5).astype(np.float32), up.astype(np.float32))
     return Adapter(pairs, 0.1 / rank**0.5)
 

@@ -18,16 +18,21 @@ __all__ = ["divergences", "token_losses"]
 CHUNK = 256  # rows
 
 
-def token_losses(hidden: Tensor, output: Tensor, targets: Tensor, weights: Tensor, spec: ModelSpec) -> Tensor:
+def token_losses(
+    hidden: Tensor, output: Tensor, targets: Tensor, weights: Tensor, spec: ModelSpec, shares: Tensor | None = None
+) -> Tensor:
     """weight · −log p(target) of every row, in nats, (rows,) float32.
 
     `hidden` is (rows, dim), what the last layer leaves after its norm; `output` (vocab, dim); `targets` and `weights`
-    are (rows,). The logits are scaled and capped as the model does it. Where `output` has a gradient, too, it is right
-    only if all rows count alike in what is made of them, as in their sum.
+    are (rows,). With `shares`, (rows, n) as `targets` are then, it is weight · −Σ share · log p(target), where the
+    shares of a row sum to one. The logits are scaled and capped as the model does it. Where `output` has a gradient,
+    too, it is right only if all rows count alike in what is made of them, as in their sum.
     """
     apply: Callable[..., Tensor] = _ChunkedLoss.apply
     wanted = [tensor.requires_grad and torch.is_grad_enabled() for tensor in (hidden, output)]
-    return apply(hidden, output, targets, weights, spec.logit_scale, spec.logit_softcap, wanted)
+    if shares is None:
+        targets, shares = targets[:, None], torch.ones_like(weights)[:, None]
+    return apply(hidden, output, targets, shares, weights, spec.logit_scale, spec.logit_softcap, wanted)
 
 
 def divergences(hidden: Tensor, before: Tensor, output: Tensor, weights: Tensor, spec: ModelSpec) -> Tensor:
@@ -59,6 +64,7 @@ class _ChunkedLoss(torch.autograd.Function):
         hidden: Tensor,
         output: Tensor,
         targets: Tensor,
+        shares: Tensor,
         weights: Tensor,
         scale: float,
         cap: float | None,
@@ -71,11 +77,11 @@ class _ChunkedLoss(torch.autograd.Function):
             rows = slice(first, first + CHUNK)
             logits, bend = _logits(hidden[rows], output, scale, cap)
             chances = logits.log_softmax(-1)
-            losses[rows] = -weights[rows] * chances.gather(-1, targets[rows, None])[:, 0]
+            losses[rows] = -weights[rows] * (shares[rows] * chances.gather(-1, targets[rows])).sum(-1)
             if not any(wanted):
                 continue
             slope = chances.exp_()  # of the logits, from here on
-            slope[torch.arange(len(slope), device=slope.device), targets[rows]] -= 1
+            slope.scatter_add_(-1, targets[rows], -shares[rows])
             if bend is not None:
                 slope *= bend
             slope, factors = slope.to(hidden.dtype), (scale * weights[rows, None]).to(hidden.dtype)
@@ -92,7 +98,7 @@ class _ChunkedLoss(torch.autograd.Function):
         return (
             None if to_hidden is None else upstream[:, None].to(to_hidden.dtype) * to_hidden,
             None if to_output is None else upstream[0] * to_output,
-            *(None,) * 5,
+            *(None,) * 6,
         )
 
 

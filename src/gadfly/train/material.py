@@ -1,6 +1,7 @@
 """What a run learns from, or is judged by: the files of a recipe, as the objective that its method asks for.
 
 sft     conversations            whose marked answers are learnt
+distil  conversations            learnt from what their teacher found likely, too
 text    plain texts              learnt whole
 dpo     pairs of answers         of which one is better
 kto     answers with a thumb     up or down
@@ -16,8 +17,9 @@ import numpy as np
 
 from gadfly.answer import Prompts
 from gadfly.conversation import Message
-from gadfly.errors import RequestError
+from gadfly.errors import RequestError, UnsupportedError
 from gadfly.lines import Problem
+from gadfly.train.data.alphabet import Alphabet
 from gadfly.train.data.chats import Lesson, read_lessons
 from gadfly.train.data.preferences import Preference, read_preferences, read_thumbs
 from gadfly.train.data.sample import Sample, sample
@@ -36,7 +38,7 @@ class Line(Protocol):
 T = TypeVar("T", bound=Line)
 S = TypeVar("S")
 
-METHODS = ("sft", "text", "dpo", "kto")
+METHODS = ("sft", "distil", "text", "dpo", "kto")
 
 Told = Callable[[Path, Problem], None]
 
@@ -56,8 +58,11 @@ def read_material(
 
     Conversations longer than `longest` tokens are cut, texts are cut into pieces, and judgements are left out.
     """
-    if method in ("sft", "text"):
-        if method == "sft":
+    if method in ("sft", "distil", "text"):
+        if method == "distil":
+            alphabet = _alphabet(prompts)
+            samples = list(_each(files, read_lessons, lambda one: [_taught(one, prompts, longest, alphabet)], told))
+        elif method == "sft":
             samples = list(_each(files, read_lessons, lambda one: [sample(one, prompts, longest)], told))
         else:
             samples = list(_each(files, read_documents, lambda one: pieces(one, prompts, longest), told))
@@ -95,6 +100,21 @@ def _each(
                 told(file, Problem(found.line, str(error)))
 
 
+def _alphabet(prompts: Prompts) -> Alphabet:
+    if prompts.tokenizer is None:
+        raise UnsupportedError(f"{prompts.name} has no tokenizer, so nobody can teach it; add the one it was made for")
+    return Alphabet(prompts.name, prompts.tokenizer)
+
+
+def _taught(lesson: Lesson, prompts: Prompts, longest: int, alphabet: Alphabet) -> Sample:
+    if not lesson.likely:
+        raise RequestError(
+            "it does not say what its teacher found likely; gadfly data synth --logprobs keeps that, and "
+            'method = "sft" learns without it'
+        )
+    return sample(lesson, prompts, longest, alphabet)
+
+
 def _pair(one: Preference, prompts: Prompts, longest: int) -> Pair:
     chosen, rejected = (_answered(one.prompt, answer, prompts, longest) for answer in (one.chosen, one.rejected))
     return Pair(chosen, rejected, one.weight)
@@ -116,5 +136,7 @@ def _digest(samples: Sequence[Sample], weights: Sequence[float]) -> str:
     digest = hashlib.sha256()
     for one in samples:
         digest.update(one.ids.tobytes() + one.learnt.tobytes() + np.array([one.weight, one.strength]).tobytes())
+        if one.alternatives is not None:
+            digest.update(one.alternatives.ids.tobytes() + one.alternatives.shares.tobytes())
     digest.update(np.array(weights, np.float64).tobytes())
     return digest.hexdigest()

@@ -1,7 +1,7 @@
 """A recipe: what to make of which model, from what. A TOML file whose every key is also `--set key=value`.
 
 base = "smollm2"                     a model that is here, or a path; "new" is one from scratch
-method = "sft"                       learn conversations; or "text", "dpo", "kto": see `material`
+method = "sft"                       learn conversations; or "distil", "text", "dpo", "kto": see `material`
 data = "chats.jsonl"                 or a folder with train.jsonl and valid.jsonl; beside the recipe
 out = "my-gadfly"                    the folder that the adapter, or the model, is written to
 longest = 1024                       tokens that are read at once; what is longer is cut
@@ -98,7 +98,7 @@ def _usual(recipe: Recipe) -> Plan:
     a finished model is to prefer one thing to another."""
     if recipe.base == NEW:
         return Plan(learning_rate=3e-3, weight_decay=0.1)
-    rate = {"sft": 1e-3, "text": 5e-4, "dpo": 2e-4, "kto": 2e-4}[recipe.method]
+    rate = {"sft": 1e-3, "distil": 1e-3, "text": 5e-4, "dpo": 2e-4, "kto": 2e-4}[recipe.method]
     return Plan(learning_rate=rate / 20 if recipe.full else rate)
 
 

@@ -254,7 +254,8 @@ class Training:
 
         def ending(hidden: Tensor, output: Tensor) -> Tensor:
             targets, counted = (torch.from_numpy(values).to(hidden.device) for values in (pack.targets, pack.weights))
-            return token_losses(hidden, output, targets.long(), counted, self.trainable.spec)
+            shares = None if pack.shares is None else torch.from_numpy(pack.shares).to(hidden.device)
+            return token_losses(hidden, output, targets.long(), counted, self.trainable.spec, shares)
 
         return self._read(pack, weights, ending)
 

@@ -5,7 +5,7 @@ from typing import Any, TypeVar
 
 from gadfly.errors import UnsupportedError
 from gadfly.ops import Backend
-from gadfly.spec import Dense, ModelSpec
+from gadfly.spec import Dense, ModelSpec, MoE
 from gadfly.weight import Delta, Weights
 from gadfly.weights.low_rank import Adapter
 
@@ -19,7 +19,7 @@ def adapted(
 ) -> Weights[W]:
     """Placed weights with adapters 0, 1, … of a `Batch`.
 
-    Raises UnsupportedError where an adapter belongs to what is not adaptable.
+    Raises UnsupportedError where an adapter belongs to what is not adaptable, or not on this backend.
     """
     by_path = {path: weights[path] for path in weights}
     deltas: dict[str, list[Delta[Any]]] = {}
@@ -36,14 +36,14 @@ def adapted(
 
 
 def is_adaptable(spec: ModelSpec, path: str) -> bool:
-    """Whether it is a matrix that every token is multiplied with, and nothing else is done with."""
+    """Whether tokens are multiplied with it, or with those of its experts that they go to, and nothing else is done."""
     match path.split("."):
         case ["output"]:
             return True
         case ["blocks", _, "mixer", "query" | "key" | "value" | "output"]:
             return True
         case ["blocks", layer, "ffn", "gate" | "up" | "down"]:
-            return isinstance(spec.blocks[int(layer)].ffn, Dense)
-        case ["blocks", _, "ffn", "dense", "gate" | "up" | "down"]:
+            return isinstance(spec.blocks[int(layer)].ffn, Dense | MoE)
+        case ["blocks", _, "ffn", "dense" | "moe", "gate" | "up" | "down"]:
             return True
     return False

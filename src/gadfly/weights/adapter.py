@@ -4,8 +4,8 @@
     adapter_model.safetensors   base_model.model.<module>.lora_A.weight (rank, in) and .lora_B.weight (out, rank)
     gadfly.json                 what it was made from, if Gadfly made it, and perhaps whom it plays
 
-Plain adapters of linear layers are read, all of one rank; what else PEFT knows (DoRA, biases, embeddings, patterns of
-ranks) is refused by name.
+Plain adapters of linear layers are read, all of one rank, of experts one by one and of all; what else PEFT knows (DoRA,
+biases, embeddings, patterns of ranks) is refused by name.
 Written by `gadfly.weights.adapter_writer`. Source: peft 0.21, `LoraConfig` and `save_pretrained`.
 """
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from gadfly.arch import Page
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
 from gadfly.spec import ModelSpec
-from gadfly.weight import Deferred, Matrix, Plain, Stack, Weight, Weights
+from gadfly.weight import Deferred, Matrix, Plain, Stack, Weight, Weights, unstack
 from gadfly.weights.gguf_adapter import read_gguf_adapter, read_gguf_facts
 from gadfly.weights.low_rank import Adapter, Half, Pair, floats, paired
 from gadfly.weights.model_file import ModelFile
@@ -59,9 +59,15 @@ def merged(file: ModelFile, adapter: Adapter) -> ModelFile:
     return replace(file, weights=Weights(weights))
 
 
-def _sum(base: Weight, pair: Pair, scale: float) -> Deferred:
+def _sum(base: Weight, pair: Pair, scale: float) -> Weight:
+    if pair.down.ndim == 3:
+        parts = zip(unstack(base), pair.down, pair.up, strict=True)
+        return Stack(tuple(_matrix_sum(matrix, Pair(down, up), scale) for matrix, down, up in parts))
     assert not isinstance(base, Stack)
-    matrix: Matrix = base
+    return _matrix_sum(base, pair, scale)
+
+
+def _matrix_sum(matrix: Matrix, pair: Pair, scale: float) -> Deferred:
 
     def rows(index: slice | NDArray[np.intp]) -> Plain:
         return Plain(floats(matrix.rows(index)) + np.float32(scale) * (pair.up[index] @ pair.down))
@@ -84,7 +90,7 @@ def read_adapter(folder: Path, page: Page, spec: ModelSpec) -> Adapter:
     alpha = _number(folder / CONFIG, config, "lora_alpha", 1e6)
     with Safetensors.open(folder / TENSORS) as file:
         pairs = paired(folder / TENSORS, _halves(folder / TENSORS, file), page.hf, spec)
-    found = len(next(iter(pairs.values())).down)
+    found = next(iter(pairs.values())).rank
     if found != rank:
         raise ModelFileError(f"{folder / CONFIG}: r is {rank}, but the factors' shape says {found}")
     scale = alpha / math.sqrt(rank) if config.get("use_rslora") else alpha / rank

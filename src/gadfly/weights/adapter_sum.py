@@ -25,12 +25,12 @@ def summed(adapters: Sequence[tuple[Adapter, float]]) -> Adapter:
         for adapter, strength in adapters:
             pair = adapter.pairs.get(path)
             if pair is None:
-                downs.append(np.zeros((adapter.rank, known.down.shape[1]), np.float32))
-                ups.append(np.zeros((known.up.shape[0], adapter.rank), np.float32))
+                downs.append(np.zeros((*known.down.shape[:-2], adapter.rank, known.down.shape[-1]), np.float32))
+                ups.append(np.zeros((*known.up.shape[:-1], adapter.rank), np.float32))
             else:
                 downs.append(pair.down)
                 ups.append(np.float32(strength * adapter.scale) * pair.up)
-        pairs[path] = Pair(np.concatenate(downs), np.concatenate(ups, axis=1))
+        pairs[path] = Pair(np.concatenate(downs, axis=-2), np.concatenate(ups, axis=-1))
     parts = [{"strength": strength, **adapter.facts} for adapter, strength in adapters]
     bases = {adapter.facts.get("base") for adapter, _ in adapters}
     base = {"base": bases.pop()} if len(bases) == 1 else {}

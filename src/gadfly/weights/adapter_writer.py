@@ -5,20 +5,21 @@ What is in them: see `gadfly.weights.adapter` and `gadfly.weights.gguf_adapter`,
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from gadfly.arch import Page
+from gadfly.errors import UnsupportedError
 from gadfly.spec import ModelSpec
 from gadfly.weight import Plain
 from gadfly.weights import gguf_adapter
 from gadfly.weights.adapter import CONFIG, DOWN, FACTS, PREFIX, TENSORS, UP, WEIGHT
 from gadfly.weights.disk import new_file, replacing_folder
 from gadfly.weights.gguf_writer import write_gguf
-from gadfly.weights.low_rank import Adapter, floats, matrix_name
+from gadfly.weights.low_rank import Adapter, Pair, floats, matrix_names
 from gadfly.weights.safetensors_writer import write_safetensors
 
 __all__ = ["write_adapter", "write_gguf_adapter"]
@@ -38,7 +39,7 @@ def write_adapter(
     that were adapted one by one.
     """
     kind, dtype = ("F16", np.float16) if half else ("F32", np.float32)
-    named = {matrix_name(path, page.hf, page.name): pair for path, pair in adapter.pairs.items()}
+    named = {name: pair for path, pair in adapter.pairs.items() for name, pair in _named(path, pair, page)}
     tensors = {
         f"{PREFIX}{name.removesuffix(WEIGHT)}{suffix}": (kind, array.shape, array.astype(dtype))
         for name, pair in named.items()
@@ -83,11 +84,23 @@ def write_gguf_adapter(
     }
     tensors: dict[str, Any] = {}
     for own, pair in adapter.pairs.items():
-        up = floats(page.gguf.restore(own, Plain(pair.up), spec))
+        up = pair.up if pair.up.ndim == 3 else floats(page.gguf.restore(own, Plain(pair.up), spec))
+        (name_in_file,) = matrix_names(own, page.gguf, page.name)
         for suffix, factor in ((gguf_adapter.DOWN, pair.down), (gguf_adapter.UP, up)):
-            name_of = matrix_name(own, page.gguf, page.name) + suffix
-            tensors[name_of] = (kind, factor.shape, np.ascontiguousarray(factor, dtype))
+            tensors[name_in_file + suffix] = (kind, factor.shape, np.ascontiguousarray(factor, dtype))
     write_gguf(path, metadata, tensors)
+
+
+def _named(path: str, pair: Pair, page: Page) -> Iterator[tuple[str, Pair]]:
+    """Under the names of a folder, where every expert has a pair of its own."""
+    if pair.down.ndim == 2:
+        (name,) = matrix_names(path, page.hf, page.name)
+        yield name, pair
+        return
+    names = matrix_names(path, page.hf, page.name, len(pair.down))
+    if len(names) != len(pair.down):
+        raise UnsupportedError(f"{page.name} folders fuse experts, so {path} has no adapter in this form; take a .gguf")
+    yield from zip(names, map(Pair, pair.down, pair.up), strict=True)
 
 
 def _json(value: Any) -> bytes:

@@ -170,5 +170,79 @@ def test_mistakes_are_one_line() -> None:
     ):
         with pytest.raises(kind, match=says):
             run(*arguments)
-    assert "--as is for --merge" in run("a", "--out", "x", "--as", "q8_0", code=2).stderr
+    assert "--as is for --merge and --mixture" in run("a", "--out", "x", "--as", "q8_0", code=2).stderr
+    assert not Path("x").exists()
+
+
+PROMPTS = {"a.txt": "Ahoy, what is the sea?\nWhere is the treasure?\n", "b.txt": "1 + 1 =\n2 * 3 =\n10 / 5 =\n"}
+
+
+def crew(*arguments: str, code: int = 0) -> Result:
+    """A mixture of two, with their prompts."""
+    for name, text in PROMPTS.items():
+        Path(name).write_text(text)
+    return run("a", "b=0.5", "--mixture", "--prompts", "a.txt", "--prompts", "b.txt", *arguments, code=code)
+
+
+def test_a_mixture_of_characters_runs_and_says_what_it_is() -> None:
+    made("a", 1, 4), made("b", 2, 3, PARTS[1:])
+    said = crew("--as", "f32", "--out", "crew.gguf").stdout
+    assert "attention is one for all experts" in said and said.endswith("crew.md: its card.\n")
+    told = json.loads(crew("--as", "f32", "--out", "crew", "--json", "--licence", "CC0-1.0").stdout)
+    assert told["path"] == "crew" and told["merged"]
+    spec = open_model("crew").spec
+    assert [(block.ffn.experts, block.ffn.selected) for block in spec.blocks] == [(2, 2)] * 2
+    np.testing.assert_allclose(logits("crew.gguf"), logits("crew"), atol=1e-4)
+    np.testing.assert_allclose(gadfly.load("crew.gguf", threads=1).logits(IDS), logits("crew"), atol=0.05)
+    assert np.abs(logits("crew") - logits("m")).max() > 0.1
+    text = Path("crew/README.md").read_text()
+    assert "with an expert for each of 2 adapters, of which a router gives 2 to every token" in text
+    assert "- at strength 0.5: name b, run r / s, steps 3" in text and "library_name" not in text
+
+
+def test_a_mixture_goes_to_one_expert_if_it_is_asked_to() -> None:
+    made("a", 1, 4, ("ffn.up",)), made("b", 2, 3, ("ffn.gate", "ffn.down"))
+    said = crew("--experts-per-token", "1", "--out", "crew").stdout
+    assert "attention is one" not in said
+    assert open_model("crew").spec.blocks[0].ffn.selected == 1
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+def test_transformers_says_what_the_mixture_says() -> None:
+    torch, transformers = pytest.importorskip("torch"), pytest.importorskip("transformers")
+    made("a", 1, 4), made("b", 2, 3, PARTS[1:])
+    crew("--as", "f32", "--out", "crew")
+    theirs = transformers.AutoModelForCausalLM.from_pretrained("crew", dtype=torch.float32)
+    assert type(theirs).__name__ == "MixtralForCausalLM"
+    with torch.no_grad():
+        found = theirs(torch.tensor([IDS])).logits[0].numpy()
+    np.testing.assert_allclose(found, logits("crew"), atol=1e-3)
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning")
+def test_llama_cpp_says_what_the_mixture_says() -> None:
+    llama_cpp = pytest.importorskip("llama_cpp")
+    made("a", 1, 4), made("b", 2, 3, PARTS[1:])
+    crew("--as", "f32", "--out", "crew.gguf")
+    llama = llama_cpp.Llama("crew.gguf", n_ctx=64, logits_all=True, verbose=False, n_threads=1, type_k=0, type_v=0)
+    llama.eval(IDS)
+    np.testing.assert_allclose(np.array(llama.scores[: len(IDS)]), logits("crew.gguf"), atol=1e-3)
+
+
+def test_what_is_missing_for_a_mixture_is_said() -> None:
+    made("a", 1, 4), made("b", 2, 3), made("c", 3, 2, PARTS[:2])
+    Path("p.txt").write_text("Why?\n")
+    for arguments, says in (
+        (("a", "--prompts", "p.txt"), "two or more adapters"),
+        (("a", "b", "--prompts", "p.txt"), "2 adapters and 1 files of --prompts"),
+        (("a", "c", "--prompts", "p.txt", "--prompts", "p.txt"), "c changes attention alone"),
+        (("a", "b", "--prompts", "p.txt", "--prompts", "p.txt"), "what a is asked is too much like"),
+        (("a", "b", "--prompts", "p.txt", "--prompts", "p.txt", "--experts-per-token", "3"), "to 3 of 2 experts"),
+    ):
+        with pytest.raises(RequestError, match=says):
+            run(*arguments, "--mixture", "--out", "x")
+    assert "exclude each other" in run("a", "--merge", "--mixture", "--out", "x", code=2).stderr
+    assert "are for --mixture" in run("a", "--prompts", "p.txt", "--out", "x", code=2).stderr
     assert not Path("x").exists()

@@ -9,7 +9,7 @@ import pytest
 
 from gadfly.arch import PAGES
 from gadfly.batch import Batch, Span
-from gadfly.convert import calibrate
+from gadfly.convert import observe
 from gadfly.convert.calibrate import Calibration, chunked
 from gadfly.convert.fresh import write_fresh
 from gadfly.convert.importance import by_path, read_importance, write_importance
@@ -43,7 +43,7 @@ class Observer(Reference):
         self.note(router, 0, x)
         return super().route(x, router, spec)
 
-    def experts(self, x, routing, gate, up, down, spec: MoE):
+    def experts(self, x, routing, gate, up, down, spec: MoE, batch):  # noqa: ARG002
         out = np.zeros_like(x)
         for token, (chosen, shares) in enumerate(routing):
             for expert, share in zip(chosen.astype(int), shares, strict=True):
@@ -75,8 +75,8 @@ def test_it_sees_what_an_observer_sees(name, format_name, monkeypatch):
     spec = SPECS[name]
     weights = random_weights(spec, format=format_name)
     expected = observed(spec, weights, CHUNKS)
-    monkeypatch.setattr(calibrate, "STEP_TOKENS", 100)
-    monkeypatch.setattr(calibrate, "STRETCH", 1000)
+    monkeypatch.setattr(observe, "STEP_TOKENS", 100)
+    monkeypatch.setattr(observe, "STRETCH", 1000)
     calibration = Calibration(model_of(spec, weights))
     steps = [len(step) for step in calibration.read(CHUNKS)]
     assert steps == [2, 2, 2] and calibration.tokens == 203
@@ -102,7 +102,7 @@ def test_it_sees_what_an_observer_sees(name, format_name, monkeypatch):
 def test_an_interruption_leaves_whole_steps(monkeypatch):
     spec = SPECS["mixtral"]
     weights = random_weights(spec)
-    monkeypatch.setattr(calibrate, "STEP_TOKENS", 40)
+    monkeypatch.setattr(observe, "STEP_TOKENS", 40)
     whole, cut = Calibration(model_of(spec, weights)), Calibration(model_of(spec, weights))
     reading = whole.read(CHUNKS)
     next(reading)

@@ -38,6 +38,27 @@ def test_the_loss_in_pieces_is_the_plain_one(
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 
 
+def test_a_row_may_have_several_targets() -> None:
+    generator = torch.Generator().manual_seed(1)
+    hidden, output = torch.randn(20, 64, generator=generator), torch.randn(50, 64, generator=generator)
+    targets = torch.randint(0, 50, (20, 3), generator=generator)
+    targets[:, 2] = targets[:, 0]  # one twice
+    shares = torch.rand(20, 3, generator=generator)
+    shares /= shares.sum(-1, keepdim=True)
+    wanted = torch.zeros(20, 50).scatter_add_(-1, targets, shares)
+    weights, found = torch.rand(20, generator=generator), []
+    for what in (
+        lambda h, o: F.cross_entropy(F.linear(h, o), wanted, reduction="none") * weights,
+        lambda h, o: token_losses(h, o, targets, weights, tiny_spec(vocab=50), shares),
+    ):
+        leaves = [leaf.clone().requires_grad_() for leaf in (hidden, output)]
+        losses = what(*leaves)
+        losses.sum().backward()
+        found.append([losses.detach(), *(leaf.grad for leaf in leaves)])
+    for one, other in zip(*found, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-4)
+
+
 def test_rows_may_count_differently_where_the_output_stays() -> None:
     generator = torch.Generator().manual_seed(1)
     output, targets = torch.randn(50, 64, generator=generator), torch.arange(20)

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gadfly.answer import Prompts
+from gadfly.errors import UnsupportedError
 from gadfly.lines import Problem
 from gadfly.testing import ByteTokenizer
 from gadfly.text import ChatTemplate
@@ -70,3 +71,25 @@ def test_the_digest_stands_for_all_that_is_learnt(tmp_path: Path, change: dict) 
     again, _ = material(tmp_path, "kto", line)
     other, _ = material(tmp_path, "kto", {**line, **change})
     assert first.digest == again.digest != other.digest
+
+
+def test_a_teachers_lessons_are_learnt_from_what_it_found_likely(tmp_path: Path) -> None:
+    likely = [["O", [["O", -0.1], ["N", -2.0]]], ["k", [["k", -0.2]]]]
+    taught = {"messages": [*ASKED, {**answer("Ok"), "likely": likely}]}
+    made, told = material(tmp_path, "distil", taught, {"messages": [*ASKED, answer("Ok")]})
+    ((one,),) = made.objective.sequences
+    assert learnt(one) == "Ok" and [(p.line, "data synth --logprobs" in p.text) for p in told] == [(2, True)]
+    begin = int(one.learnt.argmax())
+    assert one.alternatives.ids[begin, :2].tolist() == [ord("O"), ord("N")]
+    assert one.alternatives.shares.sum(axis=1).round(5).tolist() == [0] * begin + [1, 1] + [0] * (len(one) - begin - 2)
+    plain, _ = material(tmp_path, "sft", taught)
+    assert plain.objective.sequences[0][0].alternatives is None and plain.digest != made.digest
+    likely[0][1][1][1] = -1.0
+    assert material(tmp_path, "distil", taught)[0].digest != made.digest
+    short, _ = material(tmp_path, "distil", taught, longest=len(one) - 2)
+    assert len(short.objective.sequences[0][0].alternatives.ids) == len(one) - 2
+    likely[0][1].append(["No", -3.0])
+    with pytest.raises(UnsupportedError, match="the teacher has the token 'No', unlike tiny"):
+        material(tmp_path, "distil", taught)
+    likely[0] = "O"
+    assert "is not made of tokens" in material(tmp_path, "distil", taught)[1][0].text

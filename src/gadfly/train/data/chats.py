@@ -3,7 +3,8 @@
     {"messages": [{"role": "user", "content": "…"}, {"role": "assistant", "content": "…", "train": true}],
      "dial": 0.8, "weight": 1.0, "meta": {"source": "own", "licence": "CC0-1.0"}}
 
-Without `train`, every message of the assistant is learnt. A damaged line is a problem with its number, and no more:
+Without `train`, every message of the assistant is learnt. What a teacher found `likely` may stand beside it: see
+`likely`. A damaged line is a problem with its number, and no more:
 whoever has the file decides whether to go on without it. What is preferred to what is in `preferences` beside this.
 """
 
@@ -14,6 +15,7 @@ from typing import Any, get_args
 
 from gadfly.conversation import Message, Role
 from gadfly.lines import Problem, Row, kind_of, read_as
+from gadfly.train.data.likely import Choice, choices_of
 
 __all__ = ["MOST_MESSAGES", "Lesson", "Problem", "lesson_of", "message_of", "meta_of", "number_of", "read_lessons"]
 
@@ -23,7 +25,10 @@ ROLES: tuple[Role, ...] = get_args(Role)
 
 @dataclass(frozen=True)
 class Lesson:
-    """A conversation; `learnt` says of each message whether the model is to learn it. `line` is where it stands."""
+    """A conversation; `learnt` says of each message whether the model is to learn it. `line` is where it stands.
+
+    `likely` are what a teacher found likely of answers, by the number of their message.
+    """
 
     messages: tuple[Message, ...]
     learnt: tuple[bool, ...]
@@ -31,6 +36,7 @@ class Lesson:
     weight: float = 1.0
     meta: Mapping[str, Any] = field(default_factory=dict)
     line: int = 0
+    likely: Mapping[int, tuple[Choice, ...]] = field(default_factory=dict)
 
 
 def read_lessons(path: Path) -> Iterator[Lesson | Problem]:
@@ -51,6 +57,11 @@ def lesson_of(row: Row) -> Lesson | Problem:
             number_of("weight", table.get("weight", 1.0), 0, 1000),
             meta_of(table),
             row.line,
+            {
+                number: choices_of(item["likely"], f"`likely` of message {number + 1}")
+                for number, item in enumerate(table["messages"])
+                if "likely" in item and learnt[number]
+            },
         )
     except ValueError as error:
         return Problem(row.line, str(error))

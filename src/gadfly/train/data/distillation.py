@@ -1,6 +1,7 @@
 """Lessons from a larger model: it answers the prompts of a file, and what it said is a file of conversations to learn.
 
-Each answer is written when it is there, in the order of the prompts, with where it came from:
+Each answer is written when it is there, in the order of the prompts, with where it came from (and, if the teacher was
+asked for that, with what else it found `likely`):
 
     {"messages": [..., {"role": "assistant", "content": "…"}],
      "meta": {"source": "teacher", "model": "…", "licence": "…", "id": "…", "made": "2026-11-26"}}
@@ -12,7 +13,7 @@ import hashlib
 import json
 import os
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from gadfly.conversation import Message
 from gadfly.errors import RequestError
 from gadfly.lines import Problem, Row, kind_of, line_of, read_lines, read_text
 from gadfly.train.data.chats import MOST_MESSAGES, message_of
+from gadfly.train.data.likely import Choice, written
 from gadfly.train.data.teacher import Teacher
 from gadfly.weights.disk import writing
 
@@ -90,7 +92,7 @@ def distil(
     open_ones = [one for one in asked.values() if one.id not in done]
     kept, new, failed = len(asked) - len(open_ones), 0, 0
     target.parent.mkdir(parents=True, exist_ok=True)
-    waiting: deque[tuple[_Prompt, Future[str]]] = deque()
+    waiting: deque[tuple[_Prompt, Future[tuple[str, tuple[Choice, ...]]]]] = deque()
     coming = iter(open_ones)
     with writing(target), target.open("ab") as file, ThreadPoolExecutor(at_once) as pool:
         try:
@@ -104,7 +106,7 @@ def distil(
                     break
                 one, future = waiting.popleft()
                 try:
-                    file.write(_line(one, future.result(), teacher))
+                    file.write(_line(one, *future.result(), teacher))
                     file.flush()
                     new += 1
                 except RequestError as error:
@@ -124,7 +126,7 @@ def _led(prompt: _Prompt, system: str | None) -> _Prompt:
     return replace(prompt, messages=(Message("system", system), *prompt.messages))
 
 
-def _line(prompt: _Prompt, answer: str, teacher: Teacher) -> bytes:
+def _line(prompt: _Prompt, answer: str, choices: Sequence[Choice], teacher: Teacher) -> bytes:
     messages: list[dict[str, Any]] = [{"role": one.role, "content": one.content} for one in prompt.messages]
     for message in messages:
         if message["role"] == "assistant":
@@ -136,7 +138,8 @@ def _line(prompt: _Prompt, answer: str, teacher: Teacher) -> bytes:
         "id": prompt.id,
         "made": datetime.now(UTC).date().isoformat(),
     }
-    return line_of({"messages": [*messages, {"role": "assistant", "content": answer}], "meta": meta})
+    likely = {"likely": written(choices)} if choices else {}
+    return line_of({"messages": [*messages, {"role": "assistant", "content": answer, **likely}], "meta": meta})
 
 
 def _known(target: Path) -> set[str]:

@@ -172,6 +172,8 @@ def _said_by(item: Any, name: str) -> dict[str, Any]:
     message = _message(ROLES[role.lower()], content)
     if message["role"] == "assistant" and (item.get("train") is False or item.get("weight") == 0):
         message["train"] = False
+    if message["role"] == "assistant" and "likely" in item:
+        message["likely"] = item["likely"]
     return message
 
 

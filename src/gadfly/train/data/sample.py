@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from gadfly.answer import Prompts
 from gadfly.batch import Ints
 from gadfly.errors import RequestError, UnsupportedError
+from gadfly.train.data.alphabet import Alphabet, Alternatives
 from gadfly.train.data.chats import Lesson
 
 __all__ = ["Sample", "sample"]
@@ -22,20 +23,25 @@ __all__ = ["Sample", "sample"]
 class Sample:
     """`learnt[i]` says whether token i is to be predicted from those before it; both arrays are (tokens,).
 
-    `strength` is that of the adapter meanwhile: it is learnt at the strengths at which it will be used.
+    `strength` is that of the adapter meanwhile: it is learnt at the strengths at which it will be used. `alternatives`
+    are what is learnt beside these tokens, or in their place.
     """
 
     ids: Ints
     learnt: NDArray[np.bool_]
     weight: float = 1.0
     strength: float = 1.0
+    alternatives: Alternatives | None = None
 
     def __len__(self) -> int:
         return len(self.ids)
 
 
-def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
-    """Raises RequestError if nothing of it could be learnt, or its template is not one that only ever appends."""
+def sample(lesson: Lesson, prompts: Prompts, longest: int, alphabet: Alphabet | None = None) -> Sample:
+    """Raises RequestError if nothing of it could be learnt, or its template is not one that only ever appends.
+
+    With an `alphabet` it is learnt from what a teacher found likely, and what `Alphabet.learn` raises is raised here.
+    """
     tokenizer = prompts.tokenizer
     strength = 1.0 if lesson.dial is None else lesson.dial
     if not strength:
@@ -45,17 +51,23 @@ def sample(lesson: Lesson, prompts: Prompts, longest: int) -> Sample:
     messages = lesson.messages
     ids = prompts.answered_ids(messages)
     learnt = np.zeros(len(ids), np.bool_)
+    alternatives = None if alphabet is None else Alternatives.none(len(ids))
     for number, wanted in enumerate(lesson.learnt):
         if not wanted:
             continue
         begin = _common("begins", prompts.ids(messages[:number]), ids, number)
         end = _common("ends", prompts.answered_ids(messages[: number + 1]), ids, number)
-        learnt[begin : _turn_end(ids, begin, end, tokenizer.stop_ids)] = True
+        end = _turn_end(ids, begin, end, tokenizer.stop_ids)
+        learnt[begin:end] = True
+        if alphabet is not None and alternatives is not None and number in lesson.likely:
+            alphabet.learn(alternatives, ids, begin, end, lesson.likely[number])
     ids, learnt = ids[:longest], learnt[:longest]
     learnt[:1] = False  # nothing comes before it
     if not learnt.any():
         raise RequestError(f"nothing of it is left to learn within {longest} tokens")
-    return Sample(np.array(ids, np.int32), learnt, lesson.weight, strength)
+    if alternatives is not None:
+        alternatives = Alternatives(alternatives.ids[:longest], alternatives.shares[:longest])
+    return Sample(np.array(ids, np.int32), learnt, lesson.weight, strength, alternatives)
 
 
 def _common(what: str, part: Sequence[int], ids: Sequence[int], number: int) -> int:

@@ -13,8 +13,9 @@ import httpx2
 
 from gadfly.api.openai_refusal import refusal
 from gadfly.conversation import Message
-from gadfly.errors import BusyError, CapacityError, GadflyError, NotFoundError, RequestError
+from gadfly.errors import BusyError, CapacityError, GadflyError, NotFoundError, RequestError, UnsupportedError
 from gadfly.hub.catalogue import Catalogue
+from gadfly.train.data.likely import Choice, choices_said
 
 __all__ = ["Teacher"]
 
@@ -27,8 +28,9 @@ LONGEST_WAIT = 60.0  # seconds between two tries
 class Teacher:
     """The model `name` of the server at `url`, which may end in /v1; for None, the only one that is served there.
 
-    `licence` is what the server, or our catalogue, says of it: "" if neither does. Raises NotFoundError if there is no
-    such model, CapacityError if nobody answers.
+    With `logprobs` it says what the likeliest tokens were in each place, so many. `licence` is what the server, or our
+    catalogue, says of it: "" if neither does. Raises NotFoundError if there is no such model, CapacityError if nobody
+    answers.
     """
 
     def __init__(
@@ -38,12 +40,13 @@ class Teacher:
         key: str | None = None,
         temperature: float = 0.7,
         most: int = 512,
+        logprobs: int | None = None,
         transport: httpx2.BaseTransport | None = None,
     ) -> None:
         self.url = url.rstrip("/").removesuffix("/v1")
         if not self.url.startswith(("http://", "https://")):
             raise RequestError(f"the teacher's address is {url!r:.80}; expected http:// or https://")
-        self.temperature, self.most = temperature, most
+        self.temperature, self.most, self.logprobs = temperature, most, logprobs
         headers = {"authorization": f"Bearer {key}"} if key else {}
         self._client = httpx2.Client(timeout=PATIENCE, headers=headers, trust_env=False, transport=transport)
         self._ended = threading.Event()
@@ -64,19 +67,22 @@ class Teacher:
         self._ended.set()
         self._client.close()
 
-    def answer(self, messages: Sequence[Message], seed: int) -> str:
-        """What it says next. From any thread.
+    def answer(self, messages: Sequence[Message], seed: int) -> tuple[str, tuple[Choice, ...]]:
+        """What it says next, and what was likely. From any thread.
 
         Raises RequestError if the question is refused, or the answer is empty or does not end within `most` tokens;
-        CapacityError if there is no answer after several tries.
+        UnsupportedError if the server does not say what was likely; CapacityError if there is no answer after several
+        tries.
         """
-        body = {
+        body: dict[str, Any] = {
             "model": self.name,
             "messages": [{"role": one.role, "content": one.content} for one in messages],
             "temperature": self.temperature,
             "max_tokens": self.most,
             "seed": seed,
         }
+        if self.logprobs is not None:
+            body |= {"logprobs": True, "top_logprobs": self.logprobs}
         found = self._again(lambda: self._json("POST", "/v1/chat/completions", body))
         try:
             choice = found["choices"][0]
@@ -87,7 +93,15 @@ class Teacher:
             raise RequestError(f"the answer did not end within {self.most} tokens ({str(reason)[:20]})")
         if not isinstance(text, str) or not text.strip():
             raise RequestError("the teacher answered with nothing")
-        return text.strip()
+        return text.strip(), () if self.logprobs is None else self._likely(choice)
+
+    def _likely(self, choice: Any) -> tuple[Choice, ...]:
+        try:
+            return choices_said(choice)
+        except ValueError as error:
+            raise UnsupportedError(
+                f"{self.url} was asked for log-probabilities, but {error}; leave out --logprobs, or take another server"
+            ) from None
 
     def _look(self, name: str | None) -> tuple[str, str]:
         found = self._json("GET", "/v1/models")

@@ -7,7 +7,7 @@ from pathlib import Path
 import httpx2
 import pytest
 
-from gadfly.errors import CapacityError, NotFoundError, RequestError
+from gadfly.errors import CapacityError, NotFoundError, RequestError, UnsupportedError
 from gadfly.lines import Problem
 from gadfly.train.data import teacher as teaching
 from gadfly.train.data.chats import Lesson, read_lessons
@@ -161,3 +161,24 @@ def test_which_model_teaches_and_whether_it_may() -> None:
         teacher(cards="x")
     with pytest.raises(RequestError, match="expected http"):
         Teacher("there")
+
+
+def test_what_was_likely_is_kept_if_it_is_asked_for(tmp_path: Path) -> None:
+    def script(body: dict) -> httpx2.Response:
+        assert (body["logprobs"], body["top_logprobs"]) == (True, 2)
+        top = [{"token": "Y", "logprob": -0.5, "bytes": [89]}, {"token": "N", "logprob": -1.5, "bytes": [78]}]
+        content = [{"token": "Y", "logprob": -0.5, "bytes": [89], "top_logprobs": top}]
+        choice = {"message": {"content": "Y"}, "logprobs": {"content": content}, "finish_reason": "stop"}
+        return httpx2.Response(200, json={"choices": [choice]})
+
+    with teacher(script, logprobs=2) as there:
+        distil(prompts(tmp_path, {"prompt": "one"}), tmp_path / "lessons.jsonl", there, Heard())
+    (line,) = (tmp_path / "lessons.jsonl").read_text().splitlines()
+    assert json.loads(line)["messages"][1]["likely"] == [["Y", [["Y", -0.5], ["N", -1.5]]]]
+    (lesson,) = read_lessons(tmp_path / "lessons.jsonl")
+    assert lesson.likely[1][0].likely == ((b"Y", -0.5), (b"N", -1.5))
+
+
+def test_a_server_that_does_not_say_what_was_likely_is_refused(tmp_path: Path) -> None:
+    with teacher(logprobs=5) as there, pytest.raises(UnsupportedError, match="leave out --logprobs"):
+        distil(prompts(tmp_path, {"prompt": "one"}), tmp_path / "lessons.jsonl", there, Heard())

@@ -35,6 +35,11 @@ Q, A = said("Rain?", "Wet.")
         ({"messages": [Q, A], "id": 7}, "messages", {"messages": [Q, A], "meta": {"id": 7}}),
         ({"messages": [Q, {**A, "weight": 0}, Q, A]}, "messages", {"messages": [Q, {**A, "train": False}, Q, A]}),
         (
+            {"messages": [Q, {**A, "likely": [["Wet.", []]]}]},
+            "messages",
+            {"messages": [Q, {**A, "likely": [["Wet.", []]]}]},
+        ),
+        (
             {"messages": [{"role": "user", "content": [{"type": "text", "text": "Rain?"}]}, A]},
             "messages",
             {"messages": [Q, A]},
