@@ -68,6 +68,8 @@ export interface Draft {
   chats?: "free" | "conditions" | "all" | null;
   files?: string[];
   settings?: RunSettings;
+  /** That it is asked while it learns. */
+  questions?: string[];
 }
 
 export interface Plan {

@@ -1,6 +1,7 @@
 /** What is chosen for a character that is to be made, and the draft that comes of it. */
 import type { Licences } from "../api/feedback.ts";
 import type { Check, DataFile, Draft, Material, Method, Workshop } from "../api/workshop-types.ts";
+import { t } from "../lib/i18n.svelte.ts";
 import { settingsOf, type Length } from "./lengths.ts";
 
 export const sources = ["lessons", "pairs", "thumbs", "files"] as const;
@@ -50,6 +51,7 @@ export class Making {
   draft(workshop: Workshop): Draft {
     const { source, method, model, name } = this;
     const data = source === "files" ? { files: this.chosen.map(({ file }) => file.id) } : { chats: this.licences };
-    return { model, method, name, ...data, settings: settingsOf(this.length, workshop.usual[method]) };
+    const questions = ([1, 2, 3] as const).map((n) => t(`samples.question.${n}`));
+    return { model, method, name, ...data, questions, settings: settingsOf(this.length, workshop.usual[method]) };
   }
 }

@@ -22,14 +22,17 @@ test("a character is made of chats: planned, started, stopped, gone on with, and
   await button("Make a plan").click();
   await page.getByText("About 12 minutes.").waitFor();
   expect(asked("workshop/runs")).toEqual([
-    { model: "smollm2", method: "sft", name: "grumbler", chats: "free", settings: { epochs: 1, top_layers: 4, longest: 512, rank: 8 } },
+    { model: "smollm2", method: "sft", name: "grumbler", chats: "free", questions: ["What is rain?", "Who are you?", "Why do people hold meetings?"], settings: { epochs: 1, top_layers: 4, longest: 512, rank: 8 } },
   ]);
   await fine();
   workshop.pauseAt = 19;
   await button("Start").click();
   await page.getByText("19 / 40").waitFor();
   await page.getByRole("img", { name: /What it has not seen: from 3.400 to \d.\d+ after step 16\./ }).waitFor();
-  await page.getByText("To share blame.").waitFor();
+  await page.getByText("To share blame.").waitFor(); // beside what it said before
+  expect(await page.getByRole("definition").allTextContents()).toContain("A committee is a group of people.");
+  await page.getByText("1 answer on the way").click();
+  await page.getByText("To share work.").waitFor();
   await page.getByText("The curve as a table").click();
   await page.getByRole("cell", { name: "3.400" }).waitFor();
   await fine();

@@ -9,7 +9,7 @@ from gadfly.errors import GadflyError
 from gadfly.hub.adapters import shelved_adapters
 from gadfly.hub.disk import size_of
 from gadfly.server.workshop.job import Job
-from gadfly.server.workshop.journal import judged_of, point_of
+from gadfly.server.workshop.journal import judged_of, point_of, tried_of
 from gadfly.server.workshop.workshop import Workshop
 from gadfly.weights.adapter import base_of, read_facts
 
@@ -50,7 +50,7 @@ def opened_shape(workshop: Workshop, job: Job) -> tuple[dict[str, Any], int]:
     """A run with all that is known of it, and after how many events that is so. Reads files."""
     run = run_shape(workshop, job)
     state, count = workshop.followed(job).state()
-    return {"run": run, "tried": [], **state}, count
+    return {"run": run, **state}, count
 
 
 def event_shape(event: Mapping[str, Any], run: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
@@ -60,6 +60,8 @@ def event_shape(event: Mapping[str, Any], run: Mapping[str, Any]) -> tuple[str, 
             return "step", {**point_of(event), "run": run}
         case {"event": "judged"}:
             return "judged", judged_of(event)
+        case {"event": "tried"}:
+            return "tried", tried_of(event)
         case {"event": "note", "text": text}:
             return "note", {"at": event["at"], "text": text}
         case {"event": "problem"}:
