@@ -73,9 +73,9 @@ class Journal:
     def state(self) -> tuple[dict[str, Any], int]:
         """All that is drawn and told, and after how many events that is so."""
         with self._lock:
-            told = {"points": self.points, "judged": self.judged, "tried": self.tried}
-            told |= {"notes": self.notes, "problems": self.problems}
-            return {name: list(values) for name, values in told.items()}, self.count
+            drawn = {"points": self.points, "judged": self.judged, "tried": self.tried}
+            said = {"notes": self.notes, "problems": self.problems}
+            return {name: list(values) for name, values in (*drawn.items(), *said.items())}, self.count
 
     @property
     def loss(self) -> float | None:
