@@ -88,6 +88,31 @@ test("files are looked through, and what is wrong is said line by line", async (
   await page.getByText("Nobody has been made here yet.").waitFor();
 });
 
+test("a plan that came to nothing is changed and tried again with the same settings", async () => {
+  const { page } = on.here;
+  const { workshop } = on.server.chats;
+  await go("/workshop/new");
+  await page.getByRole("radio", { name: "Files" }).check({ force: true });
+  await page.locator("input[type=file]").setInputFiles({ name: "mine.jsonl", mimeType: "text/plain", buffer: Buffer.from('{"messages": [1]}\n') });
+  await page.getByLabel("Name").fill("poet");
+  await page.getByLabel("Of which model").selectOption("tiny");
+  await page.getByRole("radio", { name: "a voice" }).check({ force: true });
+  await button("Make a plan").click();
+  await page.getByText("About 12 minutes.").waitFor();
+  workshop.change([...workshop.opened.keys()].at(-1)!, { status: "failed", plan: null, error: "memory ran out; try a smaller model" });
+  await page.getByText("too little memory for it").waitFor();
+  await fine();
+  await button("Change and try again").click();
+  await page.getByText("It learns to answer as in 1 conversation.").waitFor();
+  expect(await page.getByRole("checkbox", { name: "mine.jsonl" }).isChecked()).toBe(true);
+  await page.getByRole("radio", { name: "a tone" }).check({ force: true });
+  await button("Make a plan").click();
+  await page.getByText("About 12 minutes.").waitFor();
+  const [first, second] = asked("workshop/runs");
+  expect({ ...second, settings: null }).toEqual({ ...first, settings: null });
+  expect([first.model, first.settings.epochs, second.settings.epochs]).toEqual(["tiny", 3, 1]);
+});
+
 test("runs are laid over each other, one that failed says why, and one goes with what came of it", async () => {
   const { page } = on.here;
   const { workshop } = on.server.chats;

@@ -31,7 +31,7 @@ def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
         "started": job.started,
         "finished": job.finished,
         "ahead": workshop.ahead(job),
-        "data": {"chats": job.chats, "files": job.files, "valid": job.valid},
+        "data": {"chats": job.chats, "files": job.files, "given": job.given, "valid": job.valid},
         "settings": job.settings,
         "plan": job.plan,
         "samples": journal.samples if journal.samples is not None else plan.get("samples"),

@@ -218,7 +218,7 @@ class Workshop:
         self, job: Job, files: Sequence[str], prepare: Callable[[Path], None], questions: Sequence[str] = ()
     ) -> Job:
         facts = [self.uploads.get(file, job.owner) for file in files]
-        job = replace(job, files=tuple(one.filename for one in facts))
+        job = replace(job, files=tuple(one.filename for one in facts), given=tuple(files))
         with self.jobs.beginning() as folder:
             require_room(folder, 3 * sum(one.size for one in facts) + _SPARE, _ADVICE)
             with writing(folder):

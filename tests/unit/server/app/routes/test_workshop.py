@@ -80,9 +80,10 @@ def test_a_run_is_planned_started_watched_and_removed(page):
     run = drafted(page, settings={"epochs": 2})
     assert (run["origin"], run["data"], run["settings"]) == (
         "app",
-        {"chats": None, "files": ["chats.jsonl"], "valid": 0},
+        {"chats": None, "files": ["chats.jsonl"], "given": run["data"]["given"], "valid": 0},
         {"epochs": 2},
     )
+    assert run["data"]["given"] == [file["id"] for file in page.get("/workshop/files")["files"]]
     assert reaches(page, run, "planned")
     with page.events(f"/workshop/runs/{run['id']}/events") as events:
         name, first = next(events)
