@@ -13,13 +13,14 @@ __all__ = ["command"]
 
 @click.group("keys")
 def command() -> None:
-    """Make, list and remove the keys of gadfly serve.
+    """Make, list, change and remove the keys of gadfly serve.
 
     A running server notices at once. Only a hash of a key is kept, so a lost one is replaced, not found again.
 
     \b
     gadfly keys new anna
     gadfly keys new prometheus --scope metrics
+    gadfly keys scope anna --add train
     gadfly keys list
     gadfly keys rm anna
     """
@@ -50,6 +51,16 @@ def show(as_json: bool) -> None:
         click.echo(f"{key.name:<20}  {','.join(key.scopes):<20}  {limit:<14}  since {key.created[:10]}")
     if not keys:
         click.echo("There are no keys. Make one: gadfly keys new NAME")
+
+
+@command.command("scope")
+@click.argument("name")
+@click.option("--add", "more", multiple=True, type=click.Choice(SCOPES), help="What else it is to be good for.")
+@click.option("--remove", "less", multiple=True, type=click.Choice(SCOPES), help="What it is no longer good for.")
+def rescope(name: str, more: tuple[str, ...], less: tuple[str, ...]) -> None:
+    """Change what a key is good for; whoever has it goes on with it."""
+    key = KeyFile(home()).rescope(name, more, less)
+    click.echo(f"{key.name} is good for {', '.join(key.scopes)}.")
 
 
 @command.command("rm")

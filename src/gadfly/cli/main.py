@@ -39,7 +39,7 @@ COMMANDS = {
     "serve": Entry(
         "Serve", "gadfly.cli.serve", "Serve models to programs that speak OpenAI's, Anthropic's or Ollama's API."
     ),
-    "keys": Entry("Serve", "gadfly.cli.keys", "Make, list and remove the keys of gadfly serve."),
+    "keys": Entry("Serve", "gadfly.cli.keys", "Make, list, change and remove the keys of gadfly serve."),
     "train": Entry("Make your own", "gadfly.cli.train", "Teach a model a tone or a character from examples."),
     "data": Entry(
         "Make your own", "gadfly.cli.data", "Check, show, take in, divide, make and gather examples to learn from."

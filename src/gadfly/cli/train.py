@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from gadfly.lines import Problem
     from gadfly.train.report import Judgement, Report
     from gadfly.train.training import Training
+    from gadfly.train.trial import Said
 
 __all__ = ["command"]
 
@@ -94,6 +95,7 @@ class _Silent:
     def began(self, training: "Training", train: int, valid: int, resumed: bool) -> None: ...
     def advanced(self, training: "Training", report: "Report") -> None: ...
     def evaluated(self, step: int, judged: "Judgement") -> None: ...
+    def tried(self, step: int, said: "Sequence[Said]") -> None: ...
 
 
 class _Watcher:
@@ -141,6 +143,14 @@ class _Watcher:
             f"after step {step}: {_shown(judged)} on what it has not seen",
             {"event": "judged", "step": step, **_told(judged)},
         )
+
+    def tried(self, step: int, said: "Sequence[Said]") -> None:
+        for one in said:
+            text = printable(" ".join(one.text.split()))
+            self._say(
+                f"{f'after step {step}' if step else 'before'}: {printable(' '.join(one.prompt.split()))} … {text}",
+                {"event": "tried", "step": step, "prompt": one.prompt, "text": one.text},
+            )
 
     def prepared(self, done: int, total: int) -> None:
         if self._live or self._json:

@@ -44,6 +44,7 @@ def lines(estimate: "Estimate") -> Iterator[str]:
         (estimate.lower_seconds, "for the layers below the adapter, once"),
         (estimate.step_seconds, "to learn"),
         (estimate.judging_seconds, "to judge"),
+        (estimate.speaking_seconds, "to say something"),
     ]
     yield f"time    {_time(estimate.seconds)}: " + ", ".join(f"{_time(part)} {what}" for part, what in parts if part)
     yield f"memory  {estimate.memory / 1e9:.1f} GB"

@@ -9,8 +9,8 @@ import hmac
 import json
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -47,13 +47,11 @@ def new_key(name: str, scopes: Sequence[str] = SCOPES, per_minute: int | None = 
     """A fresh key and its text, which is nowhere else. Raises RequestError for values that make no sense."""
     if not _NAME.fullmatch(name):
         raise RequestError(f"{name!r} is no name for a key; use up to 64 letters, digits and . _ -")
-    if not scopes or not set(scopes) <= set(SCOPES):
-        raise RequestError(f"the scopes of a key are {', '.join(scopes) or 'none'}; choose from {', '.join(SCOPES)}")
+    checked = _checked(scopes)
     if per_minute is not None and not 1 <= per_minute <= 1_000_000:
         raise RequestError(f"a key for {per_minute} requests a minute is no use; choose from 1 to 1000000")
     text = f"gadfly-{secrets.token_urlsafe(32)}"
-    ordered = tuple(scope for scope in SCOPES if scope in scopes)
-    return Key(name, digest_of(text), ordered, per_minute, datetime.now(UTC).isoformat(timespec="seconds")), text
+    return Key(name, digest_of(text), checked, per_minute, datetime.now(UTC).isoformat(timespec="seconds")), text
 
 
 def digest_of(text: str) -> str:
@@ -97,12 +95,27 @@ class KeyFile:
                 raise RequestError(f"there is a key called {key.name} already; remove it, or choose another name")
             self._write([*self.list(), key])
 
+    def rescope(self, name: str, more: Collection[str] = (), less: Collection[str] = ()) -> Key:
+        """The key with other scopes; whoever has it need not get another.
+
+        Raises NotFoundError if there is none of this name, RequestError for no scope, or one that is none.
+        """
+        with self._locked():
+            keys = self.list()
+            found = next((key for key in keys if key.name == name), None)
+            if found is None:
+                raise _unknown(name)
+            scopes = _checked({*found.scopes, *more} - set(less))
+            changed = replace(found, scopes=scopes)
+            self._write([changed if key is found else key for key in keys])
+        return changed
+
     def remove(self, name: str) -> None:
         """Raises NotFoundError if there is none of this name."""
         with self._locked():
             kept = [key for key in self.list() if key.name != name]
             if len(kept) == len(self.list()):
-                raise NotFoundError(f"there is no key called {name!r}; gadfly keys list shows what there is")
+                raise _unknown(name)
             self._write(kept)
 
     def _locked(self) -> Any:
@@ -124,6 +137,16 @@ class KeyFile:
             raise SettingsError(
                 f"{self._file} is damaged ({error}); delete it, then make new keys: gadfly keys new NAME"
             ) from error
+
+
+def _checked(scopes: Collection[str]) -> tuple[Scope, ...]:
+    if not scopes or not set(scopes) <= set(SCOPES):
+        raise RequestError(f"the scopes of a key are {', '.join(scopes) or 'none'}; choose from {', '.join(SCOPES)}")
+    return tuple(scope for scope in SCOPES if scope in scopes)
+
+
+def _unknown(name: str) -> NotFoundError:
+    return NotFoundError(f"there is no key called {name!r}; gadfly keys list shows what there is")
 
 
 def _key(item: Mapping[str, Any]) -> Key:

@@ -180,6 +180,7 @@ BODIES: dict[str, dict[str, Any]] = {
         files=_array(_TEXT),
         valid={"type": "number", "minimum": 0, "maximum": 0.5},
         settings=_OBJECT,
+        questions=_array(_TEXT),
         start=_FLAG,
     ),
     "/app/api/tools/{name}": _object(url=_TEXT, headers=_OBJECT, searxng=_TEXT, seconds=_NUMBER),

@@ -18,6 +18,7 @@ from gadfly.train.packing import Sequences, pack_numbers
 from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.run import Watcher, Workshop, checkpoints, is_judged, open_workshop
 from gadfly.train.training import Training
+from gadfly.train.trial import SHARE
 
 __all__ = ["Estimate", "estimate_run"]
 
@@ -40,13 +41,15 @@ class Estimate:
     lower_seconds: float  # once, for the layers below the adapter
     step_seconds: float  # all of them
     judging_seconds: float  # all of it
+    speaking_seconds: float  # likewise
     memory: int
     disk: int  # at most, while it runs
     disk_afterwards: int
 
     @property
     def seconds(self) -> float:
-        return self.opening_seconds + self.lower_seconds + self.step_seconds + self.judging_seconds
+        working = self.lower_seconds + self.step_seconds + self.judging_seconds + self.speaking_seconds
+        return self.opening_seconds + working
 
 
 def estimate_run(recipe: Recipe, watcher: Watcher, threads: int | None = None) -> Estimate:
@@ -78,7 +81,7 @@ def _estimate(workshop: Workshop, opening: float) -> Estimate:
             met += [one for sample in valid[:JUDGED] for one in sample]
             seconds = _timed(lambda: lower.keep(Path(folder) / "states", "", met))
             lower_seconds = seconds / sum(map(len, met)) * sum(map(len, everything))
-        judging = _judging(workshop, valid)
+        judging, speaking = _judging(workshop, valid), _speaking(workshop)
         first, later = _stepping(training, steps, sizes)
     epoch = sum(map(len, (one for sample in samples for one in sample)))
     in_first = sum(sizes[: math.ceil(len(samples) / training.plan.batch)])
@@ -90,6 +93,8 @@ def _estimate(workshop: Workshop, opening: float) -> Estimate:
             {id(weights[path]): math.prod(shape) for path, shape in training.trainable.spec.shapes()}.values()
         )
     checkpoint, result = 12 * parameters, 4 * numbers  # what is learnt, and the optimiser's two memories of it
+    times = 1 + sum(is_judged(step + 1, training.steps) for step in range(training.steps))
+    stepping = first * in_first + later * (sum(sizes) - in_first)
     return Estimate(
         samples=len(samples),
         valid=len(valid),
@@ -101,8 +106,9 @@ def _estimate(workshop: Workshop, opening: float) -> Estimate:
         steps=training.steps,
         opening_seconds=opening,
         lower_seconds=lower_seconds,
-        step_seconds=first * in_first + later * (sum(sizes) - in_first),
-        judging_seconds=judging * (1 + sum(is_judged(step + 1, training.steps) for step in range(training.steps))),
+        step_seconds=stepping,
+        judging_seconds=judging * times,
+        speaking_seconds=speaking * 2 + min(speaking * (times - 2), SHARE * stepping),
         memory=peak_memory(),
         disk=2 * checkpoint + result + kept,  # a checkpoint is written beside the one before
         disk_afterwards=checkpoint + result,
@@ -129,6 +135,12 @@ def _judging(workshop: Workshop, valid: Sequence[Sequences]) -> float:
         return 0.0
     seconds = _timed(lambda: workshop.training.evaluate(workshop.valid, JUDGED))
     return seconds * _size(valid) / _size(valid[:JUDGED])
+
+
+def _speaking(workshop: Workshop) -> float:
+    """Seconds, once."""
+    trial, model = workshop.trial, workshop.training.trainable
+    return 0.0 if trial is None else _timed(lambda: trial.ask(model))
 
 
 def _parts(training: Training, step: int) -> Iterator[tuple[Sequence[Sequences], Numbers]]:

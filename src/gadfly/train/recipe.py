@@ -6,6 +6,7 @@ data = "chats.jsonl"                 or a folder with train.jsonl and valid.json
 out = "my-gadfly"                    the folder that the adapter, or the model, is written to
 longest = 1024                       tokens that are read at once; what is longer is cut
 full = false                         learn all weights instead of an adapter
+questions = ["Who are you?"]         that it is asked as it learns; [] for none: see `trial`
 
 [lora]                               see LoraConfig
 rank = 16
@@ -38,10 +39,12 @@ from gadfly.train.material import METHODS
 from gadfly.train.new import NewConfig
 from gadfly.train.plan import Plan
 from gadfly.train.preferred import PreferenceConfig
+from gadfly.train.trial import QUESTIONS
 
 __all__ = ["NEW", "Recipe", "read_recipe"]
 
 LARGEST = 1_000_000  # bytes
+MOST_QUESTIONS = 10
 NEW = "new"
 TRAIN, VALID = "train.jsonl", "valid.jsonl"
 
@@ -56,6 +59,7 @@ class Recipe:
     out: str = "adapter"
     longest: int = 1024
     full: bool = False
+    questions: tuple[str, ...] = QUESTIONS
     lora: LoraConfig = field(default_factory=LoraConfig)
     plan: Plan = field(default_factory=Plan)
     preference: PreferenceConfig = field(default_factory=PreferenceConfig)
@@ -68,6 +72,8 @@ class Recipe:
             raise RequestError(f"method is {self.method!r:.40}; there are {', '.join(METHODS)}")
         if self.longest < 8:
             raise RequestError(f"longest is {self.longest}; at least 8 tokens have to be read at once")
+        if len(self.questions) > MOST_QUESTIONS:
+            raise RequestError(f"there are {len(self.questions)} questions; at most {MOST_QUESTIONS} are asked")
 
     @property
     def makes_model(self) -> bool:
@@ -171,6 +177,10 @@ def _checked(present: Any, value: Any, place: str) -> Any:
         if not isinstance(value, str) or not value.strip() or not value.isprintable():
             raise SettingsError(f"{place} is {value!r:.60}; expected a text")
         return value
+    if isinstance(present, tuple):
+        if not isinstance(value, list) or not all(isinstance(one, str) and one.strip() for one in value):
+            raise SettingsError(f"{place} is {value!r:.60}; expected a list of texts")
+        return tuple(value)
     if isinstance(present, bool):
         if not isinstance(value, bool):
             raise SettingsError(f"{place} is {value!r:.60}; expected true or false")

@@ -7,7 +7,7 @@ refuses to after a change of the recipe. What is shown meanwhile is the affair o
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Protocol
@@ -25,6 +25,7 @@ from gadfly.settings import home
 from gadfly.spec import ModelSpec
 from gadfly.train.checkpoint import identity, learnt, resume, save
 from gadfly.train.data.sample import Sample
+from gadfly.train.data.systems import usual_system
 from gadfly.train.group import Group
 from gadfly.train.hold import Hold
 from gadfly.train.lower import FILE as LOWER
@@ -32,11 +33,13 @@ from gadfly.train.material import read_material
 from gadfly.train.model import write_model
 from gadfly.train.new import for_budget, make_new, planned_tokens
 from gadfly.train.objective import Objective
+from gadfly.train.packing import Sequences
 from gadfly.train.plan import Plan
 from gadfly.train.recipe import NEW, Recipe
 from gadfly.train.report import Judgement, Report
 from gadfly.train.trainable import Trainable, all_of, with_adapter
 from gadfly.train.training import Training
+from gadfly.train.trial import Said, Trial
 from gadfly.weight import Weights
 from gadfly.weights.adapter_writer import write_adapter
 from gadfly.weights.likeness import likeness
@@ -58,6 +61,7 @@ class Watcher(Protocol):
     def began(self, training: Training, train: int, valid: int, resumed: bool) -> None: ...
     def advanced(self, training: Training, report: Report) -> None: ...
     def evaluated(self, step: int, judged: Judgement) -> None: ...
+    def tried(self, step: int, said: Sequence[Said]) -> None: ...
 
 
 @dataclass(eq=False)
@@ -68,6 +72,7 @@ class Workshop:
     file: ModelFile
     training: Training
     valid: Objective
+    trial: Trial | None
     longest: int
     run: str
     watcher: Watcher
@@ -88,14 +93,14 @@ class Workshop:
             return False
         saved = time.monotonic()
         if not resumed:
-            self._evaluate()
+            self._judge()
         while training.step < training.steps:
             if training.any(stopped()):
                 save(folder, training, self.run)
                 return False
             self.watcher.advanced(training, training.advance())
             if is_judged(training.step, training.steps):
-                self._evaluate()
+                self._judge()
             if training.any(time.monotonic() - saved > SAVE_EVERY):
                 save(folder, training, self.run)
                 saved = time.monotonic()
@@ -132,9 +137,13 @@ class Workshop:
             folder / LOWER, self.run, sequences, lambda done: self.watcher.prepared(done, len(sequences)), stopped
         )
 
-    def _evaluate(self) -> None:
+    def _judge(self) -> None:
+        """By what it has not seen, and by what it says."""
+        training = self.training
         if self.valid.sequences:
-            self.watcher.evaluated(self.training.step, self.training.evaluate(self.valid))
+            self.watcher.evaluated(training.step, training.evaluate(self.valid))
+        if self.trial is not None and self.trial.due(training.step, training.steps):
+            self.watcher.tried(training.step, self.trial.ask(training.trainable))
 
     def _write(self) -> None:
         recipe, training = self.recipe, self.training
@@ -204,7 +213,14 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
     if hold is not None:
         settings.append([hold.weight, hold.batch, hold.digest])
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
-    return Workshop(recipe, file, training, valid.objective, longest, run, watcher)
+    trial = _trial(recipe, prompts, (valid.objective.sequences or train.objective.sequences)) if group is None else None
+    return Workshop(recipe, file, training, valid.objective, trial, longest, run, watcher)
+
+
+def _trial(recipe: Recipe, prompts: Prompts, texts: Sequence[Sequences]) -> Trial:
+    if recipe.method == "text":
+        return Trial.of_texts([one for (one,) in texts] if recipe.questions else [], prompts)
+    return Trial.of_questions(recipe.questions, usual_system(recipe.train_files), prompts)
 
 
 def _hold(recipe: Recipe, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:

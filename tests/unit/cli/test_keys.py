@@ -38,6 +38,18 @@ def test_a_key_is_shown_once_and_known_from_then_on(home):
     assert not any(shown in keys("list") + keys("list", "--json") for shown in (text, made["key"], stored[0].digest))
 
 
+def test_a_key_is_good_for_something_else_from_then_on(home):
+    text, other = keys("new", "anna").strip(), keys("new", "ben").strip()
+    assert keys("scope", "anna", "--add", "train", "--add", "chat") == "anna is good for chat, train.\n"
+    assert keys("scope", "anna", "--remove", "chat") == "anna is good for train.\n"
+    stored = KeyFile(home).list()
+    assert (matching(text, stored).scopes, matching(other, stored).scopes) == (("train",), ("chat",))
+    with pytest.raises(RequestError, match="scopes of a key are none"):
+        keys("scope", "anna", "--remove", "train")
+    with pytest.raises(NotFoundError, match="no key called 'carl'"):
+        keys("scope", "carl", "--add", "train")
+
+
 def test_a_removed_key_is_good_for_nothing(home):
     text = keys("new", "anna").strip()
     assert keys("rm", "anna") == "anna is removed.\n"

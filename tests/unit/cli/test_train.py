@@ -44,6 +44,7 @@ def test_preferences_are_shown_as_they_are_learnt() -> None:
     result = run()
     assert result.stdout.startswith("1 samples to learn from, 1 to judge by;")
     assert "margin 0.000  accuracy 0.000 on what it has not seen" in result.stdout
+    assert "before: Who are you? … " in result.stdout and "after step 2: Who are you? … " in result.stdout
     assert "accuracy 1.000" in result.stdout and "an adapter for ./m" in result.stdout
     assert "train.jsonl:2: is not JSON" in result.stderr and "\x1b" not in result.stderr
 
@@ -62,8 +63,10 @@ def test_programs_read_an_object_per_step_and_a_new_model_is_said_to_be_one() ->
     Path("book.txt").write_text("It rains. " * 500)
     result = run("--json", *(part for change in text for part in ("--set", change)))
     events = [json.loads(line) for line in result.stdout.splitlines()]
-    assert [event["event"] for event in events[:3]] == ["note", "note", "began"] and events[-1]["event"] == "step"
-    assert {"loss", "tokens", "learnt", "seconds", "step"} < events[-1].keys()
+    assert [event["event"] for event in events[:3]] == ["note", "note", "began"]
+    *_, step, said, _ = events
+    assert step["event"] == "step" and {"loss", "tokens", "learnt", "seconds", "step"} < step.keys()
+    assert said["event"] == "tried" and said["step"] == step["step"] and said["prompt"] == "It rains. It rai"
     assert "grok: a model.\nTry it: gadfly chat --model" in result.stderr
 
 

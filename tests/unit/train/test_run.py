@@ -39,6 +39,7 @@ class Quiet:
     def __init__(self) -> None:
         self.judged: list[float] = []
         self.losses: list[float] = []
+        self.said: list[tuple[int, str, str]] = []
 
     def problem(self, *_: object) -> None: ...
     def note(self, text: str) -> None: ...
@@ -50,6 +51,9 @@ class Quiet:
 
     def evaluated(self, _: int, judged) -> None:
         self.judged.append(judged.loss)
+
+    def tried(self, step: int, said) -> None:
+        self.said += [(step, one.prompt, one.text) for one in said]
 
 
 def recipe(folder: Path, base: object, method: str, *changes: str) -> Recipe:
@@ -100,6 +104,21 @@ def test_a_run_that_is_stopped_and_gone_on_with_makes_the_same(
     assert (facts["method"], facts["steps"]) == (method, 8)
     with pytest.raises(RequestError, match="exists"):
         open_workshop(one, Quiet())
+
+
+def test_a_run_is_asked_before_it_learns_and_afterwards(base: Path, tmp_path: Path) -> None:
+    one, quiet = recipe(tmp_path, base, "sft", "plan.epochs=50", 'questions=["Rain?"]'), Quiet()
+    open_workshop(one, quiet, 1).work()
+    (first, _, before), (last, prompt, text) = quiet.said[0], quiet.said[-1]
+    assert (first, last, prompt) == (0, 200, "Rain?") and text.startswith("Water ") and before != text
+
+
+def test_nobody_is_asked_where_there_are_no_questions_and_texts_are_gone_on_with(base: Path, tmp_path: Path) -> None:
+    quiet = Quiet()
+    open_workshop(recipe(tmp_path, base, "sft", "questions=[]"), quiet, 1).work()
+    assert not quiet.said
+    open_workshop(recipe(tmp_path, base, "text", "out=other"), quiet, 1).work()
+    assert [said[:2] for said in quiet.said[:2]] == [(0, "It rains 8 times"), (0, "It rains 9 times")]
 
 
 def test_a_run_does_not_go_on_with_another_base(base: Path, tmp_path: Path) -> None:

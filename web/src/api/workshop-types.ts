@@ -1,5 +1,7 @@
 /** What the server sends and takes under /app/api/workshop. Times are seconds since 1970, sizes bytes. */
 
+import type { Licences } from "./feedback.ts";
+
 /** From conversations, texts, pairs of a better and a worse answer, or thumbs. */
 export type Method = "sft" | "text" | "dpo" | "kto";
 export type RunStatus = "planning" | "planned" | "queued" | "running" | "stopped" | "cancelled" | "succeeded" | "failed";
@@ -65,9 +67,11 @@ export interface Draft {
   model: string;
   method: Method;
   name?: string;
-  chats?: "free" | "conditions" | "all" | null;
+  chats?: Licences | null;
   files?: string[];
   settings?: RunSettings;
+  /** That it is asked while it learns. */
+  questions?: string[];
 }
 
 export interface Plan {
@@ -97,7 +101,8 @@ export interface Run {
   finished: number | null;
   /** Runs and plans that come before it. */
   ahead: number;
-  data: { chats: string | null; files: string[]; valid: number };
+  /** Files by their names and their ids, which need not be here any more. */
+  data: { chats: Licences | null; files: string[]; given: string[]; valid: number };
   settings: RunSettings;
   plan: Plan | null;
   samples: number | null;

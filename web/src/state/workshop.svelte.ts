@@ -69,7 +69,7 @@ export class OneRun {
         step: ({ run, ...point }: Point & { run: Run }) => more(({ points }) => ({ run, points: [...points, point] })),
         judged: (one: Judged) => more(({ judged }) => ({ judged: [...judged.filter(({ step }) => step !== one.step), one] })),
         note: (note: OpenedRun["notes"][number]) => more(({ notes }) => ({ notes: [...notes, note] })),
-        tried: (one: Tried) => more(({ tried }) => ({ tried: [...tried, one] })),
+        tried: (one: Tried) => more(({ tried }) => ({ tried: [...tried.filter(({ step, prompt }) => step !== one.step || prompt !== one.prompt), one] })),
         problem: (one: Trouble) => more(({ problems }) => ({ problems: [...problems, one] })),
         run: ({ run }: { run: Run }) => more(() => ({ run })),
         gone: () => (this.gone = true),

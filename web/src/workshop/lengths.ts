@@ -12,6 +12,12 @@ const parts: Record<Length, { epochs: number; layers: number | null; longest: nu
   character: { epochs: 2, layers: null, longest: null, rank: 32 },
 };
 
+/** The length that such settings are of, if they are of one. */
+export function lengthOf(settings: RunSettings, usual: RunSettings): Length | undefined {
+  const told = (values: RunSettings) => JSON.stringify(Object.entries(values).sort());
+  return lengths.find((length) => told(settingsOf(length, usual)) === told(settings));
+}
+
 /** Where this is silent, the usual counts. */
 export function settingsOf(length: Length, usual: RunSettings): RunSettings {
   const { epochs, layers, longest, rank } = parts[length];

@@ -1,7 +1,8 @@
 /** What is chosen for a character that is to be made, and the draft that comes of it. */
 import type { Licences } from "../api/feedback.ts";
-import type { Check, DataFile, Draft, Material, Method, Workshop } from "../api/workshop-types.ts";
-import { settingsOf, type Length } from "./lengths.ts";
+import type { Check, DataFile, Draft, Material, Method, Run, Workshop } from "../api/workshop-types.ts";
+import { t } from "../lib/i18n.svelte.ts";
+import { lengthOf, settingsOf, type Length } from "./lengths.ts";
 
 export const sources = ["lessons", "pairs", "thumbs", "files"] as const;
 export type Source = (typeof sources)[number];
@@ -22,6 +23,8 @@ export class Making {
   model = $state("");
   name = $state("");
   length = $state<Length>("manner");
+  /** Ids of files that are chosen as soon as they are known. */
+  wanted: string[] = [];
 
   chosen = $derived(this.files.filter(({ chosen }) => chosen));
   /** How many things of each method there are in the chosen files. */
@@ -47,9 +50,21 @@ export class Making {
     this.source === "files" ? this.counted.find(([method]) => method === this.method)![1] : (this.material?.[this.source] ?? 0),
   );
 
+  /** As another run was thought up. Of its files, those that are still here are chosen. */
+  takeOver(run: Run, workshop: Workshop): void {
+    const source = sources.find((one) => one !== "files" && methods[one] === run.method);
+    this.source = run.data.given.length || !source ? "files" : source;
+    this.licences = run.data.chats ?? "free";
+    this.wanted = run.data.given;
+    this.name = run.name;
+    if (workshop.models.some(({ name }) => name === run.model)) this.model = run.model;
+    this.length = lengthOf(run.settings, workshop.usual[run.method]) ?? this.length;
+  }
+
   draft(workshop: Workshop): Draft {
     const { source, method, model, name } = this;
     const data = source === "files" ? { files: this.chosen.map(({ file }) => file.id) } : { chats: this.licences };
-    return { model, method, name, ...data, settings: settingsOf(this.length, workshop.usual[method]) };
+    const questions = ([1, 2, 3] as const).map((n) => t(`samples.question.${n}`));
+    return { model, method, name, ...data, questions, settings: settingsOf(this.length, workshop.usual[method]) };
   }
 }

@@ -28,6 +28,18 @@ test("an answer is judged with a thumb, reasons and what would have been right",
   await expect.poll(() => asked("/feedback").at(-1)).toEqual({ thumb: -1, reasons: ["dull"], corrected: "Hello yourself" });
 });
 
+test("a thumb alone is among the opinions, is taken back and given again", async () => {
+  await talk();
+  await on.here.answers.getByLabel("Good answer").click();
+  await on.here.page.getByRole("link", { name: "Feedback" }).click();
+  await on.here.page.getByRole("main").getByText("Good day to you, reader").waitFor();
+  expect(await on.here.violations()).toEqual([]);
+  await on.here.page.getByRole("button", { name: "Take the thumb back" }).click();
+  await on.here.page.getByRole("button", { name: "Undo" }).click();
+  await expect.poll(() => asked("/feedback").map(({ thumb }) => thumb)).toEqual([1, 0, 1]);
+  await on.here.page.getByRole("main").getByText("Good day to you, reader").waitFor();
+});
+
 test("two positions of the dial answer one question, blind, and the vote is kept", async () => {
   await talk();
   await on.here.page.keyboard.press("Alt+v");

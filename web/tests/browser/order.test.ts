@@ -56,6 +56,51 @@ test("what was said is found, marked, and opened where it was said", async () =>
   expect(on.here.page.url()).toMatch(/\?node=\d+$/);
 });
 
+test("a search is narrowed by place, folder and tag, and a title brings what was said last", async () => {
+  const { page } = on.here;
+  const change = (id: string, fields: object) => Object.assign(on.server.chats.infos.get(id)!, fields);
+  change(on.chat(["swordfish", "A fish."]), { folder: "Sea", tags: ["wet"] });
+  change(on.chat(["Kitchen", "swordfish with lemon"]), { archived: true });
+  change(on.chat(["Bin", "swordfish bones"]), { deleted: 1 });
+  change(on.chat(["Hello", "Good day to you"]), { title: "swordfish, again" });
+  await page.goto(`${on.server.url}/#/search?query=swordfish`);
+  const rows = page.getByRole("main").locator("li");
+  const pressed = () => page.getByRole("group", { name: "Where to look" }).locator("[aria-pressed=true]").allInnerTexts();
+  await expect.poll(() => rows.count()).toBe(3);
+  expect(await pressed()).toEqual(["Everywhere"]);
+  await page.getByText("Good day to you").waitFor();
+  expect(await on.here.violations()).toEqual([]);
+  for (const [place, count] of [["Archive", 1], ["Bin", 1], ["Chats", 2]] as const) {
+    await page.getByRole("button", { name: place, exact: true }).click();
+    await expect.poll(() => rows.count()).toBe(count);
+    expect(await pressed()).toEqual([place]);
+  }
+  await page.getByLabel("Folder").selectOption("Sea");
+  await expect.poll(() => rows.count()).toBe(1);
+  expect(await page.getByLabel("Folder").inputValue()).toBe("Sea");
+  expect(await page.locator("input[type=search]").inputValue()).toBe("swordfish");
+});
+
+test("what can be undone waits for who points at it, or has the focus in it", async () => {
+  const { page } = on.here;
+  on.chat(["Hello"]);
+  await page.clock.install();
+  await page.reload();
+  await choose("Hello", "Delete");
+  const undo = page.getByRole("button", { name: "Undo" });
+  await undo.waitFor();
+  await page.clock.runFor(15_000);
+  await undo.hover();
+  await page.clock.runFor(60_000);
+  await undo.focus();
+  await page.mouse.move(0, 0);
+  await page.clock.runFor(60_000);
+  expect(await undo.count()).toBe(1);
+  await undo.evaluate((button: HTMLElement) => button.blur());
+  await page.clock.runFor(21_000);
+  await expect.poll(() => undo.count()).toBe(0);
+});
+
 test("a deleted chat is brought back at once or from the bin, and is gone for good only when it is said so", async () => {
   const id = on.chat(["Hello", "Good day"]);
   await on.here.page.goto(`${on.server.url}/#/c/${id}`);

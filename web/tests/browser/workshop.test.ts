@@ -22,14 +22,17 @@ test("a character is made of chats: planned, started, stopped, gone on with, and
   await button("Make a plan").click();
   await page.getByText("About 12 minutes.").waitFor();
   expect(asked("workshop/runs")).toEqual([
-    { model: "smollm2", method: "sft", name: "grumbler", chats: "free", settings: { epochs: 1, top_layers: 4, longest: 512, rank: 8 } },
+    { model: "smollm2", method: "sft", name: "grumbler", chats: "free", questions: ["What is rain?", "Who are you?", "Why do people hold meetings?"], settings: { epochs: 1, top_layers: 4, longest: 512, rank: 8 } },
   ]);
   await fine();
   workshop.pauseAt = 19;
   await button("Start").click();
   await page.getByText("19 / 40").waitFor();
   await page.getByRole("img", { name: /What it has not seen: from 3.400 to \d.\d+ after step 16\./ }).waitFor();
-  await page.getByText("To share blame.").waitFor();
+  await page.getByText("To share blame.").waitFor(); // beside what it said before
+  expect(await page.getByRole("definition").allTextContents()).toContain("A committee is a group of people.");
+  await page.getByText("1 answer on the way").click();
+  await page.getByText("To share work.").waitFor();
   await page.getByText("The curve as a table").click();
   await page.getByRole("cell", { name: "3.400" }).waitFor();
   await fine();
@@ -83,6 +86,31 @@ test("files are looked through, and what is wrong is said line by line", async (
   await page.getByText("Nothing has been learnt yet").waitFor();
   await page.getByRole("dialog").getByRole("button", { name: "Delete" }).click();
   await page.getByText("Nobody has been made here yet.").waitFor();
+});
+
+test("a plan that came to nothing is changed and tried again with the same settings", async () => {
+  const { page } = on.here;
+  const { workshop } = on.server.chats;
+  await go("/workshop/new");
+  await page.getByRole("radio", { name: "Files" }).check({ force: true });
+  await page.locator("input[type=file]").setInputFiles({ name: "mine.jsonl", mimeType: "text/plain", buffer: Buffer.from('{"messages": [1]}\n') });
+  await page.getByLabel("Name").fill("poet");
+  await page.getByLabel("Of which model").selectOption("tiny");
+  await page.getByRole("radio", { name: "a voice" }).check({ force: true });
+  await button("Make a plan").click();
+  await page.getByText("About 12 minutes.").waitFor();
+  workshop.change([...workshop.opened.keys()].at(-1)!, { status: "failed", plan: null, error: "memory ran out; try a smaller model" });
+  await page.getByText("too little memory for it").waitFor();
+  await fine();
+  await button("Change and try again").click();
+  await page.getByText("It learns to answer as in 1 conversation.").waitFor();
+  expect(await page.getByRole("checkbox", { name: "mine.jsonl" }).isChecked()).toBe(true);
+  await page.getByRole("radio", { name: "a tone" }).check({ force: true });
+  await button("Make a plan").click();
+  await page.getByText("About 12 minutes.").waitFor();
+  const [first, second] = asked("workshop/runs");
+  expect({ ...second, settings: null }).toEqual({ ...first, settings: null });
+  expect([first.model, first.settings.epochs, second.settings.epochs]).toEqual(["tiny", 3, 1]);
 });
 
 test("runs are laid over each other, one that failed says why, and one goes with what came of it", async () => {

@@ -1,5 +1,5 @@
 /** What the mock remembers: chats, their trees, and who listens. */
-import type { Attachment, ChatList, ChatNode, Info, Terms } from "../../src/api/types.ts";
+import type { Attachment, ChatList, ChatNode, Info, Rating, Terms } from "../../src/api/types.ts";
 import { Tree } from "../../src/lib/tree.ts";
 import { Workshop } from "./workshop.ts";
 
@@ -73,6 +73,7 @@ export class Chats {
     if (what === "personas") return { personas: ["gadfly", "straight"].map((name) => ({ name, description: name, own: false, voices: [{ wit: 0, greeting: "What do you think you know?" }] })) };
     if (what === "settings") return { settings: [] };
     if (what === "attachments") return { hash: `h${body.length}`, name: query.get("name")!, type: "text/plain", bytes: body.length, characters: body.length } satisfies Attachment;
+    if (what === "feedback") return this.opinions(chat);
     if (what !== "chats") return null;
     if (!chat) return method === "POST" ? { chat: this.create(body) } : this.list(query);
     const info = this.infos.get(chat);
@@ -101,6 +102,22 @@ export class Chats {
     return null;
   }
 
+  /** Thumbs alone; pairs are made of what the mock does not keep. */
+  private opinions(part?: string): unknown {
+    if (part === undefined) return { pairs: [], next: null };
+    if (part !== "thumbs") return null;
+    const thumbs = [...this.nodes].flatMap(([chat, nodes]) =>
+      nodes.flatMap(({ id, parent, content, role, created, feedback }): Rating[] => {
+        if (!feedback?.thumb) return [];
+        const asked = nodes.find((one) => one.id === parent)!;
+        const licence = { model: "smollm2", licence: "Apache-2.0", training: "free" as const, why: "" };
+        const rated = { chat, node: id, prompt: [{ role: "user", content: asked.content }], reply: { role, content }, created };
+        return [{ ...rated, label: feedback.thumb > 0, reasons: feedback.reasons, training: "free", licence }];
+      }),
+    );
+    return { thumbs, next: null };
+  }
+
   private shelf(method: string, name?: string): unknown {
     const { adapters } = this.workshop;
     if (method === "DELETE") adapters.splice(adapters.findIndex((one) => one.name === name), 1);
@@ -111,17 +128,19 @@ export class Chats {
   private list(query: URLSearchParams): ChatList {
     const [wanted, place, folder, tag] = ["query", "state", "folder", "tag"].map((name) => query.get(name) ?? "") as [string, string, string, string];
     const all = [...this.infos.values()].reverse();
+    const tells = (info: Info) => (!folder || info.folder === folder) && (!tag || info.tags.includes(tag));
     const placed = ({ archived, deleted }: Info) => (deleted ? "deleted" : archived ? "archived" : "active");
     const found = wanted
-      ? all.filter((info) => !info.deleted).flatMap((info) => this.found(info, wanted) ?? [])
-      : all.filter((info) => placed(info) === (place || "active") && (!folder || info.folder === folder) && (!tag || info.tags.includes(tag)));
+      ? all.filter((info) => (place ? placed(info) === place : !info.deleted) && tells(info)).flatMap((info) => this.found(info, wanted) ?? [])
+      : all.filter((info) => placed(info) === (place || "active") && tells(info));
     const folders = [...new Set(all.map((info) => info.folder))].filter(Boolean);
     return { chats: found.sort((a, b) => Number(b.pinned) - Number(a.pinned)), next: null, folders, tags: [...new Set(all.flatMap(({ tags }) => tags))] };
   }
 
   private found(info: Info, wanted: string): Info | null {
     const node = this.nodes.get(info.id)!.find(({ content }) => content.includes(wanted));
-    if (!node) return info.title.includes(wanted) ? { ...info, node: null, snippet: [[info.title, true]] } : null;
+    const last = this.nodes.get(info.id)!.at(-1)?.content;
+    if (!node) return info.title.includes(wanted) ? { ...info, node: null, snippet: last ? [[last, false]] : [] } : null;
     const [before, after] = node.content.split(wanted);
     return { ...info, node: node.id, snippet: [[before!, false], [wanted, true], [after!, false]] };
   }

@@ -54,7 +54,7 @@ export class Workshop {
     const now = Date.now() / 1000;
     const run: Run = {
       ...{ id, name: "grumbler", model: "smollm2", method: "sft", origin: "app", status: "planning", created: now, started: null, finished: null },
-      ...{ ahead: 0, data: { chats: "free", files: [], valid: 0.1 }, settings: {}, plan: null, samples: 31, step: 0, steps: null, loss: null },
+      ...{ ahead: 0, data: { chats: "free", files: [], given: [], valid: 0.1 }, settings: {}, plan: null, samples: 31, step: 0, steps: null, loss: null },
       ...{ valid_loss: null, tokens_per_second: null, seconds_left: null, error: null, adapter: null },
       ...fields,
     };
@@ -80,7 +80,7 @@ export class Workshop {
 
   private plan(draft: Draft): Run {
     const { model, method, name, files = [], chats = null, settings = {} } = draft;
-    const run = this.add({ model, method, name: name!, settings, data: { chats, files, valid: 0.1 } });
+    const run = this.add({ model, method, name: name!, settings, data: { chats, files: files.map((id) => this.files.get(id)!.file.name), given: files, valid: 0.1 } });
     setTimeout(() => this.change(run.id, { status: "planned", plan, steps: STEPS, samples: plan.samples }), 20 * this.pace);
     return run;
   }

@@ -2,15 +2,37 @@
 
 import json
 import sqlite3
+from collections.abc import Mapping
+from typing import Any
 
-from gadfly.chat.store.values import ChatInfo
+from gadfly.chat.store.values import ChatInfo, Place
 from gadfly.errors import NotFoundError
 
-__all__ = ["INFO", "find_chat", "forget_title", "info_of", "keep_title", "require_node", "visit"]
+__all__ = ["INFO", "find_chat", "forget_title", "info_of", "keep_title", "listed", "require_node", "visit"]
 
 INFO = """chat.*, (SELECT count(*) FROM node WHERE node.chat = number) AS messages,
     (SELECT json_group_array(tag) FROM tag WHERE tag.chat = number) AS tags"""
 """What `info_of` reads."""
+
+
+_PLACES: Mapping[Place | None, str] = {
+    None: "deleted IS NULL",
+    "active": "deleted IS NULL AND archived = 0",
+    "archived": "deleted IS NULL AND archived = 1",
+    "deleted": "deleted IS NOT NULL",
+}
+
+
+def listed(owner: str, place: Place | None, folder: str | None, tag: str | None) -> tuple[list[str], list[Any]]:
+    """Terms of SQL that chats of a list meet, and their values; None stands for any, but for what is deleted."""
+    terms, values = [f"owner = ? AND {_PLACES[place]}"], [owner]
+    if folder is not None:
+        terms.append("folder = ?")
+        values.append(folder)
+    if tag is not None:
+        terms.append("EXISTS (SELECT 1 FROM tag WHERE tag.chat = number AND tag = ?)")
+        values.append(tag)
+    return terms, values
 
 
 def find_chat(connection: sqlite3.Connection, owner: str, chat: str) -> sqlite3.Row:

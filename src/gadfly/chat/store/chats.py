@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from gadfly.chat.persona import checked_wit
-from gadfly.chat.store.chat_rows import INFO, find_chat, forget_title, info_of, keep_title, visit
+from gadfly.chat.store.chat_rows import INFO, find_chat, forget_title, info_of, keep_title, listed, visit
 from gadfly.chat.store.database import Database
 from gadfly.chat.store.messages import canonical, forget_messages
 from gadfly.chat.store.values import ChatInfo, Listing, Place
@@ -21,12 +21,6 @@ _TEXT_LIMITS = {"title": 300, "folder": 200, "model": 1000, "persona": 200, "sys
 _TAGS, _TAG_LENGTH = 50, 100
 _NULLABLE = ("model", "persona", "wit", "system")
 FIELDS = (*_TEXT_LIMITS, "pinned", "archived", "tags", "wit", "sampling", "adapters", "leaf")
-
-_PLACES: Mapping[Place, str] = {
-    "active": "deleted IS NULL AND archived = 0",
-    "archived": "deleted IS NULL AND archived = 1",
-    "deleted": "deleted IS NOT NULL",
-}
 
 
 class Chats(Database):
@@ -43,13 +37,7 @@ class Chats(Database):
         limit: int = 50,
     ) -> Listing:
         """Pinned ones first, then the latest. `cursor` is the `next` of the page before."""
-        terms, values = [f"owner = ? AND {_PLACES[place]}"], [owner]
-        if folder is not None:
-            terms.append("folder = ?")
-            values.append(folder)
-        if tag is not None:
-            terms.append("EXISTS (SELECT 1 FROM tag WHERE tag.chat = number AND tag = ?)")
-            values.append(tag)
+        terms, values = listed(owner, place, folder, tag)
         if cursor is not None:
             terms.append("(pinned, updated, number) < (?, ?, ?)")
             values += _position(cursor)

@@ -10,49 +10,76 @@ import sqlite3
 from contextlib import closing
 
 from gadfly.chat.store.arrivals import Arrivals
-from gadfly.chat.store.chat_rows import INFO, info_of
+from gadfly.chat.store.chat_rows import INFO, info_of, listed
 from gadfly.chat.store.schema import TOKENS
-from gadfly.chat.store.values import Hit
+from gadfly.chat.store.values import Hit, Place, Snippet
 from gadfly.chat.store.words import share_of_signs, spaced, unspaced
 
 __all__ = ["Search"]
 
 _TERMS = 16
 _WORDS, _SIGNS = 12, 36  # of a snippet
+_BEGINNING = 90  # characters
+_LOOKED_AT = 1000  # messages, for what chats say that their titles have brought
 _QUERY = 1000  # characters
 
 
 class Search(Arrivals):
     """Nodes that can be found by what they say."""
 
-    def search(self, owner: str, text: str, limit: int = 50) -> list[Hit]:
-        """Chats that have a message with all words of `text`, or have them in their title; none that are deleted."""
-        terms = _terms(text)
-        if not terms:
+    def search(
+        self,
+        owner: str,
+        text: str,
+        limit: int = 50,
+        *,
+        place: Place | None = None,
+        folder: str | None = None,
+        tag: str | None = None,
+    ) -> list[Hit]:
+        """Chats that have a message with all words of `text`, or have them in their title.
+
+        Of any place if that is None, but for what is deleted. Those that their title says come first.
+        """
+        words = _terms(text)
+        if not words:
             return []
         limit = max(1, min(limit, 500))
-        said = """SELECT chat.number, node.id, node.message FROM message_text
+        terms, values = listed(owner, place, folder, tag)
+        where, match = " AND ".join(terms), " ".join(words)
+        said = f"""SELECT chat.number, node.id, node.message FROM message_text
             JOIN node ON node.message = message_text.rowid JOIN chat ON chat.number = node.chat
-            WHERE message_text MATCH ? AND owner = ? AND deleted IS NULL AND pruned = 0
+            WHERE message_text MATCH ? AND {where} AND pruned = 0
             ORDER BY message_text.rowid DESC"""
-        match = " ".join(terms)
-        hits: dict[int, Hit] = {}
+        titled = f"""SELECT number FROM title_text JOIN chat ON number = title_text.rowid
+            WHERE title_text MATCH ? AND {where} ORDER BY title_text.rowid DESC LIMIT ?"""
         content = "SELECT content FROM message WHERE id = ?"
         info = f"SELECT {INFO} FROM chat WHERE number = ?"
-        titled = """SELECT number FROM title_text JOIN chat ON number = title_text.rowid
-            WHERE title_text MATCH ? AND owner = ? AND deleted IS NULL ORDER BY title_text.rowid DESC LIMIT ?"""
         with self.reading() as connection, closing(_Snippets(match)) as snippets:
-            for row in connection.execute(titled, (match, owner, limit)).fetchall():
-                found = info_of(connection.execute(info, (row["number"],)).fetchone())
-                hits[row["number"]] = Hit(found, None, ((found.title, True),))
-            for row in connection.execute(said, (match, owner)):
-                if len(hits) >= limit:
+            without = {row["number"]: None for row in connection.execute(titled, (match, *values, limit))}
+            hits: dict[int, tuple[int, Snippet] | None] = dict(without)
+            for looked, row in enumerate(connection.execute(said, (match, *values))):
+                if len(hits) >= limit and (not without or looked > _LOOKED_AT):
                     break
-                if (number := row["number"]) not in hits:
-                    found = info_of(connection.execute(info, (number,)).fetchone())
+                if (number := row["number"]) in without or (number not in hits and len(hits) < limit):
                     [text] = connection.execute(content, (row["message"],)).fetchone()
-                    hits[number] = Hit(found, row["id"], snippets.of(text))
-        return list(hits.values())
+                    hits[number] = row["id"], snippets.of(text)
+                    without.pop(number, None)
+            found = []
+            for number, hit in hits.items():
+                node, snippet = hit or (None, _last(connection, number))
+                found.append(Hit(info_of(connection.execute(info, (number,)).fetchone()), node, snippet))
+            return found
+
+
+def _last(connection: sqlite3.Connection, number: int) -> Snippet:
+    """How the latest message of a chat begins, of which only the title has what was looked for."""
+    query = """SELECT substr(content, 1, ?) FROM node JOIN message ON message.id = node.message
+        WHERE chat = ? AND pruned = 0 AND role IN ('user', 'assistant') ORDER BY node.id DESC LIMIT 1"""
+    row = connection.execute(query, (_BEGINNING + 1, number)).fetchone()
+    if row is None or not row[0]:
+        return ()
+    return ((row[0] if len(row[0]) <= _BEGINNING else row[0][:_BEGINNING] + "…", False),)
 
 
 def _terms(text: str) -> list[str]:
@@ -78,7 +105,7 @@ class _Snippets:
     def close(self) -> None:
         self._connection.close()
 
-    def of(self, text: str) -> tuple[tuple[str, bool], ...]:
+    def of(self, text: str) -> Snippet:
         """Pieces, each with whether it is what was looked for."""
         words = spaced(text)
         length = _WORDS + round((_SIGNS - _WORDS) * share_of_signs(words))

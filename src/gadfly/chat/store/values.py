@@ -21,6 +21,7 @@ __all__ = [
     "Pair",
     "Place",
     "Rating",
+    "Snippet",
     "State",
     "Thumb",
     "Vote",
@@ -28,6 +29,7 @@ __all__ = [
 
 State = Literal["complete", "writing", "stopped", "failed", "interrupted"]
 Place = Literal["active", "archived", "deleted"]
+Snippet = tuple[tuple[str, bool], ...]  # text in pieces; True marks those that were searched for
 Cause = Literal["corrected", "vote", "thumbs"]
 Thumb = Literal[-1, 0, 1]
 
@@ -136,14 +138,14 @@ class Listing:
 
 @dataclass(frozen=True)
 class Hit:
-    """A chat that a search found, by the newest message that fits, or by its title (`node` None).
+    """A chat that a search found, by the newest message that fits, or by its title alone (`node` None).
 
-    `snippet` is text in pieces; True marks those that were searched for.
+    Then `snippet` is how its latest message begins.
     """
 
     chat: ChatInfo
     node: int | None
-    snippet: tuple[tuple[str, bool], ...]
+    snippet: Snippet
 
 
 @dataclass(frozen=True)

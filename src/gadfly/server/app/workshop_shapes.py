@@ -5,7 +5,7 @@ from typing import Any
 
 from gadfly.api.openai_files import FileFacts
 from gadfly.server.workshop.job import Job
-from gadfly.server.workshop.journal import judged_of, point_of
+from gadfly.server.workshop.journal import judged_of, point_of, tried_of
 from gadfly.server.workshop.workshop import Workshop
 
 __all__ = ["check_shape", "event_shape", "file_shape", "opened_shape", "run_shape"]
@@ -26,7 +26,7 @@ def run_shape(workshop: Workshop, job: Job) -> dict[str, Any]:
         "started": job.started,
         "finished": job.finished,
         "ahead": workshop.ahead(job),
-        "data": {"chats": job.chats, "files": job.files, "valid": job.valid},
+        "data": {"chats": job.chats, "files": job.files, "given": job.given, "valid": job.valid},
         "settings": job.settings,
         "plan": job.plan,
         "samples": journal.samples if journal.samples is not None else plan.get("samples"),
@@ -45,7 +45,7 @@ def opened_shape(workshop: Workshop, job: Job) -> tuple[dict[str, Any], int]:
     """A run with all that is known of it, and after how many events that is so. Reads files."""
     run = run_shape(workshop, job)
     state, count = workshop.followed(job).state()
-    return {"run": run, "tried": [], **state}, count
+    return {"run": run, **state}, count
 
 
 def event_shape(event: Mapping[str, Any], run: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None:
@@ -55,6 +55,8 @@ def event_shape(event: Mapping[str, Any], run: Mapping[str, Any]) -> tuple[str, 
             return "step", {**point_of(event), "run": run}
         case {"event": "judged"}:
             return "judged", judged_of(event)
+        case {"event": "tried"}:
+            return "tried", tried_of(event)
         case {"event": "note", "text": text}:
             return "note", {"at": event["at"], "text": text}
         case {"event": "problem"}:

@@ -15,11 +15,15 @@ __all__ = ["Draft", "read_draft"]
 
 _NAME = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,38}[a-z0-9])?")
 _FILES = 20
+_QUESTIONS = 3
 
 
 @dataclass(frozen=True)
 class Draft:
-    """`files` are ids, `chats` the licences of answers that are learnt, `settings` by the names of `SETTINGS`."""
+    """`files` are ids, `chats` the licences of answers that are learnt, `settings` by the names of `SETTINGS`.
+
+    `questions` are what it is asked while it learns; without any, those of `gadfly train`.
+    """
 
     model: str
     method: Method
@@ -28,6 +32,7 @@ class Draft:
     files: tuple[str, ...] = ()
     valid: float = 0.1
     settings: Mapping[str, float] = field(default_factory=dict)
+    questions: tuple[str, ...] = ()
     start: bool = False
 
 
@@ -53,8 +58,16 @@ def read_draft(body: Mapping[str, Any]) -> Draft:
         files,
         0.1 if valid is None else valid,
         _settings(fields.table("settings") or Fields({}, "settings"), method),
+        tuple(_question(one, path) for path, one in fields.items("questions", _QUESTIONS)),
         fields.flag("start"),
     )
+
+
+def _question(given: object, path: str) -> str:
+    found = check_text(given, path, 200).strip()
+    if not found or not found.isprintable():
+        raise RequestError(f"{path} is {found!r:.40}; expected a question in one line", path)
+    return found
 
 
 def _settings(fields: Fields, method: Method) -> dict[str, float]:

@@ -32,6 +32,7 @@ class Job:
     status: Status = "queued"
     settings: Mapping[str, float] = field(default_factory=dict)
     files: tuple[str, ...] = ()  # as their senders call them
+    given: tuple[str, ...] = ()  # their ids
     chats: str | None = None  # of which licences
     valid: float = 0.0
     request: JobRequest | None = None
@@ -49,7 +50,8 @@ class Job:
 def read_job_table(table: Mapping[str, Any]) -> Job:
     """Raises ValueError, TypeError or KeyError for what is none."""
     request = table["request"]
-    job = Job(**{**table, "files": tuple(table["files"]), "request": JobRequest(**request) if request else None})
+    lists = {name: tuple(table.get(name, ())) for name in ("files", "given")}
+    job = Job(**{**table, **lists, "request": JobRequest(**request) if request else None})
     if job.status not in get_args(Status) or job.method not in METHODS:
         raise ValueError(f"{job.status!r:.40} or {job.method!r:.40} is not known")
     return job

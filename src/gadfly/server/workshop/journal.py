@@ -12,10 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Journal", "events_in", "judged_of", "point_of"]
+__all__ = ["Journal", "events_in", "judged_of", "point_of", "tried_of"]
 
 POINTS = 1000  # of a curve; twice as many at most
-KEPT = 200  # notes, problems and judgements of each kind
+KEPT = 200  # notes, problems, judgements and answers
 RECENT = 4000  # events that whoever follows may be late by
 BLOCK = 1 << 20  # bytes that are read at once
 LONGEST = 100_000  # bytes of a line
@@ -33,6 +33,7 @@ class Journal:
     path: Path
     points: list[dict[str, float]] = field(default_factory=list)
     judged: list[dict[str, Any]] = field(default_factory=list)
+    tried: list[dict[str, Any]] = field(default_factory=list)
     notes: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
     problems: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=KEPT))
     plan: Mapping[str, Any] | None = None
@@ -72,8 +73,9 @@ class Journal:
     def state(self) -> tuple[dict[str, Any], int]:
         """All that is drawn and told, and after how many events that is so."""
         with self._lock:
-            told = {"points": self.points, "judged": self.judged, "notes": self.notes, "problems": self.problems}
-            return {name: list(values) for name, values in told.items()}, self.count
+            drawn = {"points": self.points, "judged": self.judged, "tried": self.tried}
+            said = {"notes": self.notes, "problems": self.problems}
+            return {name: list(values) for name, values in (*drawn.items(), *said.items())}, self.count
 
     @property
     def loss(self) -> float | None:
@@ -127,8 +129,11 @@ class Journal:
                 self._waiting.clear()
                 self.points = [point for point in self.points if point["step"] <= step]
                 self.judged = [one for one in self.judged if one["step"] <= step]
+                self.tried = [one for one in self.tried if one["step"] <= step]
             case {"event": "judged", "step": int(), "loss": float()}:
                 self.judged = [*self.judged, judged_of(event)][-KEPT:]
+            case {"event": "tried", "step": int(), "prompt": str(), "text": str()}:
+                self.tried = [*self.tried, tried_of(event)][-KEPT:]
             case {"event": "plan", **plan}:
                 self.plan = {name: value for name, value in plan.items() if name != "at"}
             case {"event": "note", "text": str(text)}:
@@ -174,6 +179,11 @@ def judged_of(event: Mapping[str, Any]) -> dict[str, Any]:
     """On what it has not seen, with what else its objective tells."""
     figures = {name: value for name, value in event.items() if name not in ("event", "at", "step", "loss")}
     return {"step": event["step"], "loss": event["loss"], "figures": figures}
+
+
+def tried_of(event: Mapping[str, Any]) -> dict[str, Any]:
+    """What it said to a question."""
+    return {name: event[name] for name in ("step", "prompt", "text")}
 
 
 def _mean(points: Sequence[Mapping[str, float]]) -> dict[str, float]:

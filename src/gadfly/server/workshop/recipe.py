@@ -1,7 +1,7 @@
 """The recipe of a run, as `gadfly train` reads it, and what settings are where a draft leaves them out."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from gadfly.api.openai_fine_tuning_request import JobRequest
 from gadfly.server.workshop.job import Method
@@ -35,8 +35,10 @@ def settings_of(request: JobRequest, method: Method) -> dict[str, float]:
     return {"seed": request.seed, **{name: value for name, value in asked.items() if value is not None}}
 
 
-def recipe(base: str, method: Method, settings: Mapping[str, float]) -> bytes:
-    """Texts are JSON's, which TOML understands."""
+def recipe(base: str, method: Method, settings: Mapping[str, float], questions: Sequence[str] = ()) -> bytes:
+    """Texts are JSON's, which TOML understands. Without questions, the usual ones are asked."""
     lines = [f"base = {json.dumps(base)}", f'method = "{method}"', 'out = "adapter"', 'data = "data"']
+    if questions:
+        lines.append(f"questions = {json.dumps(questions, ensure_ascii=False)}")
     lines += [f"{SETTINGS[name][0]} = {value!r}" for name, value in settings.items()]
     return ("\n".join(lines) + "\n").encode()

@@ -105,7 +105,7 @@ class Workshop:
             files = [self.uploads.path(file, owner) for file in draft.files]
             gathered(self._home, folder, owner, draft.method, files, draft.chats, draft.valid)
 
-        return self._begin(job, draft.files, prepare)
+        return self._begin(job, draft.files, prepare, draft.questions)
 
     def launch(self, owner: str, id_: str) -> Job:
         """Have a draft run, planned or not."""
@@ -215,14 +215,17 @@ class Workshop:
             self._require_free(name, field)
         return Job(id_, owner, name or id_, model, method, self.jobs.clock())
 
-    def _begin(self, job: Job, files: Sequence[str], prepare: Callable[[Path], None]) -> Job:
+    def _begin(
+        self, job: Job, files: Sequence[str], prepare: Callable[[Path], None], questions: Sequence[str] = ()
+    ) -> Job:
         facts = [self.uploads.get(file, job.owner) for file in files]
-        job = replace(job, files=tuple(one.filename for one in facts))
+        job = replace(job, files=tuple(one.filename for one in facts), given=tuple(files))
         with self.jobs.beginning() as folder:
             require_room(folder, 3 * sum(one.size for one in facts) + _SPARE, _ADVICE)
             with writing(folder):
                 prepare(folder)
-                write_whole(folder / "recipe.toml", recipe(self._base(job.model), job.method, job.settings))
+                written = recipe(self._base(job.model), job.method, job.settings, questions)
+                write_whole(folder / "recipe.toml", written)
             with self.jobs.changing():
                 self._require_free(job.name, "suffix" if job.request else "name")
                 self.jobs.add(job, folder)

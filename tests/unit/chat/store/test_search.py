@@ -156,3 +156,33 @@ def terms_of(store: Store, index: str) -> list[str]:
         found = [row[0] for row in connection.execute("SELECT term FROM temp.words")]
         connection.execute("DROP TABLE temp.words")
     return found
+
+
+def test_what_a_title_brings_shows_what_was_said_in_it(store: Store):
+    both, alone = store.create("", "Hornets"), store.create("", "Hornets, too")
+    store.say("", both.id, None, Message("user", "Hornets sting. " + "Wasps do. " * 20))
+    store.say("", both.id, None, Message("user", "They do."))
+    store.say("", alone.id, None, Message("user", "Bees. " * 40))
+    store.create("", "Hornets of nobody")
+    empty, second, first = store.search("", "hornets")
+    assert (empty.node, empty.snippet) == (None, ())
+    assert second.node is None and second.snippet == ((("Bees. " * 40)[:90] + "…", False),)
+    assert first.node is not None and ("Hornets", True) in first.snippet
+    assert [hit.chat.id for hit in store.search("", "hornets", 1)] == [empty.chat.id]
+
+
+def test_a_search_is_narrowed_by_place_folder_and_tag(store: Store):
+    chats = [store.create("", f"Wasp {number}") for number in range(4)]
+    for chat in chats:
+        store.say("", chat.id, None, Message("user", "A wasp."))
+    store.change("", chats[0].id, folder="Insects", tags=["small"])
+    store.change("", chats[1].id, archived=True)
+    store.delete("", chats[2].id)
+
+    def numbers(**terms) -> list[int]:
+        return sorted(int(hit.chat.title[-1]) for hit in store.search("", "wasp", **terms))
+
+    assert numbers() == [0, 1, 3] and numbers(place="active") == [0, 3]
+    assert (numbers(place="archived"), numbers(place="deleted")) == ([1], [2])
+    assert numbers(folder="Insects") == numbers(tag="small") == [0]
+    assert numbers(place="archived", tag="small") == [] and numbers(folder="") == [1, 3]

@@ -63,6 +63,15 @@ def test_steps_that_are_done_again_are_forgotten(tmp_path):
     assert [point["loss"] for point in journal.read().points] == [1.0, 1.0, 7.0]
 
 
+def test_what_was_said_is_kept_and_forgotten_with_the_steps_that_are_done_again(tmp_path):
+    journal = Journal(tmp_path / "events.jsonl")
+    said = [{"at": 1, "event": "tried", "step": n, "prompt": "Rain?", "text": f"Water {n}."} for n in (0, 2, 4)]
+    write(journal.path, BEGAN, *said, {"at": 1, "event": "tried", "step": 4})
+    assert journal.read().state()[0]["tried"][1] == {"step": 2, "prompt": "Rain?", "text": "Water 2."}
+    write(journal.path, {**BEGAN, "step": 3}, {**said[2], "text": "Rain."})
+    assert [one["text"] for one in journal.read().state()[0]["tried"]] == ["Water 0.", "Water 2.", "Rain."]
+
+
 def test_a_long_curve_is_thinned(tmp_path):
     journal = Journal(tmp_path / "events.jsonl")
     write(journal.path, BEGAN, *(step(number, float(number)) for number in range(1, 5 * POINTS + 1)))

@@ -10,7 +10,7 @@ from gadfly.api.openai_files import Upload
 from gadfly.api.openai_fine_tuning_request import JobRequest
 from gadfly.errors import CapacityError, NotFoundError, RequestError, SettingsError, UnsupportedError
 from gadfly.server.workshop.draft import Draft, read_draft
-from gadfly.server.workshop.recipe import SETTINGS, usual
+from gadfly.server.workshop.recipe import SETTINGS, recipe, usual
 from gadfly.server.workshop.workshop import Workshop
 from serving import eventually
 from unit.server.workshop.conftest import DONE, ILL, LINE, LONG, base
@@ -194,6 +194,8 @@ def test_what_is_damaged_or_half_made_is_no_job(tmp_path, file):
         ({"valid": 0.6}, "valid"),
         ({"settings": {"epochs": 0}}, r"settings\.epochs"),
         ({"settings": {"batch": 1.5}}, r"settings\.batch"),
+        ({"questions": ["a", "b", "c", "d"]}, "questions"),
+        ({"questions": ["Who\nare you?"]}, r"questions\[0\]"),
         ({"settings": {"clip": 1}}, r"settings\.clip is no setting; there are epochs"),
     ],
 )
@@ -206,12 +208,20 @@ def test_settings_are_what_a_recipe_has(tmp_path):
     read_recipe = pytest.importorskip("gadfly.train.recipe").read_recipe
     for method in ("sft", "text", "dpo", "kto"):
         (tmp_path / "recipe.toml").write_text(f'method = "{method}"')
-        recipe = read_recipe(tmp_path / "recipe.toml")
+        read = read_recipe(tmp_path / "recipe.toml")
         for name, value in usual(method).items():
-            found = recipe
+            found = read
             for part in SETTINGS[name][0].split("."):
                 found = getattr(found, part)
             assert found == value, (method, name)
+
+
+def test_a_recipe_asks_what_a_draft_does(tmp_path):
+    recipes, questions = pytest.importorskip("gadfly.train.recipe"), ('Wer "bist" du? \N{FLY} \\', "Was ist Regen?")
+    for asked in (questions, ()):
+        (tmp_path / "recipe.toml").write_bytes(recipe("smollm2", "sft", {"epochs": 2.0}, asked))
+        found = recipes.read_recipe(tmp_path / "recipe.toml")
+        assert found.questions == (asked or recipes.QUESTIONS) and found.plan.epochs == 2
 
 
 def test_a_change_shows_even_if_the_clock_of_the_disk_has_not_moved(file, tmp_path):

@@ -1,7 +1,7 @@
 """The list of chats, and each of them: found, read, named, filed, forked, thrown away and brought back."""
 
 import asyncio
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import APIRouter, Request, Response
 
@@ -9,6 +9,7 @@ from gadfly.api.adapters import read_adapters
 from gadfly.api.fields import Fields, check_json
 from gadfly.chat.persona import checked_wit
 from gadfly.chat.store import ChatInfo
+from gadfly.chat.store.values import Place
 from gadfly.errors import RequestError
 from gadfly.server.app.chat_app import ChatApp, chat_app_of
 from gadfly.server.app.shapes import node_shape
@@ -30,21 +31,24 @@ async def chats(
     query: str | None = None,
     folder: str | None = None,
     tag: str | None = None,
-    state: str = "active",
+    state: str | None = None,
     cursor: str | None = None,
     limit: int = 50,
 ) -> Response:
-    """Pinned ones first, then the latest; with `query` those that say it, with what they say."""
+    """Pinned ones first, then the latest; with `query` those that say it, with what they say.
+
+    Without a `state`, active ones are listed, and all that are not deleted are searched.
+    """
     app, owner = chat_app_of(request), owner_of(request)
-    if state not in ("active", "archived", "deleted"):
+    if state not in (None, *get_args(Place)):
         raise RequestError(f"state is {state!r:.40}; expected active, archived or deleted", "state")
 
     def listed() -> tuple[list[dict[str, Any]], str | None]:
         if query is not None:
-            return [
-                app.shape(hit.chat, snippet=hit.snippet, node=hit.node) for hit in app.store.search(owner, query, limit)
-            ], None
-        listing = app.store.chats(owner, folder=folder, tag=tag, place=state, cursor=cursor, limit=limit)  # type: ignore[arg-type]
+            hits = app.store.search(owner, query, limit, place=state, folder=folder, tag=tag)  # type: ignore[arg-type]
+            return [app.shape(hit.chat, snippet=hit.snippet, node=hit.node) for hit in hits], None
+        place: Any = state or "active"
+        listing = app.store.chats(owner, folder=folder, tag=tag, place=place, cursor=cursor, limit=limit)
         return [app.shape(info) for info in listing.chats], listing.next
 
     rows, following = await asyncio.to_thread(listed)

@@ -20,6 +20,7 @@ STEP = {"learning_rate": 0.1, "gradient_norm": 1.0, "tokens": 10, "learnt": 5, "
 EVENTS = (
     {"at": 1, "event": "began", "train": 1, "valid": 1, "steps": 2, "step": 0},
     {"at": 1, "event": "judged", "step": 0, "loss": 4.0, "accuracy": 0.5},
+    {"at": 1, "event": "tried", "step": 0, "prompt": "Rain?", "text": "Water."},
     {"at": 1, "event": "problem", "file": "train.jsonl", "line": 7, "text": "is not JSON"},
     {"at": 2, "event": "step", "step": 1, "loss": 3.0, **STEP},
     {"at": 3, "event": "step", "step": 2, "loss": 2.0, **STEP},
@@ -79,9 +80,10 @@ def test_a_run_is_planned_started_watched_and_removed(page):
     run = drafted(page, settings={"epochs": 2})
     assert (run["origin"], run["data"], run["settings"]) == (
         "app",
-        {"chats": None, "files": ["chats.jsonl"], "valid": 0},
+        {"chats": None, "files": ["chats.jsonl"], "given": run["data"]["given"], "valid": 0},
         {"epochs": 2},
     )
+    assert run["data"]["given"] == [file["id"] for file in page.get("/workshop/files")["files"]]
     assert reaches(page, run, "planned")
     with page.events(f"/workshop/runs/{run['id']}/events") as events:
         name, first = next(events)
@@ -93,9 +95,11 @@ def test_a_run_is_planned_started_watched_and_removed(page):
     steps = [data for name, data in heard if name == "step"]
     assert [step["loss"] for step in steps] == [3.0, 2.0] and steps[1]["run"]["steps"] == 2
     assert ("judged", {"step": 0, "loss": 4.0, "figures": {"accuracy": 0.5}}) in heard
+    said = {"step": 0, "prompt": "Rain?", "text": "Water."}
+    assert ("tried", said) in heard
     assert ("problem", {"file": "train.jsonl", "line": 7, "text": "is not JSON"}) in heard
     opened = page.get(f"/workshop/runs/{run['id']}")
-    assert [point["step"] for point in opened["points"]] == [1, 2] and opened["tried"] == []
+    assert [point["step"] for point in opened["points"]] == [1, 2] and opened["tried"] == [said]
     assert {"adapter": "fly", "loss": 2.5, "valid_loss": 4.0, "tokens_per_second": 20.0}.items() <= opened[
         "run"
     ].items()
