@@ -230,8 +230,8 @@ def test_rows_that_fill_no_strip_and_files_of_several_parts(streamed, tmp_path: 
 
 
 @pytest.mark.parametrize("source", ["filed", "packed", "prepared"])
-@pytest.mark.parametrize("layers", [2, 3, 5, ALL])
-@pytest.mark.parametrize(("arch", "form"), [("llama", "q4_k"), ("mistral", "q8_0"), ("llama", "bf16")])
+@pytest.mark.parametrize("layers", [2, 5, ALL])
+@pytest.mark.parametrize(("arch", "form"), [("llama", "q4_k"), ("mistral", "bf16")])
 def test_layers_of_a_model_without_experts(
     streamed, tmp_path: Path, home: Path, arch: str, form: str, layers: int, source: str
 ) -> None:
