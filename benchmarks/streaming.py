@@ -1,17 +1,18 @@
-"""A mixture of experts in less memory than it takes, beside what its disk gives and beside llama.cpp, which maps it.
+"""A model in less memory than it takes, beside what its disk gives and beside llama.cpp, which maps it.
 
     python benchmarks/streaming.py MODEL [--shares 0.5,0.25] [--prompt 2000] [--answer 24] [--sequences 1,16]
-        [--threads N] [--kernels K] [--peer] [--results FILE] [--json]
+        [--no-cache] [--threads N] [--kernels K] [--peer] [--results FILE] [--json]
 
-MODEL is a mixture, such as `models.py grok` makes. For each share, a process that promises to stay below that share of
-the file's size runs in a control group which kills who does not; nothing of a file is cached before. Answers are drawn
-at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
-a group of the same size, mapped and not repacked.
+MODEL is a mixture, such as `models.py grok` makes, or a model without experts, whose layers are read. For each share, a
+process that promises to stay below that share of the file's size runs in a control group which kills who does not;
+nothing of a file is cached before. Answers are drawn at random. The disk is probed on the file that is read just before
+and after, by direct reads: that is the packed copy, or the model's own with `--no-cache` and if it was prepared for it.
+The peer reads the same file in a group of the same size, mapped and not repacked.
 
-What is found: tokens per second, what `gadfly fit` predicts for such a disk, and bytes read a second beside what the
-probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of experts that
-have no room; of several sequences together, how many experts were wanted beside what even routing comes to. It takes
-the right to make control groups.
+What is found: tokens per second, what `gadfly fit` predicts of a mixture on such a disk, and bytes read a second beside
+what the probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of
+experts that have no room; of several sequences together, how many experts were wanted beside what even routing comes
+to. It takes the right to make control groups.
 """
 
 import argparse
@@ -49,12 +50,14 @@ def main() -> None:
     parser.add_argument("--prompt", type=int, default=2000)
     parser.add_argument("--answer", type=int, default=24)
     parser.add_argument("--sequences", default="1,16", help="together, with commas between")
+    parser.add_argument("--no-cache", action="store_true", help="without a packed copy")
     parser.add_argument("--threads", type=int, default=available_processors())
     parser.add_argument("--kernels", help="an instruction set, for a peer that was built for it")
     parser.add_argument("--peer", action="store_true")
     add_options(parser)
     given = parser.parse_args()
-    load(given.model, experts="streamed")  # packs it, if that is still to be done
+    if not given.no_cache:
+        load(given.model, experts="streamed")  # packs it, if that is still to be done
     files = [path for path in (given.model, *given.model.rglob("*")) if path.is_file()]
     found = Result("streaming", peer_name(given.model) if given.peer else None)
     for share in map(float, given.shares.split(",")):
@@ -68,25 +71,28 @@ def measure(
     found: Result, given: argparse.Namespace, limit: int, share: float, sequences: int, files: Sequence[Path]
 ) -> None:
     packed = Cache(home()).file(given.model)
-    uncache(packed, *files)
-    before = disk_bandwidth(packed.parent, PROBE)
-    numbers = [limit, given.prompt if sequences == 1 else 16, given.answer, sequences, given.threads]
+    copy = [] if given.no_cache or not packed.is_file() else [packed]
+    uncache(*copy, *files)
+    probed = (copy or files)[0].parent
+    before = disk_bandwidth(probed, PROBE)
+    kept = int(not given.no_cache)
+    numbers = [limit, given.prompt if sequences == 1 else 16, given.answer, sequences, given.threads, kept]
     ours, peak = in_group(
         limit, [sys.executable, __file__, "--one", str(given.model), given.kernels or "", *map(str, numbers)]
     )
-    after = disk_bandwidth(packed.parent, PROBE)
+    after = disk_bandwidth(probed, PROBE)
     disk = (before + after) / 2 if before and after else 0.0
     words = {"model": given.model.stem, "memory": f"{share:.0%}, {limit / 1e9:.2f} GB", "sequences": sequences}
     theirs: Mapping[str, Sequence[float]] = {"answer": [], "prompt": []}
     if given.peer and sequences == 1:
         theirs = {name: beside(given, limit, name, files) for name in theirs}
     found.add("tokens/s", [ours["rate"]], theirs["answer"], **words, of="answer")
-    if sequences in (1, 16):
+    if sequences in (1, 16) and ours["of"] == "experts":
         found.add("tokens/s", [predicted(given, limit, disk, sequences)], **words, of="answer, as gadfly fit predicts")
     found.add("GB/s", [ours["bytes"] / ours["seconds"] / 1e9], **words, of="read while answering, all told")
     found.add("GB/s", [disk / 1e9], **words, of="direct reads of the disk")
     found.add("%", [100 * ours["hits"]], **words, of="found in memory")
-    found.add("%", [100 * ours["room"]], **words, of="experts that have room")
+    found.add("%", [100 * ours["room"]], **words, of=f"{ours['of']} that have room")
     found.add("MB", [peak / 1e6], **words, of="peak of the control group")
     if sequences > 1:
         found.add("%", [100 * ours["shared"]], **words, of="of the sharing of reads that even routing allows")
@@ -133,12 +139,19 @@ def in_group(limit: int, command: Sequence[str]) -> tuple[dict[str, Any], int]:
 
 
 def one(
-    model: str, kernels: str | None, memory: int, prompt: int, answer: int, sequences: int, threads: int
+    model: str, kernels: str | None, memory: int, prompt: int, answer: int, sequences: int, threads: int, kept: int
 ) -> dict[str, Any]:
     """In a process of its own: read a prompt, then answer, `sequences` times at once."""
     context = min(2048, max(256, prompt + answer + 1))
     llm = load(
-        model, memory=memory, threads=threads, context=context, contexts=sequences, kernels=kernels, speculate=False
+        model,
+        memory=memory,
+        cache=None if kept else False,
+        threads=threads,
+        context=context,
+        contexts=sequences,
+        kernels=kernels,
+        speculate=False,
     )
     ids = [(100 + 7 * i) % llm.spec.vocab for i in range(prompt // 16 * 16)]  # whole pages, which all share afterwards
     began, start = perf_counter(), llm.reads()
@@ -161,6 +174,7 @@ def one(
     assert again is not None and before is not None and after is not None
     spent = after.since(before)
     stacks = [matrix for matrix in matrices(llm.spec) if matrix.experts > 1]
+    stacks = stacks or [matrix for matrix in matrices(llm.spec) if matrix.path.startswith("blocks.")]
     room = read.room
     total = read.since(start).bytes / max(1, read.since(start).missing) * sum(matrix.experts for matrix in stacks)
     wanted = spent.found + spent.missing  # matrices, each once for a step of all sequences
@@ -173,6 +187,7 @@ def one(
         "seconds": seconds,
         "hits": spent.hits,
         "room": room,
+        "of": spent.of,
         "shared": expected_experts(stacks[0].experts, stacks[0].selected, sequences) / (wanted / answer / len(stacks)),
     }
 

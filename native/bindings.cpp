@@ -114,6 +114,24 @@ void fill_codes(PackedMatrix& matrix, ThreadPool& pool, const Int8Codes& codes, 
     fill_transposed(pool, matrix, codes.data(), scales.data(), groups);
 }
 
+// Some of its rows as float32.
+nb::ndarray<nb::numpy, float> decode_rows(const PackedMatrix& matrix, const Ints& rows) {
+    const std::vector<int32_t> wanted = copy(rows);
+    for (const int32_t row : wanted) {
+        require(row >= 0 && static_cast<size_t>(row) < matrix.rows(), "more rows than the matrix has");
+    }
+    const size_t columns = matrix.columns();
+    auto decoded = std::make_unique_for_overwrite<float[]>(product({wanted.size(), columns}));
+    {
+        const nb::gil_scoped_release release;
+        for (size_t i = 0; i < wanted.size(); i++) {
+            matrix.row(static_cast<size_t>(wanted[i]), decoded.get() + i * columns);
+        }
+    }
+    const nb::capsule owner(decoded.get(), [](void* p) noexcept { delete[] static_cast<float*>(p); });
+    return nb::ndarray<nb::numpy, float>(decoded.release(), {wanted.size(), columns}, owner);
+}
+
 std::shared_ptr<PagedCache> make_cache(size_t layers, size_t pages, size_t page_size, size_t kv_heads, size_t head_dim,
                                        bool half_values) {
     require(page_size > 0 && page_size % 16 == 0, "page_size is a multiple of 16");
@@ -198,8 +216,9 @@ std::map<std::string, double> counts(const ExpertStore& store) {
 }
 
 SharedStack stack(ExpertStore& store, size_t pool, const std::string& layout, size_t rows, size_t columns,
-                  std::vector<uint64_t> offsets) {
-    return store.stack(pool, checked_layout(layout, rows, columns), rows, columns, std::move(offsets));
+                  std::vector<uint64_t> offsets, std::vector<size_t> files, bool filed) {
+    return store.stack(pool, checked_layout(layout, rows, columns), rows, columns, std::move(offsets), std::move(files),
+                       filed);
 }
 
 double multiply_rate_of(const std::string& kernels, bool floats) {
@@ -295,6 +314,7 @@ NB_MODULE(_native, m) {
         .def("fill", &fill_rows, nb::arg("pool"), nb::arg("first"), nb::arg("blocks").noconvert())
         .def("fill_transposed", &fill_codes, nb::arg("pool"), nb::arg("codes").noconvert(),
              nb::arg("scales").noconvert())
+        .def("decode", &decode_rows, nb::arg("rows").noconvert(), "These rows as float32.")
         .def_prop_ro("rows", &PackedMatrix::rows)
         .def_prop_ro("columns", &PackedMatrix::columns)
         .def_prop_ro("bytes", &PackedMatrix::bytes)
@@ -318,13 +338,17 @@ NB_MODULE(_native, m) {
         .def_prop_ro("is_exact", [](const ExpertStack& stack) { return stack.layout == Layout::kI8; })
         .def_prop_ro("is_float", [](const ExpertStack& stack) { return is_float(stack.layout); });
     nb::class_<ExpertStore>(m, "ExpertStore")
-        .def(nb::new_([](const std::string& path) { return std::make_shared<ExpertStore>(path); }), nb::arg("path"))
+        .def(nb::new_([](std::vector<std::string> paths) { return std::make_shared<ExpertStore>(std::move(paths)); }),
+             nb::arg("paths"))
         .def("stack", &stack, nb::arg("pool"), nb::arg("layout"), nb::arg("rows"), nb::arg("columns"),
-             nb::arg("offsets"), "A matrix of every expert of a layer, from these bytes of the file on.")
+             nb::arg("offsets"), nb::arg("files"), nb::arg("filed"),
+             "A matrix of every expert of a layer, from these bytes of those files on: packed, or rows as files hold "
+             "them.")
         .def("reserve", &ExpertStore::reserve, nb::arg("bytes"), nb::arg("buffers"),
              "Take so much memory, of which the last `buffers` bytes are always for the buffers of steps.")
         .def_prop_ro("room", &ExpertStore::room, "Experts that have room in it, while steps are short.")
         .def_prop_ro("bytes_per_expert", &ExpertStore::bytes_per_expert)
+        .def_prop_ro("bytes_to_pack", &ExpertStore::bytes_to_pack)
         .def_prop_ro("is_direct", &ExpertStore::is_direct, "Whether files are read past the system's cache.")
         .def_prop_ro("counts", &counts,
                      "Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.");
@@ -365,6 +389,9 @@ NB_MODULE(_native, m) {
         .def("fetch", &CheckedProgram::fetch, nb::arg("deal"), nb::arg("stacks"))
         .def("stored_expert", &CheckedProgram::stored_expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("stack"),
              nb::arg("deal"), nb::arg("out"))
+        .def("fetch_layers", &CheckedProgram::fetch_layers, nb::arg("stacks"))
+        .def("stored_linear", &CheckedProgram::stored_linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("stack"),
+             nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
         .def("step_bytes", &CheckedProgram::step_bytes, nb::arg("tokens"), nb::arg("wanted"),

@@ -120,4 +120,7 @@ inline void put(ScaledBlock& packed, size_t row, const FileIQ4_XS& block) {
     put_codes(packed, row, [&](size_t k) { return unpack<4, 16>(block.codes, k); });
 }
 
+// Rows as a file holds them, row after row, into the bytes of a packed matrix, from its row `first` on. Not for I8.
+void pack_rows(Layout layout, size_t columns, size_t first, size_t count, const uint8_t* blocks, std::byte* packed);
+
 }  // namespace gadfly

@@ -81,11 +81,15 @@ PackedMatrix::PackedMatrix(Layout layout, size_t rows, size_t columns, std::shar
       owner_(std::move(owner)),
       packed_(packed) {}
 
-void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
-    const size_t row_bytes = file_row_bytes(layout_, columns_);
+void pack_rows(Layout layout, size_t columns, size_t first, size_t count, const uint8_t* blocks, std::byte* packed) {
+    const size_t row_bytes = file_row_bytes(layout, columns), strip_bytes = bytes_of_strip(layout, columns);
     for (size_t row = first; row < first + count; row++, blocks += row_bytes) {
-        put_row(layout_, strip_of(row), row % kStrip, blocks, columns_);
+        put_row(layout, packed + row / kStrip * strip_bytes, row % kStrip, blocks, columns);
     }
+}
+
+void PackedMatrix::fill(size_t first, size_t count, const uint8_t* blocks) {
+    pack_rows(layout_, columns_, first, count, blocks, data_.get());
 }
 
 void PackedMatrix::fill_transposed(size_t first, size_t count, const int8_t* codes, const uint16_t* scales,

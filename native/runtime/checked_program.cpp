@@ -3,13 +3,14 @@
 #include <algorithm>
 
 #include "formats/size.h"
+#include "runtime/layers.h"
 #include "runtime/require.h"
 
 namespace gadfly {
 namespace {
 
-// Resource numbers, beyond those of buffers: of the caches' layers, and of the deals.
-constexpr size_t kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
+// Resource numbers, beyond those of buffers: of layers on disk, of the caches' layers, and of the deals.
+constexpr size_t kLayers = size_t{1} << 61, kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
 
 // `first` and, if there is one, `second`.
 std::vector<size_t> both(size_t first, std::optional<size_t> second) {
@@ -236,14 +237,42 @@ void CheckedProgram::fetch(const SharedDeal& deal, std::vector<SharedStack> stac
     require(!stacks.empty(), "a layer has stacks of experts");
     for (const SharedStack& stack : stacks) {
         require(stack->offsets.size() == deal->experts, "a matrix for every expert");
-        const SharedStore store = stack->store.shared_from_this();
-        require(store_ == nullptr || store_ == store, "experts of two stores");
-        store_ = store;
+        belong_to_store(stack);
         fetched_.emplace_back(deal, stack);
     }
-    program_.borrow([store = store_.get()](size_t bytes) { return store->lend(bytes); });
     const size_t number = this->number(deal);
     record_in_place("fetch", make_fetch(deal, std::move(stacks)), {number}, number);
+}
+
+void CheckedProgram::belong_to_store(const SharedStack& stack) {
+    const SharedStore store = stack->store.shared_from_this();
+    require(store_ == nullptr || store_ == store, "experts of two stores");
+    store_ = store;
+    program_.borrow([store = store_.get()](size_t bytes) { return store->lend(bytes); });
+}
+
+void CheckedProgram::fetch_layers(std::vector<SharedStack> stacks) {
+    require(!stacks.empty() && store_ == nullptr, "layers are fetched once, and no experts beside them");
+    for (const SharedStack& stack : stacks) {
+        require(stack->offsets.size() == 1, "a matrix for every layer");
+        require(std::find(fetched_.begin(), fetched_.end(), std::pair(SharedDeal(), stack)) == fetched_.end(),
+                "a matrix that is fetched twice");
+        belong_to_store(stack);
+        fetched_.emplace_back(nullptr, stack);
+    }
+    record("fetch", make_fetch_layers(std::move(stacks)), {}, kLayers);
+}
+
+void CheckedProgram::stored_linear(size_t x, std::optional<size_t> rest, const SharedStack& stack, size_t out) {
+    const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(SharedDeal(), stack));
+    require(found != fetched_.end(), "a matrix that is not fetched, or has been multiplied with already");
+    const RowsOf rows = at(out).rows;
+    require_factors(x, rest, rows, stack->layout, stack->columns, 1);
+    require_floats(out, rows, stack->rows);
+    std::vector<size_t> reads = both(x, rest);
+    reads.push_back(kLayers);
+    record("linear", make_stored_linear(rows, x, rest, stack, out), reads, out);
+    fetched_.erase(found);
 }
 
 void CheckedProgram::stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack,

@@ -51,6 +51,10 @@ class CheckedProgram {
     void stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack, const SharedDeal& deal,
                        size_t out);
 
+    // Matrices of a store, all of a program together, in the order in which it multiplies with each of them once.
+    void fetch_layers(std::vector<SharedStack> stacks);
+    void stored_linear(size_t x, std::optional<size_t> rest, const SharedStack& stack, size_t out);
+
     // Bytes that a step takes for its buffers.
     size_t step_bytes(size_t tokens, size_t wanted) const { return program_.step_bytes(tokens, wanted); }
 
@@ -81,13 +85,14 @@ class CheckedProgram {
                          size_t write);
     void remember(const Cache& cache);
     size_t number(const SharedDeal& deal) const;
+    void belong_to_store(const SharedStack& stack);
 
     Program program_;
     bool admitted_ = false;      // a step has been
     size_t vocab_ = SIZE_MAX;    // of the smallest table
     std::vector<Cache> caches_;  // that any instruction uses
     std::vector<SharedDeal> deals_;
-    std::vector<std::pair<SharedDeal, SharedStack>> fetched_;  // not yet multiplied with
+    std::vector<std::pair<SharedDeal, SharedStack>> fetched_;  // not yet multiplied with; layers have no deal
     SharedStore store_;                                        // of all stacks, if there are any
     std::mutex one_step_;
 };

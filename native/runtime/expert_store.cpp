@@ -9,9 +9,11 @@
 #include <chrono>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <system_error>
 #include <utility>
 
+#include "formats/repack.h"
 #include "formats/size.h"
 #include "runtime/require.h"
 #include "runtime/stretches.h"
@@ -22,7 +24,6 @@ namespace {
 constexpr size_t kReaders = 6;                // slices in flight: disks want several, and more gain little
 constexpr size_t kSlice = size_t{2} << 20U;   // bytes of one
 constexpr size_t kAhead = size_t{16} << 20U;  // bytes in a pool's slots that keep readers busy; all else stays as it is
-constexpr size_t kFewest = 2;                 // experts in memory: one is computed while the next is read
 constexpr double kFading = 1.0 / 24;          // of what is known about use, with each step
 constexpr int kEnd = -1;                      // instead of an errno: the file ended
 
@@ -47,11 +48,11 @@ int open_file(const std::string& path, bool& direct) {
     return file;
 }
 
-// Zero, or what went wrong.
-int read_fully(int file, std::byte* to, size_t bytes, uint64_t offset, bool direct) {
+// Zero, or what went wrong before `needed` of these bytes were there: a file may end before its last page does.
+int read_fully(int file, std::byte* to, size_t needed, size_t bytes, uint64_t offset, bool direct) {
     const uint64_t start = offset;
     const size_t all = bytes;
-    while (bytes > 0) {
+    while (all - bytes < needed) {
         const ssize_t got = pread(file, to, bytes, static_cast<off_t>(offset));
         if (got < 0 && errno == EINTR) continue;
         if (got <= 0) return got < 0 ? errno : kEnd;
@@ -63,13 +64,56 @@ int read_fully(int file, std::byte* to, size_t bytes, uint64_t offset, bool dire
     return 0;
 }
 
+// These bytes of a file from wherever they begin, into pages: they begin there as far into a page as in the file.
+int read_anywhere(int file, std::byte* to, size_t bytes, uint64_t offset, bool direct) {
+    const size_t into = offset % ExpertStore::kPage;
+    return read_fully(file, to, into + bytes, whole_pages(into + bytes), offset - into, direct);
+}
+
+// Packs a slice of rows, whole strips of them, the first of which is byte `begin` of a matrix.
+void pack_slice(const ExpertStack& stack, size_t begin, size_t bytes, const std::byte* rows, std::byte* packed) {
+    const size_t row_bytes = file_row_bytes(stack.layout, stack.columns);
+    const size_t first = begin / row_bytes, count = bytes / row_bytes;
+    if ((first + count) % kStrip != 0) {  // rows that fill the last strip up are zero
+        const size_t strip = packed_bytes(stack.layout, kStrip, stack.columns);
+        std::memset(packed + (first + count) / kStrip * strip, 0, strip);
+    }
+    pack_rows(stack.layout, stack.columns, first, count, reinterpret_cast<const uint8_t*>(rows), packed);
+}
+
+// Numbers from 0 to count - 1, so that the first of them, however many, are spread evenly among all.
+std::vector<size_t> spread(size_t count) {
+    std::vector<size_t> order(count);
+    std::iota(order.begin(), order.end(), size_t{0});
+    const auto turn = [](size_t i) { return std::fmod(static_cast<double>(i) * 0.6180339887498949, 1.0); };
+    std::sort(order.begin(), order.end(), [&](size_t a, size_t b) { return turn(a) < turn(b); });
+    return order;
+}
+
 std::unique_ptr<std::atomic<uint32_t>[]> zeros(size_t count) {
     return std::make_unique<std::atomic<uint32_t>[]>(count);
 }
 
 }  // namespace
 
-ExpertStore::ExpertStore(const std::string& path) : process_(getpid()), path_(path), file_(open_file(path, direct_)) {}
+size_t ExpertStack::bytes_read() const {
+    return filed ? product({rows, file_row_bytes(layout, columns)}) : whole_pages(bytes());
+}
+
+size_t ExpertStack::slice() const {
+    if (!filed) return kSlice;
+    const size_t strip = product({kStrip, file_row_bytes(layout, columns)});
+    return std::max(strip, kSlice / strip * strip);
+}
+
+ExpertStore::ExpertStore(std::vector<std::string> paths) : process_(getpid()), paths_(std::move(paths)) {
+    try {
+        for (const std::string& path : paths_) files_.push_back(open_file(path, direct_));
+    } catch (...) {
+        for (const int file : files_) close(file);
+        throw;
+    }
+}
 
 ExpertStore::~ExpertStore() {
     if (getpid() == process_) {
@@ -83,7 +127,7 @@ ExpertStore::~ExpertStore() {
         new std::vector<std::thread>(std::move(readers_));
     }
     if (arena_ != nullptr) munmap(arena_, arena_bytes_);
-    close(file_);
+    for (const int file : files_) close(file);
 }
 
 void ExpertStore::check_ready() const {
@@ -91,13 +135,31 @@ void ExpertStore::check_ready() const {
     if (getpid() != process_) throw std::runtime_error("a model whose experts are on disk cannot be used after fork()");
 }
 
-SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t columns, std::vector<uint64_t> offsets) {
+SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t columns, std::vector<uint64_t> offsets,
+                               std::vector<size_t> files, bool filed) {
     require(!reserved(), "a store that has its memory is complete");
     require(!offsets.empty() && pool <= pools_.size(), "a stack has experts, and pools are numbered one by one");
-    for (const uint64_t offset : offsets) require(offset % kPage == 0, "matrices begin with a page");
+    require(files.size() == offsets.size(), "every matrix is in a file");
+    for (const size_t file : files) require(file < files_.size(), "no file of that number");
+    for (const uint64_t offset : offsets) require(filed || offset % kPage == 0, "matrices begin with a page");
+    require(!filed || layout != Layout::kI8, "int8 matrices are packed before they are read");
     const size_t count = offsets.size();
-    std::unique_ptr<ExpertStack> made(new ExpertStack{
-        *this, layout, rows, columns, pool, std::move(offsets), {}, zeros(count), zeros(count), {}, {}, {}, 0});
+    std::unique_ptr<ExpertStack> made(new ExpertStack{*this,
+                                                      layout,
+                                                      rows,
+                                                      columns,
+                                                      pool,
+                                                      std::move(offsets),
+                                                      std::move(files),
+                                                      filed,
+                                                      {},
+                                                      zeros(count),
+                                                      zeros(count),
+                                                      {},
+                                                      {},
+                                                      {},
+                                                      0,
+                                                      0});
     made->order.reserve(count);
     made->slots.resize(count);
     made->use.resize(count);
@@ -105,6 +167,7 @@ SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t c
     if (pool == pools_.size()) pools_.emplace_back();
     pools_[pool].bytes = std::max(pools_[pool].bytes, whole_pages(made->bytes()));
     pools_[pool].most = std::max(pools_[pool].most, count);
+    pools_[pool].alone += count == 1 ? 1 : 0;
     stacks_.push_back(std::move(made));
     return {shared_from_this(), stacks_.back().get()};
 }
@@ -115,9 +178,30 @@ size_t ExpertStore::bytes_per_expert() const {
     return bytes;
 }
 
+size_t ExpertStore::bytes_to_pack() const {
+    size_t most = 0;  // of a slice, from anywhere in a page to anywhere in another one
+    for (const auto& stack : stacks_) most = std::max(most, stack->filed ? whole_pages(stack->slice()) + 2 * kPage : 0);
+    return kReaders * most;
+}
+
 // Experts that have room in the arena, beside what is lent of it.
 size_t ExpertStore::fitting(size_t lent) const {
-    return lent > arena_bytes_ ? 0 : (arena_bytes_ - lent) / bytes_per_expert();
+    const size_t taken = sum(lent, bytes_to_pack());
+    return taken > arena_bytes_ ? 0 : (arena_bytes_ - taken) / bytes_per_expert();
+}
+
+// Every stack of one matrix has a home. Those that come first, however many have room, are spread evenly among all, so
+// that while some are computed one of the others is read.
+void ExpertStore::settle_down() {
+    for (size_t p = 0; p < pools_.size(); p++) {
+        std::vector<ExpertStack*> alone;
+        for (const auto& stack : stacks_) {
+            if (stack->pool == p && stack->offsets.size() == 1) alone.push_back(stack.get());
+        }
+        const std::vector<size_t> order = spread(alone.size());
+        for (size_t slot = 0; slot < order.size(); slot++) alone[order[slot]]->home = slot;
+    }
+    line_.reserve(stacks_.size());
 }
 
 void ExpertStore::reserve(size_t bytes, size_t buffers) {
@@ -134,13 +218,16 @@ void ExpertStore::reserve(size_t bytes, size_t buffers) {
         pool.awaited.reserve(pool.most);
         pool.slots.resize(experts);
     }
-    std::byte* next = arena_;
+    std::byte* next = arena_ + bytes_to_pack();
     for (size_t i = 0; i < experts; i++) {  // an expert after another, so that the first ones of all pools come first
         for (Pool& pool : pools_) next = (pool.slots[i].data = next) + pool.bytes;
     }
     usable_ = experts;
     queue_.resize(experts * pools_.size());
-    for (size_t i = 0; i < kReaders; i++) readers_.emplace_back([this] { read_on(); });
+    settle_down();
+    for (size_t i = 0; i < kReaders; i++) {
+        readers_.emplace_back([this, room = arena_ + i * bytes_to_pack() / kReaders] { read_on(room); });
+    }
 }
 
 std::byte* ExpertStore::lend(size_t bytes) noexcept {
@@ -149,11 +236,7 @@ std::byte* ExpertStore::lend(size_t bytes) noexcept {
     const std::scoped_lock lock(mutex_);
     usable_ = std::min(fits, room());
     for (Pool& pool : pools_) {
-        for (size_t i = usable_; i < pool.slots.size(); i++) {
-            Slot& slot = pool.slots[i];
-            if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
-            slot.stack = nullptr;
-        }
+        for (size_t i = usable_; i < pool.slots.size(); i++) forget(pool.slots[i]);
     }
     return arena_ + arena_bytes_ - lent;
 }
@@ -213,13 +296,67 @@ void ExpertStore::assign(Pool& pool) {
         }
         const bool busy = pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead;
         if (found == nullptr || busy) return;
-        if (found->stack != nullptr) found->stack->states[found->expert] = ExpertStack::kAbsent;
         const auto [stack, expert] = pool.awaited[pool.first];
-        *found = {found->data, stack, expert, true, true, 0, (stack->bytes() + kSlice - 1) / kSlice, 0, false};
-        stack->slots[expert] = static_cast<size_t>(found - pool.slots.data());
-        queue_[(head_ + queued_++) % queue_.size()] = found;
-        pool.ahead++;
-        work_.notify_all();
+        give(pool, *found, *stack, expert);
+    }
+}
+
+// The slot is for this matrix, and readers fill it.
+void ExpertStore::give(Pool& pool, Slot& slot, ExpertStack& stack, size_t expert) {
+    forget(slot);
+    const size_t slice = stack.slice();
+    slot = {slot.data, &stack, expert, true, true, 0, (stack.bytes_read() + slice - 1) / slice, 0, false};
+    stack.slots[expert] = static_cast<size_t>(&slot - pool.slots.data());
+    queue_[(head_ + queued_++) % queue_.size()] = &slot;
+    pool.ahead++;
+    work_.notify_all();
+}
+
+void ExpertStore::forget(Slot& slot) {
+    if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
+    slot.stack = nullptr;
+}
+
+bool ExpertStore::is_home(const ExpertStack& stack) const {
+    return stack.home >= ring(pools_[stack.pool]) && stack.home < usable_;
+}
+
+void ExpertStore::fetch_all(const std::vector<SharedStack>& stacks, size_t threads) noexcept {
+    const std::scoped_lock lock(mutex_);
+    for (Pool& pool : pools_) {  // what passed through the ring is of no use: its turn comes last
+        for (size_t i = 0; i < usable_; i++) {
+            Slot& slot = pool.slots[i];
+            if (slot.stack != nullptr && (i < ring(pool) || i != slot.stack->home)) forget(slot);
+        }
+    }
+    line_.clear();
+    line_next_ = 0;
+    for (const SharedStack& stack : stacks) {
+        stack->order.assign(1, 0);
+        stack->parts_left[0].store(static_cast<uint32_t>(parts(*stack, threads)), std::memory_order_relaxed);
+        if (stack->states[0].load(std::memory_order_relaxed) == ExpertStack::kPresent) {
+            slot_of(*stack, 0).held = true;
+            counts_.found++;
+            continue;
+        }
+        stack->states[0].store(ExpertStack::kAwaited, std::memory_order_relaxed);
+        line_.push_back(stack.get());
+        counts_.missing++;
+    }
+    assign_line();
+}
+
+// As `assign`, though nobody overtakes: matrices at home where they live, the others through the ring.
+void ExpertStore::assign_line() {
+    for (; line_next_ < line_.size(); line_next_++) {
+        ExpertStack& stack = *line_[line_next_];
+        Pool& pool = pools_[stack.pool];
+        Slot* slot = is_home(stack) ? &pool.slots[stack.home] : nullptr;
+        for (size_t i = 0; slot == nullptr && i < ring(pool); i++) {
+            if (!pool.slots[i].held) slot = &pool.slots[i];
+        }
+        if (slot == nullptr || (pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead)) return;
+        give(pool, *slot, stack, 0);
     }
 }
 
@@ -227,27 +364,35 @@ ExpertStore::Slot& ExpertStore::slot_of(const ExpertStack& stack, size_t expert)
     return pools_[stack.pool].slots[stack.slots[expert]];
 }
 
-void ExpertStore::read_on() {
+void ExpertStore::read_on(std::byte* room) {
     std::unique_lock lock(mutex_);
     for (;;) {
         work_.wait(lock, [this] { return stopping_ || queued_ > 0; });
         if (stopping_) return;
         Slot& slot = *queue_[head_];
-        const size_t begin = slot.next, all = whole_pages(slot.stack->bytes());
-        slot.next = std::min(begin + kSlice, all);
+        const ExpertStack& stack = *slot.stack;
+        const size_t begin = slot.next, all = stack.bytes_read();
+        slot.next = std::min(begin + stack.slice(), all);
         if (slot.next == all) head_ = (head_ + 1) % queue_.size(), queued_--;
         const size_t bytes = slot.next - begin;
-        const uint64_t offset = slot.stack->offsets[slot.expert] + begin;
+        const uint64_t offset = stack.offsets[slot.expert] + begin;
+        const size_t file = stack.files[slot.expert];
         if (in_flight_++ == 0) since_ = nanoseconds();
         lock.unlock();
-        const int failure = read_fully(file_, slot.data + begin, bytes, offset, direct_);
+        const int failure = stack.filed ? read_anywhere(files_[file], room, bytes, offset, direct_)
+                                        : read_fully(files_[file], slot.data + begin, bytes, bytes, offset, direct_);
         lock.lock();
         if (--in_flight_ == 0) counts_.reading += static_cast<double>(nanoseconds() - since_) * 1e-9;
         if (failure == 0) {
             counts_.bytes += bytes;
         } else {
             slot.failed = true;
-            if (failure_ == 0) failure_ = failure, failed_at_ = offset;
+            if (failure_ == 0) failure_ = failure, failed_at_ = offset, failed_in_ = file;
+        }
+        if (failure == 0 && stack.filed) {
+            lock.unlock();
+            pack_slice(stack, begin, bytes, room + offset % kPage, slot.data);
+            lock.lock();
         }
         if (--slot.slices == 0) settle(slot);
     }
@@ -286,6 +431,7 @@ void ExpertStore::finish_part(ExpertStack& stack, size_t place) noexcept {
         slot.stack = nullptr;
     }
     assign(pool);
+    assign_line();
 }
 
 void ExpertStore::check_reads() {
@@ -293,7 +439,8 @@ void ExpertStore::check_reads() {
     const int failure = std::exchange(failure_, 0);
     if (failure == 0) return;
     const std::string what = failure == kEnd ? "the file ends before it" : std::strerror(failure);
-    throw UnreadableExpert(path_ + ": an expert at byte " + std::to_string(failed_at_) + " cannot be read: " + what);
+    throw UnreadableExpert(paths_[failed_in_] + ": an expert at byte " + std::to_string(failed_at_) +
+                           " cannot be read: " + what);
 }
 
 ExpertStore::Counts ExpertStore::counts() const {

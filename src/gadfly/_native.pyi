@@ -66,6 +66,11 @@ class PackedMatrix:
         codes: Annotated[NDArray[numpy.int8], dict(shape=(None, None), order="C", device="cpu", writable=False)],
         scales: Annotated[NDArray[numpy.uint16], dict(shape=(None, None), order="C", device="cpu", writable=False)],
     ) -> None: ...
+    def decode(
+        self, rows: Annotated[NDArray[numpy.int32], dict(shape=(None,), order="C", device="cpu", writable=False)]
+    ) -> NDArray[numpy.float32]:
+        """These rows as float32."""
+
     @property
     def rows(self) -> int: ...
     @property
@@ -105,9 +110,13 @@ class ExpertStack:
     def is_float(self) -> bool: ...
 
 class ExpertStore:
-    def __init__(self, path: str) -> None: ...
-    def stack(self, pool: int, layout: str, rows: int, columns: int, offsets: Sequence[int]) -> ExpertStack:
-        """A matrix of every expert of a layer, from these bytes of the file on."""
+    def __init__(self, paths: Sequence[str]) -> None: ...
+    def stack(
+        self, pool: int, layout: str, rows: int, columns: int, offsets: Sequence[int], files: Sequence[int], filed: bool
+    ) -> ExpertStack:
+        """
+        A matrix of every expert of a layer, from these bytes of those files on: packed, or rows as files hold them.
+        """
 
     def reserve(self, bytes: int, buffers: int) -> None:
         """
@@ -120,6 +129,8 @@ class ExpertStore:
 
     @property
     def bytes_per_expert(self) -> int: ...
+    @property
+    def bytes_to_pack(self) -> int: ...
     @property
     def is_direct(self) -> bool:
         """Whether files are read past the system's cache."""
@@ -176,6 +187,8 @@ class Program:
     def expert(self, x: int, rest: int | None, weights: Sequence[PackedMatrix], deal: Deal, out: int) -> None: ...
     def fetch(self, deal: Deal, stacks: Sequence[ExpertStack]) -> None: ...
     def stored_expert(self, x: int, rest: int | None, stack: ExpertStack, deal: Deal, out: int) -> None: ...
+    def fetch_layers(self, stacks: Sequence[ExpertStack]) -> None: ...
+    def stored_linear(self, x: int, rest: int | None, stack: ExpertStack, out: int) -> None: ...
     def combine(self, x: int, deal: Deal, out: int) -> None: ...
     def select(self, x: int, out: int) -> None: ...
     def step_bytes(self, tokens: int, wanted: int) -> int:

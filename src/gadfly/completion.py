@@ -80,7 +80,10 @@ class Completion:
 
 @dataclass(frozen=True)
 class Reads:
-    """What experts on disk have cost so far. Found and missing are matrices: those in memory, and those to be read."""
+    """What experts or layers on disk have cost so far.
+
+    Found and missing are matrices: those in memory, and those to be read.
+    """
 
     found: int
     missing: int
@@ -90,6 +93,7 @@ class Reads:
     room: float = 0.0  # share of the experts that memory has room for
     tokens: int = 0  # computed meanwhile, of prompts and answers
     seconds: float = 0.0  # of all steps
+    of: str = "experts"  # or "layers": what the matrices are of
 
     @property
     def hits(self) -> float:
@@ -103,5 +107,5 @@ class Reads:
 
     def since(self, before: "Reads") -> "Reads":
         """What has been added to an earlier count."""
-        names = [each.name for each in fields(self) if each.name != "room"]
+        names = [each.name for each in fields(self) if each.name not in ("room", "of")]
         return replace(self, **{name: getattr(self, name) - getattr(before, name) for name in names})

@@ -69,17 +69,19 @@ def load(
     `backend` is "native" or "reference", `threads` defaults to the processors at hand, `context` to what the model was
     made for, up to 8192, `kernels` to the fastest instruction set that this processor executes. `spec` may replace the
     spec that the file gives. `memory`, such as "8GiB" or a number of bytes, is a promise: this process stays below it
-    with all that it holds while it answers (`logits` and `embed` take more). `experts` of a mixture are "resident" in
-    memory or "streamed" from a file that is packed for it once; by default they are streamed if memory has no room for
-    them. ("mapped" leaves that to the system's paging.) `cache` says whether weights, packed for the kernels, are kept
-    under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears how many bytes have
-    been packed, of how many. Before a GB or more is packed for streaming that neither `experts` nor `cache` asks for,
-    `allow` is asked: a folder, bytes to write there, bytes free. With `speculate`, tokens that repeat earlier text are
-    guessed and verified several at a time where that is quicker; answers do not change. At most `max_waiting` requests
-    wait for others to end. All requests together may fill up to `contexts` contexts of cache, if that is no more than
-    an eighth of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders as PEFT
-    writes them, GGUF files) and how strong they are if a request says nothing else. By default those on this machine
-    that were made for the model are loaded and off, but for one that plays a persona when it speaks; {} loads none.
+    with all that it holds while it answers (`logits` and `embed` take more). `experts` of a mixture, and layers of
+    other models, are "resident" in memory or "streamed" from disk: from a file that is packed for it once, or from the
+    model's own if that was prepared or there may be no other. By default they are streamed if memory has no room for
+    them. ("mapped" leaves experts to the system's paging.) `cache` says whether weights, packed for the kernels, are
+    kept under GADFLY_HOME for the next start: by default if the disk has plenty of room. `packing` hears how many bytes
+    have been packed, of how many. Before a GB or more is packed for streaming that neither `experts` nor `cache` asks
+    for, `allow` is asked: a folder, bytes to write there, bytes free. With `speculate`, tokens that repeat earlier text
+    are guessed and verified several at a time where that is quicker; answers do not change. At most `max_waiting`
+    requests wait for others to end. All requests together may fill up to `contexts` contexts of cache, if that is no
+    more than an eighth of the free memory. `adapters` are loaded beside the model: names or paths of adapters (folders
+    as PEFT writes them, GGUF files) and how strong they are if a request says nothing else. By default those on this
+    machine that were made for the model are loaded and off, but for one that plays a persona when it speaks; {} loads
+    none.
     Raises GadflyError.
     """
     path = Library(home()).resolve(str(model))
@@ -97,7 +99,7 @@ def load(
         within = changed.within(context or min(changed.context, DEFAULT_CONTEXT))
         cached = page_bytes(within) * -(-within.context // PAGE_SIZE)
         promise = Promise(size, file, within, STEP_TOKENS, cached, experts in ("streamed", None))
-        room = promise.left - cached
+        room = round((promise.left - cached) / ROOM)  # nobody else is to have a share of what is promised
     placement = choose_placement(file, made, experts, cache, room - found.size, Cache(home()), packing, allow)
     return LLM(file, changed, made, context, placement, speculate, max_waiting, contexts, promise, found)
 

@@ -10,10 +10,10 @@ from gadfly.hub.memory import memory_used
 from gadfly.model.cost import activation_bytes
 from gadfly.settings import bytes_of
 from gadfly.spec import ModelSpec
-from gadfly.weight import is_stack, unstack
+from gadfly.weight import unstack
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import bytes_packed
-from gadfly.weights.streamed import FEWEST, size_up
+from gadfly.weights.streamed import FEWEST, kind_of, on_disk, size_up
 
 __all__ = ["WANTED", "WORK", "WORK_SHARE", "Promise", "promised"]
 
@@ -35,20 +35,23 @@ def promised(memory: str | int | None) -> int | None:
 class Promise:
     """Of `size` bytes for a model whose steps have up to `tokens` tokens, and whose cache is `cache` bytes at least.
 
-    `streaming`: its experts, if there are any, need not be in memory. Raises CapacityError if it cannot be kept.
+    `streaming`: its experts, or layers if there are none, need not be in memory. Raises CapacityError if it cannot be
+    kept.
     """
 
     def __init__(self, size: int, file: ModelFile, spec: ModelSpec, tokens: int, cache: int, streaming: bool) -> None:
         self.size = size
         weights = list({id(weight): weight for weight in (file.weights[path] for path in file.weights)}.values())
-        stacks = [weight for weight in weights if is_stack(weight)]
         working = memory_used() + activation_bytes(spec, tokens) + 4 * spec.vocab * WANTED + WORK
         self._all = sum(map(bytes_packed, weights))
         least = self._all
-        if streaming and stacks:
-            each = max(bytes_packed(weight) // len(unstack(weight)) for weight in stacks)
-            kinds = len({path.rpartition(".")[2] for path in file.weights if is_stack(file.weights[path])})
-            least += FEWEST * kinds * each - sum(map(bytes_packed, stacks))
+        if streaming and (paths := on_disk(file)):
+            slots: dict[str, int] = {}  # by kind: of the largest
+            for path in paths:
+                matrices = unstack(file.weights[path])
+                slots[kind_of(path)] = max(slots.get(kind_of(path), 0), bytes_packed(matrices[0]))
+                least -= sum(map(bytes_packed, matrices))
+            least += FEWEST * sum(slots.values())
         if working + cache + least > size:
             raise CapacityError(
                 f"{file.path}: {size / 2**30:.2f} GiB of memory are too little for this model with a context of "

@@ -1,9 +1,10 @@
 """A weight, and the tree of weights that a model is run with.
 
 Precision belongs to the weight: only what multiplies with one (`Ops.project`, `embed`, `logits`) looks inside. The data
-may be a view of a memory-mapped file. `Plain`, `Quantised` and `Int8` are numbers as files hold them; `Stack`, `Joined`
-and `Reordered` are made of those and copy nothing until they are asked for `rows`; `Deferred` is yet to be fetched.
-`LowRank` is a matrix that a backend has placed, and what adapters add to it.
+may be a view of a memory-mapped file. `Plain`, `Quantised` and `Int8` are numbers as files hold them, `Packed` ones lie
+there as kernels multiply them; `Stack`, `Joined` and `Reordered` are made of those and copy nothing until they are
+asked for `rows`; `Deferred` is yet to be fetched. `LowRank` is a matrix that a backend has placed, and what adapters
+add to it.
 """
 
 import math
@@ -22,6 +23,7 @@ __all__ = [
     "Joined",
     "LowRank",
     "Matrix",
+    "Packed",
     "Plain",
     "Quantised",
     "Reordered",
@@ -200,6 +202,22 @@ class Deferred:
             return Deferred(self.shape[1:], lambda: unstack(self.load())[number])
 
         return tuple(part(number) for number in range(self.shape[0]))
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class Packed(Deferred):
+    """A matrix in one of the kernels' layouts, `offset` bytes into its file: native code takes `packed`, the bytes, as
+    they are; for everybody else `load` decodes it to float32.
+    """
+
+    layout: str
+    packed: NDArray[np.uint8]
+    offset: int
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        return self.packed.nbytes
 
 
 Matrix = Stored | Reordered | Joined | Deferred

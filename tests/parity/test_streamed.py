@@ -1,4 +1,4 @@
-"""Experts read from disk as they are needed compute the same bits as those in memory, in however little memory."""
+"""Experts and layers read from disk as they are needed compute the same bits as in memory, in however little memory."""
 
 import os
 import threading
@@ -9,10 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 
 import gadfly
 from gadfly._native import kernel_names
+from gadfly.cli.main import gadfly as command
+from gadfly.convert.convert import Wanted, convert
 from gadfly.errors import ModelFileError
+from gadfly.hub.progress import Silent
 from gadfly.llm import LLM
 from gadfly.ops.native import Native
 from gadfly.testing import random_weights, tiny_specs
@@ -32,7 +36,8 @@ def arena(monkeypatch: pytest.MonkeyPatch, experts: int, tokens: int = 256, besi
 
     def settle(self: Streamed, _memory: int, _used: int, step_bytes: Callable[[int], int]) -> int:
         buffers = step_bytes(beside)
-        self._store.reserve(min(experts, self._experts) * self._store.bytes_per_expert + buffers + PAGE, buffers)
+        edges = PAGE + self._store.bytes_to_pack
+        self._store.reserve(min(experts, self._experts) * self._store.bytes_per_expert + buffers + edges, buffers)
         return tokens
 
     with monkeypatch.context() as inside:
@@ -183,3 +188,89 @@ def test_what_is_deleted_or_replaced_stays_in_use(streamed, home: Path) -> None:
     (path,) = (home / "cache" / "packed").glob("*/packed")
     path.unlink()
     np.testing.assert_array_equal(llm.logits(LONG), expected)
+
+
+def new(folder: Path, arch: str, **sizes: int) -> Path:
+    """A random model in bfloat16, of rows that fill no whole strip."""
+    flags = [f"--{name.replace('_', '-')}={size}" for name, size in ({"vocab": 512, "context": 512} | sizes).items()]
+    made = CliRunner().invoke(command, ["new", str(folder / arch), "--arch", arch, *flags])
+    assert made.exit_code == 0, made.output
+    return folder / arch
+
+
+def converted(source: Path, form: str, streaming: bool = False) -> Path:
+    target = source.with_name(f"{source.name}-{form}{'-prepared' * streaming}.gguf")
+    convert(source, target, Wanted(form, pure=True, streaming=streaming), 2, Silent())
+    return target
+
+
+def same(llm: LLM, resident: LLM) -> None:
+    answer = {"max_tokens": 12, "temperature": 1.0, "seed": 1}
+    for _ in range(2):  # with whatever is in the arena then
+        np.testing.assert_array_equal(llm.logits(LONG), resident.logits(LONG))
+        assert llm.generate(LONG[:9], **answer).ids == resident.generate(LONG[:9], **answer).ids
+
+
+@pytest.mark.parametrize("form", ["f32", "bf16", "q4_0", "q5_1", "q8_0", "iq4_nl", "q2_k", "q4_k", "q6_k", "iq4_xs"])
+def test_experts_in_the_models_own_file(streamed, tmp_path: Path, home: Path, form: str) -> None:
+    sizes = {"dim": 256, "hidden": 512} if form.endswith(("k", "xs")) else {"dim": 64, "hidden": 96}
+    model = converted(new(tmp_path, "mixtral", layers=3, experts=5, **sizes), form)
+    resident = gadfly.load(model, experts="resident", threads=2)
+    for experts in (2, 4, ALL):
+        llm = streamed(experts, model, cache=False)
+        same(llm, resident)
+        assert "packed anew each time" in llm.notes[0] and "--no-cache" in llm.notes[0]
+    assert llm.reads().missing > 0
+    assert not home.exists()
+
+
+def test_rows_that_fill_no_strip_and_files_of_several_parts(streamed, tmp_path: Path) -> None:
+    model = new(tmp_path, "mixtral", layers=2, experts=4, dim=40, hidden=100, heads=2, head_dim=16)
+    same(streamed(2, model, cache=False), gadfly.load(model, experts="resident", threads=2))
+
+
+@pytest.mark.parametrize("source", ["filed", "packed", "prepared"])
+@pytest.mark.parametrize("layers", [2, 5, ALL])
+@pytest.mark.parametrize(("arch", "form"), [("llama", "q4_k"), ("mistral", "bf16")])
+def test_layers_of_a_model_without_experts(
+    streamed, tmp_path: Path, home: Path, arch: str, form: str, layers: int, source: str
+) -> None:
+    model = new(tmp_path, arch, layers=7, dim=256, hidden=768)
+    resident = gadfly.load(converted(model, form), experts="resident", threads=2)
+    model = converted(model, form, streaming=True) if source == "prepared" else resident.path
+    for threads in (1, 3):
+        llm = streamed(layers, model, threads=threads, cache=source == "packed")
+        same(llm, resident)
+        before = llm.reads()
+        llm.generate([5], max_tokens=1)
+        spent = llm.reads().since(before)
+        kinds = (spent.found + spent.missing) // 7  # in every layer; those put in order at load are not read as filed
+        assert kinds == (7 if source != "filed" or form == "bf16" else kinds)
+        assert spent.found == kinds * (7 if layers == ALL else max(0, layers - 2))
+        assert "of the layers have room" in llm.notes[0]
+    assert home.exists() == (source == "packed")
+
+
+def test_a_long_prompt_borrows_room_of_layers_who_have_it_again_afterwards(streamed, tmp_path: Path) -> None:
+    model = converted(new(tmp_path, "llama", layers=9, dim=256, hidden=512), "q4_0")
+    resident = gadfly.load(model, experts="resident", threads=2)
+    for layers in (4, 8, ALL):
+        llm = streamed(layers, model, beside=WRITING)
+        for _ in range(2):
+            same(llm, resident)
+        before = llm.reads()
+        llm.generate([5], max_tokens=1)
+        assert llm.reads().since(before).found == 7 * (9 if layers == ALL else layers - 2)
+
+
+def test_layers_that_cannot_be_read_fail_who_asks_and_nobody_later(streamed, tmp_path: Path) -> None:
+    model = converted(new(tmp_path, "llama", layers=4, dim=256, hidden=512), "q4_0", streaming=True)
+    expected = gadfly.load(model, experts="resident", threads=2)
+    expected.logits(LONG)
+    llm, whole = streamed(2, model), model.read_bytes()
+    os.truncate(model, len(whole) // 2 // PAGE * PAGE)
+    with pytest.raises(ModelFileError, match="cannot be read: the file ends before it"):
+        llm.generate(LONG, max_tokens=4)
+    with model.open("r+b") as file:
+        file.write(whole)
+    same(llm, expected)

@@ -23,6 +23,12 @@ __all__ = ["command", "lines"]
 @click.argument("target", type=click.Path(path_type=Path))
 @click.option("--as", "format_name", metavar="FORMAT", help=f"{', '.join(MIXES)}; {LOSSLESS} keeps Grok-1's own codes.")
 @click.option("--target-size", type=SIZE, help="As good as it gets in so many bytes: 120GB. Instead of --as.")
+@click.option(
+    "--for",
+    "purpose",
+    type=click.Choice(["streaming"]),
+    help="streaming: a .gguf for Gadfly alone that is read from disk while it runs, or started from, without packing.",
+)
 @click.option("--pure", is_flag=True, help="The same format for all matrices, instead of more bits where they matter.")
 @click.option(
     "--importance", type=click.Path(path_type=Path), help="What gadfly calibrate measured: spares what counts."
@@ -37,6 +43,7 @@ def command(
     target: Path,
     format_name: str | None,
     target_size: int | None,
+    purpose: str | None,
     pure: bool,
     importance: Path | None,
     adapter: Path | None,
@@ -46,12 +53,14 @@ def command(
     """Convert a model, in bounded memory, going on where an interrupted conversion stopped.
 
     SOURCE is a model that is here (gadfly list), a .gguf, a folder of safetensors or one with a Grok release.
-    TARGET is a .gguf or, with any other name, a new folder of safetensors. Without --as: q4_k in a .gguf, else bf16.
+    TARGET is a .gguf or, with any other name, a new folder of safetensors. Without --as: q4_k in a .gguf, else bf16;
+    what is quantised already keeps its numbers --for streaming.
 
     \b
     gadfly convert ./Llama-3.2-1B-Instruct llama.gguf --as q5_k
     gadfly convert ./grok-1 grok-1.gguf --target-size 120GB
     gadfly convert ./grok-1 ./grok-1-int8 --as int8
+    gadfly convert grok-1.gguf grok-1-streaming.gguf --for streaming
     gadfly convert smollm2 smollm2-q8_0.gguf --as q8_0 --pure
     gadfly convert smollm2 my-gadfly.gguf --as q8_0 --adapter my-gadfly
     """
@@ -62,7 +71,8 @@ def command(
         raise NotFoundError(
             f"there is no model {source!r} here; see `gadfly list`, or give the path of a file or folder"
         )
-    wanted = Wanted(format_name, target_size, pure, read_importance(importance) if importance else {})
+    measured = read_importance(importance) if importance else {}
+    wanted = Wanted(format_name, target_size, pure, purpose == "streaming", measured)
     with showing_progress() as progress:
         done = convert(path, target, wanted, threads or available_processors(), progress, _given(adapter))
     if as_json:

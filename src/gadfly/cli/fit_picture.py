@@ -94,7 +94,8 @@ def speed_sentence(told: Report) -> str:
         )
     elif told.chosen is None:
         sentences.append(
-            "Only experts of a mixture can stay on disk, which is slow; all else of a model has to be in memory."
+            "Layers of a model without experts can stay on disk, too (--experts streamed); then every token reads all "
+            "that have no room in memory, which is slow."
         )
     return " ".join(sentences)
 

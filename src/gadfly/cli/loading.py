@@ -64,12 +64,13 @@ def load_model(
 
 
 def allow_disk(folder: Path, size: int, free: int) -> bool:
-    """Ask, where there is a terminal, whether experts may be packed there; otherwise nobody has allowed it."""
+    """Ask, where there is a terminal, whether a model may be packed there; otherwise nobody has allowed it."""
     if not all(stream and stream.isatty() for stream in (sys.stdin, sys.stderr)):
         return False
     question = (
-        "This model is larger than the memory at hand; its experts can be read from disk. For that it is packed, once, "
-        f"into {size_text(size)} at {folder}, which has {size_text(free)} free (gadfly rm --cache deletes it). Pack it?"
+        "This model is larger than the memory at hand, so it is read from disk while it runs. That is several times "
+        f"quicker if it is packed first, once, into {size_text(size)} at {folder}, which has {size_text(free)} free "
+        "(gadfly rm --cache deletes it). Pack it?"
     )
     return click.confirm(question, err=True)
 

@@ -32,7 +32,7 @@ _OPTIONS = (
     click.option(
         "--experts",
         type=click.Choice(["resident", "streamed", "mapped"]),
-        help="Where experts of a mixture live: in memory or on disk. Default: in memory, if they fit.",
+        help="Where experts of a mixture live, or layers: in memory or on disk. Default: in memory, if they fit.",
     ),
     click.option("--memory", metavar="SIZE", help="Stay below this, such as 8GiB, with all that is held."),
     click.option(

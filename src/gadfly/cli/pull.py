@@ -30,6 +30,9 @@ _KEPT = {
 @click.option("--offline/--online", default=None, help="Never use the network; only own files can be taken in then.")
 @click.option("--as", "format_name", metavar="FORMAT", help="Convert what its makers publish, on the way: q4_k, q6_k …")
 @click.option("--target-size", type=SIZE, help="The same, as good as it gets in so many bytes: 120GB.")
+@click.option(
+    "--for", "purpose", type=click.Choice(["streaming"]), help="With --as: prepared as gadfly convert --for does."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the entry as JSON on stdout.")
 def command(
     model: str,
@@ -37,6 +40,7 @@ def command(
     offline: bool | None,
     format_name: str | None,
     target_size: int | None,
+    purpose: str | None,
     as_json: bool,
 ) -> None:
     """Bring a model to this machine, checked, and continued where an earlier pull was interrupted.
@@ -51,14 +55,17 @@ def command(
     gadfly pull https://example.org/model.gguf
     gadfly pull ./model.gguf
     gadfly pull grok-1 --as q4_k
+    gadfly pull grok-1 --as q4_0 --for streaming
     """
     if format_name and target_size:
         raise click.UsageError("--as and --target-size exclude each other.")
+    if purpose and not (format_name or target_size):
+        raise click.UsageError("--for prepares what is converted: give --as or --target-size, or see gadfly convert.")
     settings = load_settings({"offline": offline})
     with showing_progress() as progress:
         library, network = Library(home()), Network.from_environment(offline=settings.offline)
         if format_name or target_size:
-            wanted = Wanted(format_name, target_size)
+            wanted = Wanted(format_name, target_size, streaming=purpose == "streaming")
             pulled = pull_as(model, library, network, wanted, available_processors(), progress, name)
         else:
             pulled = pull(model, library, network, progress, name)

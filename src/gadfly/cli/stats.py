@@ -23,12 +23,13 @@ def stats_text(usage: Usage, experts: Sequence[Sequence[int]] | None = None, rea
 
 
 def reads_text(reads: Reads | None) -> str:
-    """What experts on disk have cost, all answers together; nothing if there are none."""
+    """What experts or layers on disk have cost, all answers together; nothing if there are none."""
     if reads is None or not reads.tokens or not reads.seconds:
         return ""
     return (
-        f"experts read from disk: {size_text(reads.bytes // reads.tokens)} a token at {size_text(int(reads.rate))}/s, "
-        f"{reads.hits:.0%} found in memory; computing waited {reads.waiting / reads.seconds:.0%} of the time"
+        f"{reads.of} read from disk: {size_text(reads.bytes // reads.tokens)} a token at "
+        f"{size_text(int(reads.rate))}/s, {reads.hits:.0%} found in memory; computing waited "
+        f"{reads.waiting / reads.seconds:.0%} of the time"
     )
 
 

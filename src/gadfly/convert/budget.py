@@ -39,14 +39,18 @@ class _Step:
 
 
 def choose_for(
-    size: int, others: int, tensors: Sequence[OutTensor], measure: Measure
+    size: int,
+    others: int,
+    tensors: Sequence[OutTensor],
+    measure: Measure,
+    bytes_of: Callable[[OutTensor, str], int] = piece_bytes,
 ) -> tuple[dict[str, str], dict[str, float]]:
     """Formats by name so that all tensors and `others` bytes together have at most `size`, and the errors they make.
 
     Raises RequestError if even the lowest formats do not fit.
     """
-    rungs = [_rungs(tensor) for tensor in tensors]
-    sizes = [[piece_bytes(tensor, name) for name in names] for tensor, names in zip(tensors, rungs, strict=True)]
+    rungs = [_rungs(tensor, bytes_of) for tensor in tensors]
+    sizes = [[bytes_of(tensor, name) for name in names] for tensor, names in zip(tensors, rungs, strict=True)]
     errors = [
         [measure(tensor, name) if len(names) > 1 else 0.0 for name in names]
         for tensor, names in zip(tensors, rungs, strict=True)
@@ -104,9 +108,9 @@ def _sample(tensor: OutTensor) -> Stored:
     return tensor.rows(part, first, first + wanted)
 
 
-def _rungs(tensor: OutTensor) -> list[str]:
+def _rungs(tensor: OutTensor, bytes_of: Callable[[OutTensor, str], int]) -> list[str]:
     """The formats it may get, the smallest first."""
     if is_small(tensor):
         return ["F32"]
     names = dict.fromkeys(fitting(name, tensor.columns) for name in LADDER)
-    return sorted(names, key=lambda name: piece_bytes(tensor, name))
+    return sorted(names, key=lambda name: bytes_of(tensor, name))

@@ -24,23 +24,26 @@ from gadfly.convert.budget import choose_for, measure_with
 from gadfly.convert.encoding import Encoding
 from gadfly.convert.importance import Importance, by_path
 from gadfly.convert.journal import Journal
-from gadfly.convert.layout import Choose, folder_plans, gguf_plan
+from gadfly.convert.layout import Choose, folder_plans, gguf_plan, prepared_bytes, prepared_plan
 from gadfly.convert.mix import LOSSLESS, Mix
-from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest
+from gadfly.convert.plan import CODES, SCALES, FilePlan, Piece, digest, piece_bytes
 from gadfly.convert.surroundings import FILE_TYPE, Entries, file_type, folder_files, gguf_metadata
 from gadfly.convert.write import verify, write
 from gadfly.errors import RequestError
 from gadfly.hub.disk import lock, require_room
 from gadfly.hub.progress import Progress, size_text
+from gadfly.ops.native import layout_of
 from gadfly.quant import FORMATS
 from gadfly.spec import MoE, Parallel
-from gadfly.weight import Int8, Plain, Quantised
+from gadfly.weight import Int8, Joined, Packed, Plain, Quantised, Reordered, Weight, unstack
 from gadfly.weights.adapter import merged, read_adapter
 from gadfly.weights.adapter_sum import summed
 from gadfly.weights.disk import held_bytes, new_file, sync_folder, writing
 from gadfly.weights.export import OutTensor, export
 from gadfly.weights.gguf_writer import ALIGNMENT
 from gadfly.weights.load import ModelFile, open_model
+from gadfly.weights.packed import PAGE
+from gadfly.weights.prepared import is_prepared, prepared_keys
 
 __all__ = ["Converted", "Plan", "Wanted", "convert", "convert_model", "plan", "state_of"]
 
@@ -53,12 +56,15 @@ DTYPES = {"F32": "float32", "F16": "float16", "BF16": "bfloat16"}
 class Wanted:
     """`format` is a name of MIXES, LOSSLESS, or None for what suits the target; or `size` in bytes says how much.
 
-    `importance` are mean squares of activations by the names of GGUF tensors: see `gadfly.convert.importance`.
+    `importance` are mean squares of activations by the names of GGUF tensors: see `gadfly.convert.importance`. A target
+    for `streaming` holds weights as kernels read them (`gadfly.weights.prepared`); without a format or size, what is
+    quantised already keeps its numbers.
     """
 
     format: str | None = None
     size: int | None = None
     pure: bool = False
+    streaming: bool = False
     importance: Importance = field(default_factory=dict)
 
 
@@ -182,16 +188,17 @@ def convert_model(
 def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> Plan:
     """What `convert` would write. Raises as it does."""
     to_gguf = _is_gguf(target)
+    if wanted.streaming:
+        if not to_gguf:
+            raise RequestError(f"what is prepared for streaming is a .gguf file; give {target} that ending")
+        return _prepared(model, target, wanted, encoding)
     dialect = model.page.gguf if to_gguf else model.page.hf
     tensors = export(model.weights, model.spec, dialect)
     if not to_gguf:
         choose, dtype = _for_folder(wanted, tensors, model.path)
         files, index = folder_plans(tensors, choose)
         return Plan(files, {**folder_files(model, dtype), **index}, ())
-    for path, values in model.page.tensors(model.spec).items():
-        entry = dialect.names.entry(path)
-        assert entry is not None, path
-        tensors.append(OutTensor(entry.name, path, values.shape, (Plain(values),)))
+    tensors += _of_the_spec(model)
     metadata = gguf_metadata(model)
     choose = _for_gguf(wanted, model, tensors, metadata, encoding)
     weights: Counter[str] = Counter()
@@ -202,13 +209,72 @@ def plan(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> 
     return Plan([gguf_plan(target.name, metadata, tensors, choose)], {}, notes)
 
 
+def _of_the_spec(model: ModelFile) -> list[OutTensor]:
+    """Tensors of a GGUF file that are no weights."""
+    found = []
+    for path, values in model.page.tensors(model.spec).items():
+        entry = model.page.gguf.names.entry(path)
+        assert entry is not None, path
+        found.append(OutTensor(entry.name, path, values.shape, (Plain(values),)))
+    return found
+
+
+def _prepared(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding) -> Plan:
+    """A file whose tensors are the weights themselves, as the runtime wants them."""
+    tied = model.weights["output"] is model.weights["embedding"]
+    tensors = [
+        OutTensor(path, path, shape, unstack(model.weights[path]))
+        for path, shape in model.spec.shapes()
+        if not (tied and path == "output")
+    ]
+    architecture = model.page.gguf_name
+    metadata = {**gguf_metadata(model), **prepared_keys(model.spec, architecture, (*FORMATS, CODES))}
+    del metadata[FILE_TYPE]
+    kinds = {kind for tensor in tensors for part in tensor.parts if (kind := _kind(part))}
+    if wanted.format == LOSSLESS and CODES not in kinds:
+        raise RequestError(f"{model.path} has no int8 weights to keep; --as {LOSSLESS} is for Grok-1's release")
+    as_it_is = wanted.format is None and wanted.size is None
+    if as_it_is and is_prepared(model):
+        raise RequestError(f"{model.path} is prepared for streaming already; --as or --target-size make another one")
+    if wanted.format == LOSSLESS or (as_it_is and any(FORMATS[name].block_size > 1 for name in kinds - {CODES})):
+        choose: Choose = _layout
+    else:
+        choose = _for_gguf(wanted, model, tensors, metadata, encoding, prepared_bytes)
+    chosen = [choose(tensor) for tensor in tensors if len(tensor.shape) > 1]
+    metadata |= prepared_keys(model.spec, architecture, chosen)
+    plan = prepared_plan(target.name, metadata, [*tensors, *_of_the_spec(model)], choose)
+    return Plan([plan], {}, (*model.page.notes(model.spec), *_lost_before(tensors, choose)))
+
+
+def _kind(weight: Weight) -> str | None:
+    """What its numbers are in: a key of FORMATS, CODES, or None if that is yet to be seen."""
+    match weight:
+        case Plain():
+            return "F32"
+        case Quantised(name):
+            return name
+        case Int8():
+            return CODES
+        case Reordered(inner):
+            return _kind(inner)
+        case Joined(parts):
+            return _kind(parts[0])
+    return None
+
+
+def _layout(tensor: OutTensor) -> str:
+    """That in which kernels read it as it is."""
+    return "F32" if len(tensor.shape) == 1 else layout_of(tensor.parts[0])
+
+
 def _lost_before(tensors: Sequence[OutTensor], choose: Choose) -> tuple[str, ...]:
     """What is not to be expected of a source that was quantised already."""
     had = {
-        part.format
+        name
         for tensor in tensors
         for part in tensor.parts
-        if isinstance(part, Quantised) and FORMATS[part.format].block_size > 1 and part.format != choose(tensor)
+        for name in [part.layout if isinstance(part, Packed) else _kind(part)]
+        if name is not None and name in FORMATS and FORMATS[name].block_size > 1 and name != choose(tensor)
     }
     if not had:
         return ()
@@ -218,14 +284,20 @@ def _lost_before(tensors: Sequence[OutTensor], choose: Choose) -> tuple[str, ...
 
 
 def _for_gguf(
-    wanted: Wanted, model: ModelFile, tensors: list[OutTensor], metadata: Entries, encoding: Encoding
+    wanted: Wanted,
+    model: ModelFile,
+    tensors: list[OutTensor],
+    metadata: Entries,
+    encoding: Encoding,
+    bytes_of: Callable[[OutTensor, str], int] = piece_bytes,
 ) -> Choose:
     experts = any(isinstance(block.ffn, MoE | Parallel) for block in model.spec.blocks)
     if wanted.size is None:
         return Mix.named(wanted.format or "q4_k", wanted.pure, experts).choose
     header = gguf_plan("", metadata, tensors, lambda _: "F32").header
-    others = len(header) + ALIGNMENT * (len(tensors) + 1)
-    formats, _ = choose_for(wanted.size, others, tensors, measure_with(encoding.encode_matrix))
+    alignment = PAGE if wanted.streaming else ALIGNMENT
+    others = len(header) + alignment * (len(tensors) + 1)
+    formats, _ = choose_for(wanted.size, others, tensors, measure_with(encoding.encode_matrix), bytes_of)
     return lambda tensor: formats[tensor.name]
 
 

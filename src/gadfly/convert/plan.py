@@ -12,23 +12,31 @@ from dataclasses import dataclass
 from gadfly.quant import FORMATS
 from gadfly.weight import Int8
 from gadfly.weights.export import OutTensor
+from gadfly.weights.packed import packed_size
 
-__all__ = ["CODES", "SCALES", "FilePlan", "Piece", "digest", "groups", "piece_bytes"]
+__all__ = ["CODES", "SCALES", "STRIP", "FilePlan", "Piece", "digest", "groups", "piece_bytes"]
 
 CODES, SCALES = "I8", "I8 scales"  # of an Int8 weight, (out, in) and (out, groups), kept as they are
+STRIP = 8  # rows that are packed together
 
 
 @dataclass(frozen=True, eq=False)
 class Piece:
-    """A tensor in a format: a key of FORMATS, CODES or SCALES. `offset` counts from the begin of the file."""
+    """A tensor in a format: a key of FORMATS, CODES or SCALES. `offset` counts from the begin of the file.
+
+    A `packed` one is a matrix in the layout of kernels, where only whole strips have a place of their own.
+    """
 
     tensor: OutTensor
     format: str
     offset: int
     size: int
+    packed: bool = False
 
     @property
     def row_bytes(self) -> int:
+        if self.packed:
+            return packed_size(self.format, STRIP, self.tensor.columns) // STRIP
         return row_bytes(self.tensor, self.format)
 
 

@@ -86,7 +86,8 @@ def pull_as(
 
 
 def described(wanted: Wanted) -> str:
-    return wanted.format or (f"{wanted.size} bytes" if wanted.size else "q4_k")
+    form = wanted.format or (f"{wanted.size} bytes" if wanted.size else "q4_k")
+    return f"{form} for streaming" if wanted.streaming else form
 
 
 def tokenizer(known: Known | None, source: Path, connection: Connection) -> Path | None:

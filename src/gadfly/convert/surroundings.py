@@ -18,6 +18,7 @@ from gadfly.text.hugging_face_files import hugging_face_files
 from gadfly.weights.disk import small_files
 from gadfly.weights.gguf_metadata import Value
 from gadfly.weights.load import ModelFile
+from gadfly.weights.prepared import LAYOUTS
 from gadfly.weights.tokenizer_files import TOKENIZER_FILES
 
 __all__ = ["FILE_TYPE", "KEPT_FILES", "Entries", "file_type", "folder_files", "gguf_metadata"]
@@ -43,7 +44,7 @@ FILE_TYPES = {
     "BF16": 32,
 }
 FILE_TYPE = "general.file_type"
-OF_THE_FILE = (FILE_TYPE, "general.quantization_version", "general.alignment")  # not of the model
+OF_THE_FILE = (FILE_TYPE, "general.quantization_version", "general.alignment", LAYOUTS)  # not of the model
 KEPT_FILES = ("LICENSE", "LICENSE.txt", "generation_config.json", *TOKENIZER_FILES)
 
 

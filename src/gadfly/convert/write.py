@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from gadfly.convert.journal import Journal, Mark
-from gadfly.convert.plan import FilePlan, Piece
+from gadfly.convert.plan import STRIP, FilePlan, Piece
 from gadfly.errors import ModelFileError
 from gadfly.hub.progress import Progress
 from gadfly.weights.disk import writing
@@ -126,13 +126,13 @@ class _Output:
     def write(self, f: int, p: int, piece: Piece, encode: Encode) -> None:
         mark = self.journal.marks.get((f, p), Mark(f, p, 0, 0))
         row, crc = mark.rows, mark.crc
-        most = max(1, STRETCH // piece.tensor.columns)
+        most = max(STRIP, STRETCH // piece.tensor.columns // STRIP * STRIP)
         for part, rows in _stretches(piece, row, most):
             data = np.ascontiguousarray(encode(piece, part, rows))
             crc = zlib.crc32(data.data, crc)
             self._wait()
             put = self.writer.submit(self._put, f, piece.offset + row * piece.row_bytes, data)
-            row += len(data)
+            row += len(rows)
             self.pending = put, Mark(f, p, row, crc)
             self.dirty += data.nbytes
             self._advance(data.nbytes)

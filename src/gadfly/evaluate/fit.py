@@ -17,7 +17,7 @@ from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import activation_bytes, matrices
 from gadfly.quant import FORMATS
 from gadfly.spec import ModelSpec
-from gadfly.weight import Deferred, Int8, Joined, Plain, Quantised, Reordered, Stack, Weight
+from gadfly.weight import Deferred, Int8, Joined, Packed, Plain, Quantised, Reordered, Stack, Weight
 from gadfly.weights.export import OutTensor
 from gadfly.weights.load import ModelFile
 
@@ -121,6 +121,8 @@ def format_name(weight: Weight) -> str:
             return format_name(weight.weight)
         case Joined() | Stack():
             return format_name(weight.parts[0])
+        case Packed():
+            return INT8 if weight.layout == "I8" else weight.layout
         case Deferred():
             return "BF16"  # as its size is reckoned
 

@@ -30,6 +30,7 @@ from gadfly._native import (
     UnreadableExpert,
     int8_row_bytes,
     kernel_names,
+    packed_bytes,
 )
 from gadfly.batch import Batch
 from gadfly.errors import ModelFileError, UnsupportedError
@@ -42,6 +43,7 @@ from gadfly.weight import (
     Joined,
     LowRank,
     Matrix,
+    Packed,
     Plain,
     Quantised,
     Reordered,
@@ -50,9 +52,10 @@ from gadfly.weight import (
     Weight,
 )
 
-__all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of"]
+__all__ = ["Buffer", "Native", "Recording", "kernel_names", "layout_of", "packed_bytes"]
 
 FLOATS = frozenset({"F32", "F16", "BF16"})
+EXACT = FLOATS | {"I8"}  # layouts of weights that are kept without loss
 IN_PLACE = frozenset(
     {"add", "gated", "scale", "shift", "softcap"}
 )  # element by element: they may replace what they read
@@ -60,8 +63,10 @@ ROW_BY_ROW = IN_PLACE | {"angles", "embed", "quantise", "residual", "rms_norm", 
 GATHERING = frozenset({"combine", "select"})  # whose rows come from others, once those are done
 
 Experts = list[PackedMatrix] | ExpertStack  # a matrix of every expert, in memory or on disk
-Placed = PackedMatrix | LowRank[PackedMatrix] | Experts | Floats  # the last is a vector
+Multiplied = PackedMatrix | ExpertStack
+Placed = PackedMatrix | LowRank[Multiplied] | Experts | Floats  # the last is a vector
 TILE = 32  # columns of a tile of integer weights
+LINE = 64  # bytes of a cache line
 
 
 class Native:
@@ -75,10 +80,10 @@ class Native:
 
     def place(self, weight: Weight) -> Placed:
         """Vectors stay float32; matrices are packed into strips of eight rows, a stack of them one by one."""
+        if isinstance(weight, Reordered | Joined | Packed):
+            return self.pack(weight)
         if isinstance(weight, Deferred):
             return self.place(weight.load())
-        if isinstance(weight, Reordered | Joined):
-            return self.pack(weight)
         if isinstance(weight, Stack) or len(weight.shape) == 3:
             return [self.pack(part) for part in weight.unstack()]
         if len(weight.shape) == 1:
@@ -89,6 +94,8 @@ class Native:
     def pack(self, weight: Matrix) -> PackedMatrix:
         """In `layout_of` the weight."""
         match weight:
+            case Packed():
+                return self.adopt(weight, aligned(weight.packed))
             case Reordered() | Joined() | Deferred():
                 return self.pack(weight.rows(slice(None)))
             case Plain(array):
@@ -107,14 +114,15 @@ class Native:
 
     def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> Placed:
         """Factors become half floats, of which every token has to read them all."""
-        if not isinstance(weight, PackedMatrix):
+        if isinstance(weight, list) or any(delta.down.ndim == 3 for delta in deltas):
             raise UnsupportedError(
                 "the adapter changes experts, which is not done beside the model here; put it into the weights with "
                 "gadfly convert --adapter, which takes away its dial"
             )
+        assert isinstance(weight, PackedMatrix | ExpertStack)
         return LowRank(weight, tuple(self._halved(delta) for delta in deltas))
 
-    def _halved(self, delta: Delta[Floats]) -> Delta[PackedMatrix]:
+    def _halved(self, delta: Delta[Floats]) -> Delta[Multiplied]:
         """With largest numbers between a half and one, so that small ones keep their digits."""
         exponents = [int(np.frexp(np.abs(factor).max())[1]) for factor in (delta.down, delta.up)]
         down, up = (
@@ -123,15 +131,25 @@ class Native:
         )
         return Delta(delta.adapter, down, up, float(np.ldexp(delta.scale, sum(exponents))))
 
-    def stored(self, weights: Sequence[Matrix], store: ExpertStore, pool: int, offsets: Sequence[int]) -> ExpertStack:
-        """A matrix of each expert of a layer, where the store's file holds what `pack` makes of them."""
+    def stored(
+        self,
+        weights: Sequence[Matrix],
+        store: ExpertStore,
+        pool: int,
+        offsets: Sequence[int],
+        files: Sequence[int],
+        filed: bool = False,
+    ) -> ExpertStack:
+        """A matrix of each expert of a layer, or one alone, where the store's files hold what `pack` makes of them.
+
+        If they are `filed`, they hold their rows as they are.
+        """
         self._meet(weights[0])
         rows, columns = weights[0].shape
-        return store.stack(pool, layout_of(weights[0]), rows, columns, offsets)
+        return store.stack(pool, layout_of(weights[0]), rows, columns, offsets, files, filed)
 
     def _meet(self, weight: Matrix) -> None:
-        if isinstance(stored := stored_kind(weight), Quantised):
-            self._lossless &= stored.format in FLOATS
+        self._lossless &= layout_of(weight) in EXACT
 
     def cache(self, spec: ModelSpec, pages: int, page_size: int) -> PagedCache:
         """For the weights placed so far: values are half floats if all are kept losslessly, otherwise int8."""
@@ -197,6 +215,8 @@ def stored_kind(weight: Matrix) -> Stored:
 
 def layout_of(weight: Matrix) -> str:
     """The layout that a matrix is packed in."""
+    if isinstance(weight, Packed):
+        return weight.layout
     match stored_kind(weight):
         case Plain():
             return "F32"
@@ -204,6 +224,16 @@ def layout_of(weight: Matrix) -> str:
             return "F32" if codes.shape[0] // len(scales) % TILE else "I8"
         case Quantised(name):
             return name
+
+
+def aligned(data: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """A copy that begins with a cache line, and is nobody's to write."""
+    room = np.empty(data.size + LINE, np.uint8)
+    first = -room.ctypes.data % LINE
+    copy = room[first : first + data.size]
+    copy[:] = data
+    copy.flags.writeable = False
+    return copy
 
 
 def pack(pool: ThreadPool, layout: str, shape: tuple[int, ...], blocks: NDArray[np.uint8]) -> PackedMatrix:
@@ -287,8 +317,9 @@ class Recording:
         return y
 
     def _linear(self, x: Buffer, weight: Placed) -> Buffer:
-        assert isinstance(weight, PackedMatrix)
-        return self._call("linear", *self._factors(x, weight), weight, out=Buffer(4 * weight.rows, x.wanted))
+        assert isinstance(weight, PackedMatrix | ExpertStack)
+        method = "linear" if isinstance(weight, PackedMatrix) else "stored_linear"
+        return self._call(method, *self._factors(x, weight), weight, out=Buffer(4 * weight.rows, x.wanted))
 
     def rope(self, x: Buffer, rope: Rope, head_dim: int, batch: Batch) -> Buffer:  # noqa: ARG002
         if rope not in self.angles_of:
@@ -380,6 +411,10 @@ class Recording:
         last_use = {arg: i for i, call in enumerate(calls) for arg in call.args if isinstance(arg, Buffer)}
         slots: dict[Buffer, int] = {}
         free: dict[tuple[bool, int], list[int]] = {}
+        if layers := [
+            arg for call in calls if call.method == "stored_linear" for arg in call.args if isinstance(arg, ExpertStack)
+        ]:
+            program.fetch_layers(layers)
         for i, call in enumerate(calls):
             args = [slots[arg] if isinstance(arg, Buffer) else arg for arg in call.args]
             done = [arg for arg in _distinct_buffers(call.args) if last_use[arg] == i and arg is not result]

@@ -2,6 +2,6 @@
 
 from gadfly.quant.decode import decode
 from gadfly.quant.encode import encode
-from gadfly.quant.formats import FORMATS, BlockFormat, format_by_id
+from gadfly.quant.formats import BYTES, FORMATS, BlockFormat, format_by_id
 
-__all__ = ["FORMATS", "BlockFormat", "decode", "encode", "format_by_id"]
+__all__ = ["BYTES", "FORMATS", "BlockFormat", "decode", "encode", "format_by_id"]

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from gadfly.errors import UnsupportedError
 
-__all__ = ["FORMATS", "BlockFormat", "format_by_id"]
+__all__ = ["BYTES", "FORMATS", "BlockFormat", "format_by_id"]
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ FORMATS: Mapping[str, BlockFormat] = MappingProxyType(
 )
 
 _BY_ID = {block_format.ggml_id: block_format for block_format in FORMATS.values()}
+
+BYTES = BlockFormat("I8", 24, 1, 1)  # a type of ggml, not a format: whoever wrote them knows what they mean
 
 # Types of ggml that Gadfly does not read, so that a message can call them by their names.
 _OTHERS = {

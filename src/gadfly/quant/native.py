@@ -1,8 +1,8 @@
 """Weights into any format by the kernels in native/, with all threads: what `gadfly convert` encodes with.
 
 The bytes are those of `gadfly.quant.search` and, where a format is rounded without importance, of
-`gadfly.quant.encode`; they do not depend on the number of threads. This is the only module of `quant` that needs the
-extension.
+`gadfly.quant.encode`; they do not depend on the number of threads. The way back, of matrices as kernels read them, is
+here, too: this is the only module of `quant` that needs the extension.
 """
 
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ from typing import TypeVar
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from gadfly._native import ThreadPool, kernel_names
+from gadfly._native import PackedMatrix, ThreadPool, kernel_names
 from gadfly._native import encode as encode_rows
 from gadfly.errors import UnsupportedError
 from gadfly.quant.decode import decode
@@ -20,7 +20,7 @@ from gadfly.quant.formats import FORMATS
 from gadfly.quant.importance import relative_importance
 from gadfly.weight import Int8, Plain, Quantised, Stored
 
-__all__ = ["Encoder"]
+__all__ = ["Encoder", "decode_packed"]
 
 Bytes = NDArray[np.uint8]
 Scalar = TypeVar("Scalar", bound=np.generic)
@@ -69,6 +69,11 @@ class Encoder:
             if not encode_rows(self.kernels, self._pool, source, weights, scales, first, format, counts, part):
                 raise unfit(format)
         return blocks
+
+
+def decode_packed(layout: str, shape: tuple[int, int], packed: Bytes, rows: NDArray[np.intp]) -> NDArray[np.float32]:
+    """Some rows, as float32, of a matrix that lies packed in `layout` in aligned bytes."""
+    return PackedMatrix.over(layout, *shape, packed).decode(rows.astype(np.int32))
 
 
 def _parts(

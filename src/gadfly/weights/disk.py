@@ -13,7 +13,10 @@ from contextlib import contextmanager
 from errno import EDQUOT, EFBIG, EMFILE, ENOSPC
 from pathlib import Path
 from secrets import token_hex
-from typing import BinaryIO
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
 
 from gadfly.errors import CapacityError, ModelFileError, NotFoundError
 from gadfly.weights.gguf_cursor import quoted
@@ -24,6 +27,8 @@ __all__ = [
     "map_file",
     "new_file",
     "optional_file",
+    "place_in_file",
+    "read_directly",
     "release_pages",
     "replacing",
     "replacing_folder",
@@ -36,7 +41,7 @@ __all__ = [
 LARGEST_SMALL = 2**28  # bytes
 
 
-def map_file(path: Path, what: str) -> mmap.mmap:
+def map_file(path: Path, what: str) -> "FileMap":
     """Map a file read-only. `what` is what it should be, for errors: "a GGUF file".
 
     Raises NotFoundError, or ModelFileError for whatever else is no readable file. Before Python 3.13 each map holds
@@ -49,15 +54,60 @@ def map_file(path: Path, what: str) -> mmap.mmap:
         if status.st_size == 0:
             raise ModelFileError(f"{path} is empty; expected {what}, fetch it again")
         with path.open("rb") as file:
-            if sys.version_info >= (3, 13):
-                return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ, trackfd=False)
-            return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            options = {"trackfd": False} if sys.version_info >= (3, 13) else {}
+            mapped = FileMap(file.fileno(), 0, access=mmap.ACCESS_READ, **options)
+            mapped.path = path
+            return mapped
     except FileNotFoundError:
         raise NotFoundError(f"{path} does not exist; give the path of {what}") from None
     except (OSError, ValueError) as error:
         if isinstance(error, OSError) and error.errno == EMFILE:
             raise CapacityError(f"{path} is one open file too many; allow more with `ulimit -n 4096`") from error
         raise ModelFileError(f"{path} cannot be read: {error}; check the path and its permissions") from error
+
+
+class FileMap(mmap.mmap):
+    """A file, mapped for reading, that knows its path."""
+
+    path: Path
+
+
+def place_in_file(array: NDArray[Any]) -> tuple[Path, int] | None:
+    """The file that an array is a view of, byte after byte, and where it begins there; None if it is no such view."""
+    owner: Any = array
+    while isinstance(owner, np.ndarray):
+        owner = owner.base
+    owner = owner.obj if isinstance(owner, memoryview) else owner
+    if not isinstance(owner, FileMap) or not array.flags.c_contiguous:
+        return None
+    return owner.path, array.ctypes.data - np.frombuffer(owner, np.uint8, 1).ctypes.data
+
+
+def read_directly(path: Path, start: int, size: int) -> NDArray[np.uint8]:
+    """Bytes of a file from a page on, past the system's cache where that is possible. Raises ModelFileError."""
+    room = -(-size // mmap.PAGESIZE) * mmap.PAGESIZE
+    memory = mmap.mmap(-1, room)  # aligned to a page, as direct reads want it
+    try:
+        opened = _open_directly(path)
+        try:
+            done = 0
+            while done < size:
+                got = os.preadv(opened, [memoryview(memory)[done:]], start + done)
+                if not got:
+                    raise ModelFileError(f"{path} has become shorter; start again, and it is made anew")
+                done += got
+        finally:
+            os.close(opened)
+    except OSError as error:
+        raise ModelFileError(f"{path} cannot be read: {error}; check the disk") from error
+    return np.frombuffer(memory, np.uint8)[:size]
+
+
+def _open_directly(path: Path) -> int:
+    try:
+        return os.open(path, os.O_RDONLY | getattr(os, "O_DIRECT", 0))
+    except OSError:  # a file's system without direct reads
+        return os.open(path, os.O_RDONLY)
 
 
 def inside(folder: Path, path: Path) -> Path:

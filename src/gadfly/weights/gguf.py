@@ -17,9 +17,10 @@ from types import MappingProxyType, TracebackType
 from typing import Self
 
 import numpy as np
+from numpy.typing import NDArray
 
 from gadfly.errors import ModelFileError, NotFoundError, UnsupportedError
-from gadfly.quant import format_by_id
+from gadfly.quant import BYTES, format_by_id
 from gadfly.weight import Plain, Quantised, Stored
 from gadfly.weights.disk import map_file, release_pages
 from gadfly.weights.gguf_cursor import Cursor, quoted
@@ -39,7 +40,7 @@ class TensorInfo:
     """Where a tensor lies. `shape` is in numpy's order: a matrix is (out, in), the last axis is contiguous."""
 
     name: str
-    format: str  # a key of `gadfly.quant.FORMATS`
+    format: str  # a key of `gadfly.quant.FORMATS`, or BYTES.name
     shape: tuple[int, ...]
     part: int  # index into GGUF.paths
     offset: int  # bytes from the begin of that file
@@ -105,6 +106,19 @@ class GGUF:
 
         A tensor of more than two dimensions keeps its shape; its blocks have the product of the leading ones as rows.
         """
+        data, tensor = self.data(name), self.tensors[name]
+        if tensor.format == BYTES.name:
+            try:
+                format_by_id(BYTES.ggml_id)
+            except UnsupportedError as error:
+                raise UnsupportedError(f"{self.paths[tensor.part]}: tensor {quoted(name)}: {error}") from None
+        if tensor.format == "F32":
+            return Plain(data.view("<f4").reshape(tensor.shape))
+        rows = math.prod(tensor.shape[:-1])
+        return Quantised(tensor.format, tensor.shape, data.reshape(rows, -1))
+
+    def data(self, name: str) -> NDArray[np.uint8]:
+        """The tensor's bytes, whatever they mean."""
         if name not in self.tensors:
             raise ModelFileError(
                 f"{self.paths[0]}: there is no tensor {quoted(name)}; is the architecture the right one?"
@@ -112,11 +126,7 @@ class GGUF:
         if not self._maps:
             raise ValueError(f"{self.paths[0]} is closed")
         tensor = self.tensors[name]
-        data = np.frombuffer(self._maps[tensor.part], np.uint8, tensor.size, tensor.offset)
-        if tensor.format == "F32":
-            return Plain(data.view("<f4").reshape(tensor.shape))
-        rows = math.prod(tensor.shape[:-1])
-        return Quantised(tensor.format, tensor.shape, data.reshape(rows, -1))
+        return np.frombuffer(self._maps[tensor.part], np.uint8, tensor.size, tensor.offset)
 
     def release(self) -> None:
         """Give the pages read so far back to the system; weights stay valid."""
@@ -189,7 +199,7 @@ def _read_tensor(cursor: Cursor, number: int, part: int) -> TensorInfo:
     if 0 in shape:
         raise cursor.error(f"{field} has the shape {shape}; expected no zeros")
     try:
-        block_format = format_by_id(kind)
+        block_format = BYTES if kind == BYTES.ggml_id else format_by_id(kind)
         size = math.prod(shape[:-1]) * block_format.row_bytes(shape[-1])
     except UnsupportedError as error:
         raise UnsupportedError(f"{cursor.path}: {field}: {error}") from None

@@ -11,6 +11,7 @@ from gadfly.weight import Plain, Stored
 from gadfly.weights.assemble import assemble
 from gadfly.weights.gguf import GGUF
 from gadfly.weights.model_file import ModelFile
+from gadfly.weights.prepared import is_prepared, prepared_weights
 
 __all__ = ["open_gguf"]
 
@@ -29,7 +30,7 @@ def open_gguf(path: Path) -> ModelFile:
         path=gguf.paths[0],
         page=page,
         spec=spec,
-        weights=assemble(tensors, page.gguf, spec),
+        weights=prepared_weights(gguf, page, spec) if is_prepared(gguf) else assemble(tensors, page.gguf, spec),
         metadata=gguf.metadata,
         tokenizer=gguf.paths[0] if gguf.metadata.get("tokenizer.ggml.model", "none") not in NO_TOKENIZER else None,
         release=gguf.release,

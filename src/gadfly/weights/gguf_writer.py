@@ -9,18 +9,19 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from struct import pack
-from typing import Any, BinaryIO
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from gadfly.quant import FORMATS
+from gadfly.quant import BYTES, FORMATS
 from gadfly.weights.disk import replacing
 from gadfly.weights.gguf_metadata import ARRAY, SCALARS, STRING, Value
 
 __all__ = ["ALIGNMENT", "Blocks", "GGUFLayout", "gguf_layout", "write_gguf"]
 
-ALIGNMENT = 32  # bytes
+ALIGNMENT = 32  # bytes, where metadata do not say otherwise
+TYPES = {**FORMATS, BYTES.name: BYTES}
 
 Blocks = NDArray[Any] | Iterable[NDArray[Any]]  # all rows, or chunks of them in order; only their bytes matter
 
@@ -43,12 +44,12 @@ def write_gguf(
     with replacing(Path(path)) as file:
         file.write(layout.header)
         for name, (format_name, shape, blocks) in tensors.items():
-            _pad(file)
+            file.write(bytes(layout.offsets[name] - file.tell()))
             size = _size(name, format_name, shape)
             written = sum(file.write(_bytes(chunk).data) for chunk in _chunks(blocks))
             if written != size:
                 raise ValueError(f"tensor {name!r} has {written} bytes; {format_name} of shape {shape} takes {size}")
-        _pad(file)
+        file.write(bytes(layout.size - file.tell()))
 
 
 @dataclass(frozen=True)
@@ -65,25 +66,27 @@ def gguf_layout(
 ) -> GGUFLayout:
     """Where `write_gguf` would put everything; `tensors` are name -> (format, shape). Raises as it does."""
     header = bytearray(b"GGUF" + pack("<IQQ", 3, len(tensors), len(metadata)))
+    alignment = metadata.get("general.alignment", ALIGNMENT)
+    if not isinstance(alignment, int | np.integer) or alignment < 8 or alignment & alignment - 1:
+        raise ValueError(f"general.alignment is {alignment}; expected a power of two from 8")
+    alignment = int(alignment)
     for key, value in metadata.items():
-        if key == "general.alignment" and value != ALIGNMENT:
-            raise ValueError(f"general.alignment is {value}; files are written with {ALIGNMENT}")
         header += _string(key) + _value(key, value)
     offsets: dict[str, int] = {}
     end = 0
     for name, (format_name, shape) in tensors.items():
         header += _string(name) + pack(f"<I{len(shape)}Q", len(shape), *reversed(shape))
-        header += pack("<IQ", FORMATS[format_name].ggml_id, end)
+        header += pack("<IQ", TYPES[format_name].ggml_id, end)
         offsets[name] = end
-        end += _aligned(_size(name, format_name, shape))
-    data = _aligned(len(header))
+        end += _aligned(_size(name, format_name, shape), alignment)
+    data = _aligned(len(header), alignment)
     return GGUFLayout(bytes(header), {name: data + offset for name, offset in offsets.items()}, data + end)
 
 
 def _size(name: str, format_name: str, shape: tuple[int, ...]) -> int:
     if not 1 <= len(shape) <= 4 or min(shape) < 1:
         raise ValueError(f"tensor {name!r} has the shape {shape}; expected one to four dimensions, none empty")
-    return math.prod(shape[:-1]) * FORMATS[format_name].row_bytes(shape[-1])
+    return math.prod(shape[:-1]) * TYPES[format_name].row_bytes(shape[-1])
 
 
 def _chunks(blocks: Blocks) -> Iterable[NDArray[Any]]:
@@ -94,12 +97,8 @@ def _bytes(array: NDArray[Any]) -> NDArray[np.uint8]:
     return np.ascontiguousarray(array).reshape(-1).view(np.uint8)
 
 
-def _aligned(size: int) -> int:
-    return -(-size // ALIGNMENT) * ALIGNMENT
-
-
-def _pad(file: BinaryIO) -> None:
-    file.write(bytes(_aligned(file.tell()) - file.tell()))
+def _aligned(size: int, alignment: int) -> int:
+    return -(-size // alignment) * alignment
 
 
 def _string(text: str) -> bytes:

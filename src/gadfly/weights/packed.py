@@ -21,16 +21,16 @@ from typing import Any
 
 import numpy as np
 
-from gadfly._native import PackedMatrix, ThreadPool, packed_bytes
+from gadfly._native import PackedMatrix, ThreadPool
 from gadfly.errors import CapacityError, ModelFileError, NotFoundError, UnsupportedError
-from gadfly.ops.native import Native, layout_of
+from gadfly.ops.native import Native, layout_of, packed_bytes
 from gadfly.quant import FORMATS
 from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.cache import HEADER, header
-from gadfly.weights.disk import map_file, replacing, uncache, writing
+from gadfly.weights.disk import map_file, read_directly, replacing, uncache, writing
 from gadfly.weights.model_file import ModelFile
 
-__all__ = ["PAGE", "PackedFile", "bytes_packed"]
+__all__ = ["PAGE", "PackedFile", "bytes_packed", "layout_digest", "packed_size", "whole_pages"]
 
 PAGE = 4096  # bytes: matrices begin where the system's pages and direct reads do
 UNCACHED = 2**26  # bytes that are written before the system's cache is told to forget them
@@ -44,6 +44,8 @@ class PackedFile:
 
     Raises UnsupportedError if the weights lie in no file, which alone can say whether it is still the same.
     """
+
+    filed = False
 
     def __init__(self, file: ModelFile, path: Path) -> None:
         self.path = path
@@ -108,17 +110,34 @@ class PackedFile:
         """A matrix, or those of a stack, over the mapped bytes."""
         placed = [
             backend.adopt(part, self._bytes[start : start + size])
-            for part, (start, size) in zip(unstack(weight), self.extents(weight), strict=True)
+            for part, (_, start) in zip(unstack(weight), self.extents(weight), strict=True)
+            for size in [_size(part)]
         ]
         return placed if is_stack(weight) else placed[0]
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        return (self.path,)
+
+    @property
+    def note(self) -> str:
+        return f"The file ({self.size / 1e9:.1f} GB) is a cache and may be deleted"
+
+    def holds(self, weight: Weight) -> bool:
+        return id(weight) in self._starts
+
     def extents(self, weight: Weight) -> list[tuple[int, int]]:
-        """Where the matrix, or those of a stack, lie: the byte that each begins with, and how many it is."""
+        """Of the matrix, or those of a stack: the number of the file, and the byte that it begins with."""
         start, found = self._starts[id(weight)], []
         for part in unstack(weight):
-            found.append((start, _size(part)))
+            found.append((0, start))
             start += _pages(part)
         return found
+
+    def read(self, weight: Matrix, backend: Native) -> Any:
+        """A matrix into memory of its own."""
+        ((_, start),) = self.extents(weight)
+        return backend.adopt(weight, read_directly(self.path, start, _size(weight)))
 
     def _write(self, backend: Native, advance: Advance, uncached: bool) -> None:
         self.path.unlink(missing_ok=True)
@@ -156,14 +175,23 @@ def _locked(folder: Path) -> Iterator[None]:
         os.close(opened)
 
 
+def packed_size(layout: str, rows: int, columns: int) -> int:
+    """Bytes. Raises ValueError if columns are not whole blocks of the layout, MemoryError for more than can be."""
+    return packed_bytes(layout, rows, columns)
+
+
+def whole_pages(size: int) -> int:
+    return -(-size // PAGE) * PAGE
+
+
 def _size(matrix: Matrix) -> int:
     rows, columns = matrix.shape
-    return packed_bytes(layout_of(matrix), rows, columns)
+    return packed_size(layout_of(matrix), rows, columns)
 
 
 def _pages(matrix: Matrix) -> int:
     """Its bytes in whole pages."""
-    return -(-_size(matrix) // PAGE) * PAGE
+    return whole_pages(_size(matrix))
 
 
 def _identity(file: ModelFile, weights: Sequence[Weight]) -> bytes:
@@ -175,7 +203,7 @@ def _identity(file: ModelFile, weights: Sequence[Weight]) -> bytes:
         "page": file.page.name,
         "files": [_fingerprint(path) for path in file.files],
         "matrices": [(layout_of(part), part.shape) for part in parts],
-        "layouts": {layout: _sample(layout) for layout in {layout_of(part) for part in parts}},
+        "layouts": {layout: layout_digest(layout) for layout in {layout_of(part) for part in parts}},
     }
     return hashlib.sha256(json.dumps(facts, sort_keys=True).encode()).digest()
 
@@ -192,7 +220,7 @@ def _fingerprint(path: Path) -> tuple[str, int, int, str]:
     return str(path.resolve()), status.st_size, status.st_mtime_ns, tail
 
 
-def _sample(layout: str) -> str:
+def layout_digest(layout: str) -> str:
     """Digest of a small matrix packed in this layout: another if a Gadfly packs otherwise."""
     rows, columns, pool = 24, 512, ThreadPool(1)
     matrix = PackedMatrix(layout, rows, columns)

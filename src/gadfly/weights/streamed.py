@@ -1,75 +1,110 @@
-"""Experts that stay on disk while a model runs, in as much memory as is left for them.
+"""Experts that stay on disk while a model runs, in as much memory as is left for them; or layers, where none are.
 
-    the file    of packed weights (`gadfly.weights.packed`): every matrix is whole pages of it
+    the source  a file of packed weights (`gadfly.weights.packed`), a model that was prepared for it (`prepared`), or
+                just the model's own files (`filed`), which is slower
     the arena   of the native store (native/runtime/expert_store.h): the one place in memory where experts are. Those of
                 a layer are read once its router has spoken, past the system's cache; whoever is wanted often stays
     the rest    what every token meets is read from the same file, once, and vectors from the model's own
+
+Of a model without experts the matrices of layers take their place. All of them are needed in each step, in an order
+that is known: some stay, the others are read one after the other, each while the ones before are computed.
 
 The arena is taken last, when all else is in place: what a promise of memory leaves. A step of many tokens reads each
 expert once for all of them, and the arena lends it the room for its buffers, which experts have again afterwards.
 Results are the same bits as in memory.
 """
 
-import mmap
-import os
-from collections.abc import Callable
-from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
 
 from gadfly._native import ExpertStore
 from gadfly.completion import Reads
-from gadfly.errors import CapacityError, ModelFileError
+from gadfly.errors import CapacityError
 from gadfly.ops.native import Native
-from gadfly.weight import Matrix, is_stack, unstack
+from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
-from gadfly.weights.packed import PAGE, PackedFile
 
-__all__ = ["FEWEST", "STEPS", "WRITING", "Streamed", "size_up"]
+__all__ = ["FEWEST", "STEPS", "WRITING", "Source", "Streamed", "kind_of", "on_disk", "size_up"]
 
 STEPS = range(2048, 255, -256)  # tokens that a step may have: as many as have room beside the fewest experts
 WRITING = 8  # tokens of a step whose buffers never take room from experts
-FEWEST = 2  # experts in the arena: one is computed while the next is read
+FEWEST = 2  # experts, or layers, in the arena: one is computed while the next is read
+PAGE = 4096  # bytes: the arena begins with a page
+BESIDE = {"experts": ("what every token needs", "an expert"), "layers": ("all beside its layers", "a layer")}
+
+
+class Source(Protocol):
+    """What is read while a model runs."""
+
+    @property
+    def path(self) -> Path:
+        """Names it to a user."""
+
+    @property
+    def note(self) -> str:
+        """What a user should know about it; may be empty."""
+
+    @property
+    def filed(self) -> bool:
+        """Whether rows lie there as model files hold them, yet to be packed."""
+
+    @property
+    def files(self) -> Sequence[Path]: ...
+
+    def holds(self, weight: Weight) -> bool:
+        """Whether it can be read from there."""
+
+    def extents(self, weight: Weight) -> list[tuple[int, int]]:
+        """Of the matrix, or those of a stack: the number of the file that holds it, and the byte it begins with."""
+
+    def read(self, weight: Matrix, backend: Native) -> Any:
+        """A matrix into memory, as the backend's ops take it."""
 
 
 class Streamed:
-    """A placement; `settle` has to be called before the model runs. `packed` is open."""
+    """A placement; `settle` has to be called before the model runs."""
 
-    def __init__(self, backend: Native, packed: PackedFile, file: ModelFile) -> None:
+    def __init__(self, backend: Native, source: Source, file: ModelFile) -> None:
         self._backend = backend
-        self._packed = packed
+        self._source = source
         self._file = file
-        self._store = ExpertStore(str(packed.path))
-        stacks = [path for path in file.weights if is_stack(file.weights[path])]
-        kinds = list(dict.fromkeys(path.rpartition(".")[2] for path in stacks))  # gate, up, down: a pool each
-        self._pools = {id(file.weights[path]): kinds.index(path.rpartition(".")[2]) for path in stacks}
-        self._experts = sum(file.weights[path].shape[0] for path in stacks) // len(kinds)
+        self._store = ExpertStore([str(path) for path in source.files])
+        paths = [path for path in on_disk(file) if source.holds(file.weights[path])]
+        kinds = list(dict.fromkeys(map(kind_of, paths)))  # gate, up, down …: a pool each
+        self._pools = {id(file.weights[path]): kinds.index(kind_of(path)) for path in paths}
+        counts = Counter[str]()
+        for path in paths:
+            counts[kind_of(path)] += len(unstack(file.weights[path]))
+        self._experts = max(counts.values())
+        self._what = "experts" if is_stack(file.weights[paths[0]]) else "layers"
 
     @property
     def note(self) -> str:
         share = self._store.room / self._experts
         cached = "" if self._store.is_direct else ", through the system's cache, as its disk cannot be read directly"
-        return (
-            f"{share:.0%} of the experts have room in memory, the others are read from {self._packed.path} as they are "
-            f"needed{cached}. The file ({self._packed.size / 1e9:.1f} GB) is a cache and may be deleted"
-        )
+        read = f"{self._source.path} as they are needed{cached}"
+        note = f". {self._source.note}" if self._source.note else ""
+        return f"{share:.0%} of the {self._what} have room in memory, the others are read from {read}{note}"
 
     @property
     def reads(self) -> Reads:
         counts = self._store.counts
         found, missing, read = (int(counts[name]) for name in ("found", "missing", "bytes"))
         waiting = counts["waiting"] / self._backend.threads
-        return Reads(found, missing, read, counts["reading"], waiting, self._store.room / self._experts)
+        room = self._store.room / self._experts
+        return Reads(found, missing, read, counts["reading"], waiting, room, of=self._what)
 
     def place(self, weight: Any) -> Any:
         if len(weight.shape) < 2:
             return self._backend.place(weight)
-        if not is_stack(weight):
-            return self._read(weight)
-        offsets = [start for start, _ in self._packed.extents(weight)]
-        return self._backend.stored(unstack(weight), self._store, self._pools[id(weight)], offsets)
+        if id(weight) not in self._pools:
+            return self._source.read(weight, self._backend)
+        files, offsets = zip(*self._source.extents(weight), strict=True)
+        pool, filed = self._pools[id(weight)], self._source.filed
+        return self._backend.stored(unstack(weight), self._store, pool, offsets, files, filed)
 
     def settle(self, memory: int, used: int, step_bytes: Callable[[int], int]) -> int:
         """Take the arena and return how many tokens a step may have, so that all stays below `memory` bytes.
@@ -77,51 +112,33 @@ class Streamed:
         `used` is what all else comes to when it is in use; a step of n tokens has `step_bytes(n)` of buffers. Raises
         CapacityError, which names the smallest memory that would do.
         """
-        uncache(*self._file.files, self._packed.path)  # nobody needs what was read of them any more
+        uncache(*self._file.files, *self._source.files)  # nobody needs what was read of them any more
         expert, arena = self._store.bytes_per_expert, memory - used
-        least = used + step_bytes(STEPS[-1]) + FEWEST * expert + PAGE
+        edges = PAGE + self._store.bytes_to_pack
+        least = used + step_bytes(STEPS[-1]) + FEWEST * expert + edges
         if memory < least:
+            beside, one = BESIDE[self._what]
             raise CapacityError(
-                f"{self._file.path}: {memory / 2**30:.2f} GiB of memory are too little for this model, as what every "
-                f"token needs takes {used / 2**30:.2f} GiB and an expert {expert / 2**30:.2f}; {size_up(least)} "
-                "are enough, and a smaller context takes less"
+                f"{self._file.path}: {memory / 2**30:.2f} GiB of memory are too little for this model, as {beside} "
+                f"takes {used / 2**30:.2f} GiB and {one} {expert / 2**30:.2f}; {size_up(least)} are enough, and a "
+                "smaller context takes less"
             )
-        tokens = next(tokens for tokens in STEPS if step_bytes(tokens) + FEWEST * expert + PAGE <= arena)
-        self._store.reserve(min(arena, self._experts * expert + step_bytes(tokens) + PAGE), step_bytes(WRITING))
+        tokens = next(tokens for tokens in STEPS if step_bytes(tokens) + FEWEST * expert + edges <= arena)
+        self._store.reserve(min(arena, self._experts * expert + step_bytes(tokens) + edges), step_bytes(WRITING))
         return tokens
 
-    def _read(self, weight: Matrix) -> Any:
-        """A matrix that every token meets, into memory of its own."""
-        ((start, size),) = self._packed.extents(weight)
-        return self._backend.adopt(weight, read_directly(self._packed, start, -(-size // PAGE) * PAGE)[:size])
+
+def on_disk(file: ModelFile) -> list[str]:
+    """What may stay on disk: experts, or all matrices of layers where there are none."""
+    stacks = [path for path in file.weights if is_stack(file.weights[path])]
+    return stacks or [path for path in file.weights if path.startswith("blocks.") and len(file.weights[path].shape) > 1]
+
+
+def kind_of(path: str) -> str:
+    """What it is of its layer: "ffn.gate"."""
+    return path.split(".", 2)[2]
 
 
 def size_up(size: int) -> str:
     """Rounded up, so that whoever asks for it gets enough: "5.12GiB"."""
     return f"{-(-size * 100 // 2**30) / 100:.2f}GiB"
-
-
-def read_directly(packed: PackedFile, start: int, size: int) -> NDArray[np.uint8]:
-    """Bytes of the file, whole pages, past the system's cache where that is possible. Raises ModelFileError."""
-    memory = mmap.mmap(-1, size)  # aligned to a page, as direct reads want it
-    try:
-        opened = _open(packed)
-        try:
-            done = 0
-            while done < size:
-                got = os.preadv(opened, [memoryview(memory)[done:]], start + done)
-                if not got:
-                    raise ModelFileError(f"{packed.path} has become shorter; start again, and it is made anew")
-                done += got
-        finally:
-            os.close(opened)
-    except OSError as error:
-        raise ModelFileError(f"{packed.path} cannot be read: {error}; check the disk") from error
-    return np.frombuffer(memory, np.uint8)
-
-
-def _open(packed: PackedFile) -> int:
-    try:
-        return os.open(packed.path, os.O_RDONLY | getattr(os, "O_DIRECT", 0))
-    except OSError:  # a file's system without direct reads
-        return os.open(packed.path, os.O_RDONLY)

@@ -168,7 +168,7 @@ def test_a_folder_that_is_not_there(tmp_path):
         ({"k": np.zeros((3, 3), np.float32)}, {}, "'k' is array"),
         ({"k": 2**64}, {}, "'k' is 18446744073709551616"),
         ({"k": None}, {}, "'k' is None"),
-        ({"general.alignment": 64}, {}, "general.alignment is 64"),
+        ({"general.alignment": 48}, {}, "general.alignment is 48; expected a power of two"),
     ],
 )
 def test_what_no_file_can_hold(tmp_path, metadata, tensors, match):

@@ -64,7 +64,8 @@ def test_the_flag_and_the_setting(home: Path) -> None:
 ANSWER = """
 import sys, gadfly
 from threading import Thread
-llm = gadfly.load(sys.argv[1], memory=int(sys.argv[2]) or None, threads=2, contexts=4)
+cache = {"keep": True, "none": False}.get(sys.argv[4]) if len(sys.argv) > 4 else None
+llm = gadfly.load(sys.argv[1], memory=int(sys.argv[2]) or None, threads=2, contexts=4, cache=cache)
 ids = [(7 * i) % 512 for i in range(int(sys.argv[3]))]
 print(llm.generate(ids, max_tokens=8, temperature=1.0, seed=0).ids, llm.reads() and round(llm.reads().hits, 2))
 crowd = [Thread(target=llm.generate, args=([i, *ids[:200]],), kwargs={"max_tokens": 4}) for i in range(8)]
@@ -90,3 +91,31 @@ def test_it_holds_where_the_system_counts(tmp_path: Path) -> None:
             assert ended.stdout.split(")")[0] == expected
             assert ended.stdout.strip().split(")")[1] != "None"
             assert group.peak <= promise
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("way", ["keep", "none", "prepared"])
+@pytest.mark.parametrize("arch", ["llama", "mixtral"])
+def test_it_holds_wherever_layers_and_experts_are_read_from(tmp_path: Path, arch: str, way: str) -> None:
+    sizes = {"layers": 12, "dim": 768, "hidden": 3072, "vocab": 512, "context": 2048}
+    if arch == "mixtral":
+        sizes |= {"layers": 6, "experts": 16, "dim": 512, "hidden": 2048}
+    gadfly_command, model = Path(sys.executable).with_name("gadfly"), tmp_path / "model.gguf"
+    new = [gadfly_command, "new", "--arch", arch, tmp_path / "model"]
+    subprocess.run([*new, *(f"--{name}={value}" for name, value in sizes.items())], check=True)
+    convert = [gadfly_command, "convert", tmp_path / "model", model, "--as", "q8_0"]
+    subprocess.run([*convert, *(["--for", "streaming"] if way == "prepared" else [])], check=True)
+    run = [sys.executable, "-c", ANSWER, model]
+    expected = subprocess.run([*run, "0", "1500"], capture_output=True, text=True, check=True).stdout.split(")")[0]
+    asked = subprocess.run([*run, str(150 * MB), "1500"], capture_output=True, text=True, check=False).stderr
+    least = re.search(r"([0-9.]+)GiB are enough", asked)
+    assert least, asked
+    promise = round((float(least[1]) + 0.04) * 2**30)
+    with limited(promise) as group:
+        if group is None:
+            pytest.skip("no control group can be made here")
+        ended = group.run([*run, str(promise), "1500", way])
+        assert ended.returncode == 0, ended.stderr
+        assert ended.stdout.split(")")[0] == expected
+        assert ended.stdout.strip().split(")")[1].strip() != "None"
+        assert group.peak <= promise

@@ -170,8 +170,8 @@ def test_another_model_at_the_same_path_is_packed_anew(home: Path, tmp_path: Pat
 
 
 def test_how_layouts_are_packed_can_be_told() -> None:
-    samples = {layout: packed._sample(layout) for layout in (*BLOCKS, "I8")}
-    assert samples == {layout: packed._sample(layout) for layout in samples}
+    samples = {layout: packed.layout_digest(layout) for layout in (*BLOCKS, "I8")}
+    assert samples == {layout: packed.layout_digest(layout) for layout in samples}
     assert samples["F16"] == samples["BF16"] and samples["Q4_0"] == samples["IQ4_NL"]  # which mean other numbers
     assert len(set(samples.values())) == len(samples) - 2
 
@@ -179,7 +179,7 @@ def test_how_layouts_are_packed_can_be_told() -> None:
 def test_a_gadfly_that_packs_otherwise_packs_anew(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     load()
     before = made_of(home)
-    monkeypatch.setattr(packed, "_sample", lambda layout: f"{layout} turned around")
+    monkeypatch.setattr(packed, "layout_digest", lambda layout: f"{layout} turned around")
     load()
     assert made_of(home) != before
 

@@ -9,7 +9,9 @@ import numpy as np
 import pytest
 
 import gadfly
+from gadfly.convert.convert import Wanted, convert
 from gadfly.errors import CapacityError, ModelFileError, RequestError
+from gadfly.hub.progress import Silent
 from gadfly.ops.native import Native
 from gadfly.ops.reference import Reference
 from gadfly.weight import Weights, is_stack
@@ -59,9 +61,9 @@ def test_much_disk_for_experts_is_taken_when_somebody_allows_it(cache: Cache, mo
 
         return choose_placement(file, Native(1), experts, keep, 10**5, cache, allow=allow)
 
-    with pytest.raises(RequestError, match=r"packed into 0\.0 GB of disk at .*; --experts streamed allows it"):
+    with pytest.raises(RequestError, match=r"nobody has allowed the 0\.0 GB of disk at .* \(--experts streamed"):
         choose_placement(file, Native(1), None, None, 10**5, cache)
-    with pytest.raises(RequestError, match="so its experts have to be packed"):
+    with pytest.raises(RequestError, match="nobody has allowed"):
         ask(False)
     assert not cache.folder.exists()
     (folder, size, free) = asked.pop()
@@ -127,3 +129,39 @@ def test_packed_weights_are_not_read_again(cache: Cache, dense, monkeypatch) -> 
     chosen(dense, cache, True)
     monkeypatch.setattr(packed.PackedFile, "make", lambda *_: pytest.fail("packed again"))
     assert isinstance(chosen(dense, cache, True), Mapped)
+
+
+@pytest.fixture
+def gguf(tmp_path: Path) -> gadfly.weights.load.ModelFile:
+    convert(GROK, tmp_path / "grok.gguf", Wanted("q8_0"), 1, Silent())
+    return open_model(tmp_path / "grok.gguf")
+
+
+def test_without_leave_or_room_experts_are_read_from_the_models_own_file(cache: Cache, gguf, monkeypatch) -> None:
+    def note(experts: str | None, keep: bool | None) -> str:
+        found = choose_placement(gguf, Native(1), experts, keep, 10**5, cache)
+        assert isinstance(found, Streamed)
+        return found._source.note
+
+    assert note("streamed", None).startswith("The file")
+    cache.clear()
+    assert "--no-cache keeps no packed copy" in note("streamed", False)
+    assert "--no-cache keeps no packed copy" in note(None, False)
+    monkeypatch.setattr(placement, "UNASKED", 10**5)
+    assert "nobody has allowed the 0.0 GB of disk" in note(None, None)
+    assert cache.size() == 0
+    monkeypatch.setattr(packed.shutil, "disk_usage", lambda _: SimpleNamespace(free=10_000))
+    assert "GB free and packed weights take" in note("streamed", None)
+    with pytest.raises(CapacityError, match="packed weights take"):
+        choose_placement(gguf, Native(1), "streamed", True, 10**5, cache)  # who insists is not given something else
+    with pytest.raises(CapacityError, match="packed weights take"):
+        choose_placement(gguf, Native(1), "mapped", None, 10**5, cache)
+
+
+def test_layers_are_streamed_where_memory_has_no_room(cache: Cache, dense) -> None:
+    for keep in (None, True):
+        assert isinstance(choose_placement(dense, Native(1), None, keep, 10**4, cache), Streamed)
+        cache.clear()
+    assert isinstance(choose_placement(dense, Native(1), "streamed", None, PLENTY, cache), Streamed)
+    assert isinstance(choose_placement(dense, Native(1), "resident", None, 10**4, cache), Resident)
+    assert isinstance(choose_placement(dense, Reference(), "streamed", None, 10**4, cache), Resident)
