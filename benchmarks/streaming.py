@@ -8,7 +8,7 @@ the file's size runs in a control group which kills who does not; nothing of a f
 at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
 a group of the same size, mapped and not repacked.
 
-What is found: tokens per second, what `gadfly fit` predicts for such a disk, and bytes read a second beside what the
+What is found: tokens per second, what `gadfly fit` predicted just before for such a disk, and bytes read a second beside what the
 probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of experts that
 have no room; of several sequences together, how many experts were wanted beside what even routing comes to. It takes
 the right to make control groups.
@@ -70,6 +70,7 @@ def measure(
     packed = Cache(home()).file(given.model)
     uncache(packed, *files)
     before = disk_bandwidth(packed.parent, PROBE)
+    said = predicted(given, limit, before or 0.0, sequences) if sequences in (1, 16) else None
     numbers = [limit, given.prompt if sequences == 1 else 16, given.answer, sequences, given.threads]
     ours, peak = in_group(
         limit, [sys.executable, __file__, "--one", str(given.model), given.kernels or "", *map(str, numbers)]
@@ -81,8 +82,8 @@ def measure(
     if given.peer and sequences == 1:
         theirs = {name: beside(given, limit, name, files) for name in theirs}
     found.add("tokens/s", [ours["rate"]], theirs["answer"], **words, of="answer")
-    if sequences in (1, 16):
-        found.add("tokens/s", [predicted(given, limit, disk, sequences)], **words, of="answer, as gadfly fit predicts")
+    if said is not None:
+        found.add("tokens/s", [said], **words, of="answer, as gadfly fit predicted")
     found.add("GB/s", [ours["bytes"] / ours["seconds"] / 1e9], **words, of="read while answering, all told")
     found.add("GB/s", [disk / 1e9], **words, of="direct reads of the disk")
     found.add("%", [100 * ours["hits"]], **words, of="found in memory")

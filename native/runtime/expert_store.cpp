@@ -14,17 +14,17 @@
 
 #include "formats/size.h"
 #include "runtime/require.h"
-#include "runtime/stretches.h"
 
 namespace gadfly {
 namespace {
 
-constexpr size_t kReaders = 6;                // slices in flight: disks want several, and more gain little
-constexpr size_t kSlice = size_t{2} << 20U;   // bytes of one
-constexpr size_t kAhead = size_t{16} << 20U;  // bytes in a pool's slots that keep readers busy; all else stays as it is
-constexpr size_t kFewest = 2;                 // experts in memory: one is computed while the next is read
-constexpr double kFading = 1.0 / 24;          // of what is known about use, with each step
-constexpr int kEnd = -1;                      // instead of an errno: the file ended
+constexpr size_t kReaders = 6;               // slices in flight: disks want several, and more gain little
+constexpr size_t kSlice = size_t{2} << 20U;  // bytes of one
+constexpr size_t kAhead =
+    size_t{16} << 20U;                // bytes in slots of a pool that keep readers busy; all else stays as it is
+constexpr size_t kFewest = 2;         // experts in memory: one is computed while the next is read
+constexpr double kFading = 1.0 / 24;  // of what is known about use, with each step
+constexpr int kEnd = -1;              // instead of an errno: the file ended
 
 size_t whole_pages(size_t bytes) {
     return sum(bytes, ExpertStore::kPage - 1) / ExpertStore::kPage * ExpertStore::kPage;
@@ -96,8 +96,8 @@ SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t c
     require(!offsets.empty() && pool <= pools_.size(), "a stack has experts, and pools are numbered one by one");
     for (const uint64_t offset : offsets) require(offset % kPage == 0, "matrices begin with a page");
     const size_t count = offsets.size();
-    std::unique_ptr<ExpertStack> made(new ExpertStack{
-        *this, layout, rows, columns, pool, std::move(offsets), {}, zeros(count), zeros(count), {}, {}, {}, 0});
+    std::unique_ptr<ExpertStack> made(
+        new ExpertStack{*this, layout, rows, columns, pool, std::move(offsets), {}, zeros(count), {}, {}, {}, 0});
     made->order.reserve(count);
     made->slots.resize(count);
     made->use.resize(count);
@@ -105,6 +105,7 @@ SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t c
     if (pool == pools_.size()) pools_.emplace_back();
     pools_[pool].bytes = std::max(pools_[pool].bytes, whole_pages(made->bytes()));
     pools_[pool].most = std::max(pools_[pool].most, count);
+    ranks_.resize(std::max(ranks_.size(), count));
     stacks_.push_back(std::move(made));
     return {shared_from_this(), stacks_.back().get()};
 }
@@ -149,19 +150,31 @@ std::byte* ExpertStore::lend(size_t bytes) noexcept {
     const std::scoped_lock lock(mutex_);
     usable_ = std::min(fits, room());
     for (Pool& pool : pools_) {
-        for (size_t i = usable_; i < pool.slots.size(); i++) {
-            Slot& slot = pool.slots[i];
-            if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
-            slot.stack = nullptr;
-        }
+        for (size_t i = usable_; i < pool.slots.size(); i++) forget(pool.slots[i]);
     }
     return arena_ + arena_bytes_ - lent;
 }
 
-// Every thread has as many parts of a matrix as any other.
-size_t ExpertStore::parts(const ExpertStack& stack, size_t threads) {
-    const size_t stretches = Stretches((stack.rows - 1) / kStrip + 1, threads).count();
-    return (stretches + threads - 1) / threads * threads;
+void ExpertStore::forget(Slot& slot) {
+    if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
+    slot.stack = nullptr;
+}
+
+bool ExpertStore::is_there(const std::vector<SharedStack>& stacks, size_t expert) {
+    return std::all_of(stacks.begin(), stacks.end(), [expert](const SharedStack& stack) {
+        return stack->states[expert].load(std::memory_order_relaxed) == ExpertStack::kPresent;
+    });
+}
+
+void ExpertStore::note_ranks(const ExpertStack& stack, const std::vector<size_t>& busy) {
+    for (const size_t expert : busy) {
+        size_t rank = 0;
+        for (size_t e = 0; e < stack.worth.size(); e++) {
+            const int64_t more = stack.worth[e] - stack.worth[expert];
+            rank += more > 0 || (more == 0 && e < expert);
+        }
+        ranks_[rank]++;
+    }
 }
 
 void ExpertStore::note_use(ExpertStack& stack, const std::vector<size_t>& busy) {
@@ -172,31 +185,32 @@ void ExpertStore::note_use(ExpertStack& stack, const std::vector<size_t>& busy) 
 }
 
 void ExpertStore::fetch(const std::vector<size_t>& busy, const std::vector<SharedStack>& stacks,
-                        size_t threads) noexcept {
+                        bool counted) noexcept {
     const std::scoped_lock lock(mutex_);
+    if (counted) note_ranks(*stacks.front(), busy);
     for (const SharedStack& stack : stacks) {
-        Pool& pool = pools_[stack->pool];
         note_use(*stack, busy);
         stack->order.clear();
-        pool.awaited.clear();
-        pool.first = 0;
-        for (const size_t expert : busy) {
-            if (stack->states[expert].load(std::memory_order_relaxed) != ExpertStack::kPresent) {
-                pool.awaited.emplace_back(stack.get(), expert);
-                stack->states[expert].store(ExpertStack::kAwaited, std::memory_order_relaxed);
-            } else {
-                stack->order.push_back(expert);
-                slot_of(*stack, expert).held = true;
-            }
-        }
-        counts_.found += stack->order.size();
-        counts_.missing += pool.awaited.size();
-        for (const auto& [of, expert] : pool.awaited) stack->order.push_back(expert);
-        for (size_t place = 0; place < busy.size(); place++) {
-            stack->parts_left[place].store(static_cast<uint32_t>(parts(*stack, threads)), std::memory_order_relaxed);
-        }
-        assign(pool);
+        pools_[stack->pool].awaited.clear();
+        pools_[stack->pool].first = 0;
     }
+    for (const bool there : {true, false}) {
+        for (const size_t expert : busy) {
+            if (is_there(stacks, expert) != there) continue;
+            for (const SharedStack& stack : stacks) {
+                stack->order.push_back(expert);
+                if (there) {
+                    slot_of(*stack, expert).held = true;
+                    continue;
+                }
+                if (stack->states[expert] == ExpertStack::kPresent) forget(slot_of(*stack, expert));
+                stack->states[expert].store(ExpertStack::kAwaited, std::memory_order_relaxed);
+                pools_[stack->pool].awaited.emplace_back(stack.get(), expert);
+            }
+            (there ? counts_.found : counts_.missing) += stacks.size();
+        }
+    }
+    for (const SharedStack& stack : stacks) assign(pools_[stack->pool]);
 }
 
 // Slots to those that are awaited, as far as there are any that nobody needs.
@@ -211,9 +225,9 @@ void ExpertStore::assign(Pool& pool) {
             Slot& slot = pool.slots[i];
             if (!slot.held && (found == nullptr || rank(slot) < rank(*found))) found = &slot;
         }
-        const bool busy = pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead;
+        const bool busy = pool.ahead >= 2 && pool.ahead * bytes_per_expert() >= kAhead * pools_.size();
         if (found == nullptr || busy) return;
-        if (found->stack != nullptr) found->stack->states[found->expert] = ExpertStack::kAbsent;
+        forget(*found);
         const auto [stack, expert] = pool.awaited[pool.first];
         *found = {found->data, stack, expert, true, true, 0, (stack->bytes() + kSlice - 1) / kSlice, 0, false};
         stack->slots[expert] = static_cast<size_t>(found - pool.slots.data());
@@ -273,19 +287,18 @@ const std::byte* ExpertStore::wait(const ExpertStack& stack, size_t place) noexc
     return seen == ExpertStack::kPresent ? slot_of(stack, expert).data : nullptr;
 }
 
-void ExpertStore::finish_part(ExpertStack& stack, size_t place) noexcept {
-    if (stack.parts_left[place].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+void ExpertStore::finish(const std::vector<SharedStack>& stacks, size_t place) noexcept {
     const std::scoped_lock lock(mutex_);
-    Slot& slot = slot_of(stack, stack.order[place]);
-    Pool& pool = pools_[stack.pool];
-    if (std::exchange(slot.fresh, false)) pool.ahead--;
-    slot.held = false;
-    slot.used = ++clock_;
-    if (slot.failed) {  // the next step may have more luck
-        stack.states[slot.expert] = ExpertStack::kAbsent;
-        slot.stack = nullptr;
+    clock_++;
+    for (const SharedStack& stack : stacks) {
+        Slot& slot = slot_of(*stack, stack->order[place]);
+        Pool& pool = pools_[stack->pool];
+        if (std::exchange(slot.fresh, false)) pool.ahead--;
+        slot.held = false;
+        slot.used = clock_;
+        if (slot.failed) forget(slot);  // the next step may have more luck
     }
-    assign(pool);
+    for (const SharedStack& stack : stacks) assign(pools_[stack->pool]);
 }
 
 void ExpertStore::check_reads() {
@@ -301,6 +314,11 @@ ExpertStore::Counts ExpertStore::counts() const {
     Counts found = counts_;
     found.waiting = static_cast<double>(waited_.load(std::memory_order_relaxed)) * 1e-9;
     return found;
+}
+
+std::vector<uint64_t> ExpertStore::ranks() const {
+    const std::scoped_lock lock(mutex_);
+    return ranks_;
 }
 
 }  // namespace gadfly

@@ -7,11 +7,13 @@
 
 The arena is taken last, when all else is in place: what a promise of memory leaves. A step of many tokens reads each
 expert once for all of them, and the arena lends it the room for its buffers, which experts have again afterwards.
-Results are the same bits as in memory.
+Results are the same bits as in memory. How closely routers clung to few experts is kept when all is over, for whoever
+wants to know how fast it will be: `gadfly.weights.clinging`.
 """
 
 import mmap
 import os
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -23,6 +25,7 @@ from gadfly.completion import Reads
 from gadfly.errors import CapacityError, ModelFileError
 from gadfly.ops.native import Native
 from gadfly.weight import Matrix, is_stack, unstack
+from gadfly.weights.clinging import remember
 from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
 from gadfly.weights.packed import PAGE, PackedFile
@@ -41,7 +44,8 @@ class Streamed:
         self._backend = backend
         self._packed = packed
         self._file = file
-        self._store = ExpertStore(str(packed.path))
+        self._store = store = ExpertStore(str(packed.path))
+        weakref.finalize(self, lambda: remember(packed.path, store.ranks))
         stacks = [path for path in file.weights if is_stack(file.weights[path])]
         kinds = list(dict.fromkeys(path.rpartition(".")[2] for path in stacks))  # gate, up, down: a pool each
         self._pools = {id(file.weights[path]): kinds.index(path.rpartition(".")[2]) for path in stacks}
