@@ -8,10 +8,10 @@ the file's size runs in a control group which kills who does not; nothing of a f
 at random. The disk is probed on the packed file just before and after, by direct reads. The peer reads the same file in
 a group of the same size, mapped and not repacked.
 
-What is found: tokens per second, what `gadfly fit` predicted just before for such a disk, and bytes read a second beside what the
-probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of experts that
-have no room; of several sequences together, how many experts were wanted beside what even routing comes to. It takes
-the right to make control groups.
+What is found: tokens per second, what `gadfly fit` predicted just before for such a disk, and bytes read a second
+beside what the probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those
+of experts that have no room; of several sequences together, how many experts were wanted beside what even routing comes
+to. It takes the right to make control groups.
 """
 
 import argparse

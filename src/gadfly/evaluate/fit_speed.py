@@ -173,7 +173,9 @@ def stream(
         return min(max(0, left - activation_bytes(spec, max(tokens, WRITING))) / wanted.experts, 1.0)
 
     def missing(tokens: int) -> float:
-        return 1 - found(clinging if tokens == 1 else (), resident(tokens))
+        if tokens > 1 or not clinging:
+            return 1 - resident(tokens)
+        return 1 - found(clinging, max(0, resident(1) - each / len(spec.blocks) / wanted.experts))  # one passes through
 
     def seconds(tokens: int, computing: float) -> float:
         return max(missing(tokens) * chosen[tokens] / disk, share * computing) + (1 - share) * computing

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 
 from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
 
-
 __all__ = ["Cost", "Matrix", "activation_bytes", "expected_experts", "hidden_width", "matrices"]
 
 HIDDEN_TOKENS = 144  # whose hidden rows exist at a time, of a mixture that chooses two experts
