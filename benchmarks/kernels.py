@@ -100,7 +100,7 @@ def steps(pool: ThreadPool, kernels: str, matrices: list[Any], tokens: int, mult
     factor = x
     if not matrices[0].is_float:
         factor = program.buffer(False, int8_row_bytes(SIZE))
-        program.quantise(x, 1, factor)
+        program.quantise(x, factor)
     for matrix in matrices if multiplied else []:
         program.linear(factor, None, matrix, out)
     program.select(x, result)

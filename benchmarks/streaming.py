@@ -9,10 +9,10 @@ nothing of a file is cached before. Answers are drawn at random. The disk is pro
 and after, by direct reads: that is the packed copy, or the model's own with `--no-cache` and if it was prepared for it.
 The peer reads the same file in a group of the same size, mapped and not repacked.
 
-What is found: tokens per second, what `gadfly fit` predicts of a mixture on such a disk, and bytes read a second beside
-what the probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside those of
-experts that have no room; of several sequences together, how many experts were wanted beside what even routing comes
-to. It takes the right to make control groups.
+What is found: tokens per second, what `gadfly fit` predicted just before of a mixture on such a disk, and bytes read a
+second beside what the probe read; the seconds until a first prompt is read and, of a second one, the bytes read beside
+those of experts that have no room; of several sequences together, how many experts were wanted beside what even routing
+comes to. It takes the right to make control groups.
 """
 
 import argparse
@@ -75,6 +75,7 @@ def measure(
     uncache(*copy, *files)
     probed = (copy or files)[0].parent
     before = disk_bandwidth(probed, PROBE)
+    said = predicted(given, limit, before or 0.0, sequences) if sequences in (1, 16) else None
     kept = int(not given.no_cache)
     numbers = [limit, given.prompt if sequences == 1 else 16, given.answer, sequences, given.threads, kept]
     ours, peak = in_group(
@@ -87,8 +88,8 @@ def measure(
     if given.peer and sequences == 1:
         theirs = {name: beside(given, limit, name, files) for name in theirs}
     found.add("tokens/s", [ours["rate"]], theirs["answer"], **words, of="answer")
-    if sequences in (1, 16) and ours["of"] == "experts":
-        found.add("tokens/s", [predicted(given, limit, disk, sequences)], **words, of="answer, as gadfly fit predicts")
+    if said is not None and ours["of"] == "experts":
+        found.add("tokens/s", [said], **words, of="answer, as gadfly fit predicted")
     found.add("GB/s", [ours["bytes"] / ours["seconds"] / 1e9], **words, of="read while answering, all told")
     found.add("GB/s", [disk / 1e9], **words, of="direct reads of the disk")
     found.add("%", [100 * ours["hits"]], **words, of="found in memory")

@@ -253,6 +253,14 @@ void gated(CheckedProgram& program, size_t gate, size_t up, const std::string& a
     program.gated(gate, up, activation_named(activation), out);
 }
 
+template <class Matrices, class AllThree>
+void mixture(CheckedProgram& program, size_t gate_x, std::optional<size_t> gate_rest, size_t up_x,
+             std::optional<size_t> up_rest, const Matrices& gate, const Matrices& up, const Matrices& down,
+             bool precise, const std::string& activation, const SharedDeal& deal, size_t out) {
+    program.mixture({gate_x, gate_rest}, {up_x, up_rest}, AllThree{gate, up, down}, precise,
+                    activation_named(activation), deal, out);
+}
+
 std::vector<std::tuple<std::string, double, double>> costs(const CheckedProgram& program) {
     std::vector<std::tuple<std::string, double, double>> found;
     for (const auto& [name, working, waiting] : program.costs()) found.emplace_back(name, working, waiting);
@@ -351,7 +359,9 @@ NB_MODULE(_native, m) {
         .def_prop_ro("bytes_to_pack", &ExpertStore::bytes_to_pack)
         .def_prop_ro("is_direct", &ExpertStore::is_direct, "Whether files are read past the system's cache.")
         .def_prop_ro("counts", &counts,
-                     "Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.");
+                     "Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.")
+        .def_prop_ro("ranks", &ExpertStore::ranks,
+                     "How often a lone token wanted an expert than which so many of its layer were wanted more.");
 
     nb::class_<CheckedProgram>(m, "Program")
         .def(nb::new_(
@@ -365,8 +375,8 @@ NB_MODULE(_native, m) {
             nb::arg("wanted"), nb::arg("row_bytes"))
         .def("embed", &CheckedProgram::embed, nb::arg("table"), nb::arg("out"))
         .def("rms_norm", &rms_norm, nb::arg("x"), nb::arg("weight").noconvert(), nb::arg("eps"), nb::arg("out"))
-        .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("parts"), nb::arg("out"))
-        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("parts"), nb::arg("out"))
+        .def("quantise", &CheckedProgram::quantise, nb::arg("x"), nb::arg("out"))
+        .def("residual", &CheckedProgram::residual, nb::arg("x"), nb::arg("rounded"), nb::arg("out"))
         .def("linear", &CheckedProgram::linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("weight"), nb::arg("out"))
         .def("down", &CheckedProgram::down, nb::arg("x"), nb::arg("matrix"), nb::arg("adapter"), nb::arg("out"))
         .def("up", &CheckedProgram::up, nb::arg("x"), nb::arg("matrix"), nb::arg("adapter"), nb::arg("scale"),
@@ -384,14 +394,16 @@ NB_MODULE(_native, m) {
         .def("softcap", &CheckedProgram::softcap, nb::arg("x"), nb::arg("cap"), nb::arg("out"))
         .def("route", &CheckedProgram::route, nb::arg("logits"), nb::arg("renormalised"), nb::arg("deal"))
         .def("deal", &CheckedProgram::deal, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
-        .def("expert", &CheckedProgram::expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("weights"),
-             nb::arg("deal"), nb::arg("out"))
         .def("fetch", &CheckedProgram::fetch, nb::arg("deal"), nb::arg("stacks"))
-        .def("stored_expert", &CheckedProgram::stored_expert, nb::arg("x"), nb::arg("rest").none(), nb::arg("stack"),
-             nb::arg("deal"), nb::arg("out"))
         .def("fetch_layers", &CheckedProgram::fetch_layers, nb::arg("stacks"))
         .def("stored_linear", &CheckedProgram::stored_linear, nb::arg("x"), nb::arg("rest").none(), nb::arg("stack"),
              nb::arg("out"))
+        .def("mixture", &mixture<std::vector<Matrix>, std::array<std::vector<Matrix>, 3>>, nb::arg("gate_x"),
+             nb::arg("gate_rest").none(), nb::arg("up_x"), nb::arg("up_rest").none(), nb::arg("gate"), nb::arg("up"),
+             nb::arg("down"), nb::arg("precise"), nb::arg("activation"), nb::arg("deal"), nb::arg("out"))
+        .def("mixture", &mixture<SharedStack, std::vector<SharedStack>>, nb::arg("gate_x"), nb::arg("gate_rest").none(),
+             nb::arg("up_x"), nb::arg("up_rest").none(), nb::arg("gate"), nb::arg("up"), nb::arg("down"),
+             nb::arg("precise"), nb::arg("activation"), nb::arg("deal"), nb::arg("out"))
         .def("combine", &CheckedProgram::combine, nb::arg("x"), nb::arg("deal"), nb::arg("out"))
         .def("select", &CheckedProgram::select, nb::arg("x"), nb::arg("out"))
         .def("step_bytes", &CheckedProgram::step_bytes, nb::arg("tokens"), nb::arg("wanted"),

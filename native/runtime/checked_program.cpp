@@ -1,6 +1,7 @@
 #include "runtime/checked_program.h"
 
 #include <algorithm>
+#include <utility>
 
 #include "formats/size.h"
 #include "runtime/layers.h"
@@ -37,13 +38,12 @@ void CheckedProgram::require_int8s(size_t buffer, RowsOf rows, size_t width) con
     require(at(buffer).row_bytes == Int8Row::bytes(width), "a buffer of the wrong width");
 }
 
-void CheckedProgram::require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, Layout layout, size_t columns,
-                                     size_t parts) const {
+void CheckedProgram::require_factors(Factors factors, RowsOf rows, Layout layout, size_t columns, size_t parts) const {
     const size_t width = product({parts, columns});
-    is_float(layout) ? require_floats(x, rows, width) : require_int8s(x, rows, width);
-    if (!rest) return;
+    is_float(layout) ? require_floats(factors.x, rows, width) : require_int8s(factors.x, rows, width);
+    if (!factors.rest) return;
     require(!is_float(layout), "only int8 rows leave a residual");
-    require_int8s(*rest, rows, width);
+    require_int8s(*factors.rest, rows, width);
 }
 
 void CheckedProgram::record(std::string name, std::unique_ptr<Instruction> instruction,
@@ -87,22 +87,20 @@ void CheckedProgram::rms_norm(size_t x, std::vector<float> weight, float eps, si
     record_in_place("rms_norm", make_rms_norm(rows, x, width(out), std::move(weight), eps, out), {x}, out);
 }
 
-void CheckedProgram::quantise(size_t x, size_t parts, size_t out) {
-    require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
+void CheckedProgram::quantise(size_t x, size_t out) {
     require_int8s(out, at(x).rows, width(x));
-    record("quantise", make_quantise(at(x).rows, x, width(x) / parts, parts, out), {x}, out);
+    record("quantise", make_quantise(at(x).rows, x, width(x), out), {x}, out);
 }
 
-void CheckedProgram::residual(size_t x, size_t rounded, size_t parts, size_t out) {
-    require(parts > 0 && width(x) % parts == 0 && width(x) / parts % kTile == 0, "parts of the wrong width");
+void CheckedProgram::residual(size_t x, size_t rounded, size_t out) {
     require_int8s(rounded, at(x).rows, width(x));
     require_int8s(out, at(x).rows, width(x));
-    record("residual", make_residual(at(x).rows, x, rounded, width(x) / parts, parts, out), {x, rounded}, out);
+    record("residual", make_residual(at(x).rows, x, rounded, width(x), out), {x, rounded}, out);
 }
 
 void CheckedProgram::linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out) {
     const RowsOf rows = at(out).rows;
-    require_factors(x, rest, rows, weight->layout(), weight->columns(), 1);
+    require_factors({x, rest}, rows, weight->layout(), weight->columns(), 1);
     require_floats(out, rows, weight->rows());
     record("linear", make_linear(rows, x, rest, weight, out), both(x, rest), out);
 }
@@ -210,23 +208,6 @@ void CheckedProgram::deal(size_t x, const SharedDeal& deal, size_t out) {
     record("deal", make_deal(x, row_bytes, deal, out), {x, number(deal)}, out);
 }
 
-void CheckedProgram::expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal,
-                            size_t out) {
-    require(weights.size() == deal->experts, "a matrix for every expert");
-    const PackedMatrix& first = *weights.front();
-    for (const Matrix& weight : weights) {
-        require(weight->layout() == first.layout() && weight->rows() == first.rows() &&
-                    weight->columns() == first.columns(),
-                "experts of different shapes");
-    }
-    require_factors(x, rest, RowsOf::kTokens, first.layout(), first.columns(), deal->selected);
-    require_floats(out, RowsOf::kTokens, product({deal->selected, first.rows()}));
-    const size_t row_bytes = at(x).row_bytes / deal->selected;
-    std::vector<size_t> reads = both(x, rest);
-    reads.push_back(number(deal));
-    record("expert", make_expert(x, rest, row_bytes, std::move(weights), deal, out), reads, out);
-}
-
 void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {
     require_floats(x, RowsOf::kTokens, product({deal->selected, width(out)}));
     require_floats(out, RowsOf::kTokens, width(out));
@@ -267,7 +248,7 @@ void CheckedProgram::stored_linear(size_t x, std::optional<size_t> rest, const S
     const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(SharedDeal(), stack));
     require(found != fetched_.end(), "a matrix that is not fetched, or has been multiplied with already");
     const RowsOf rows = at(out).rows;
-    require_factors(x, rest, rows, stack->layout, stack->columns, 1);
+    require_factors({x, rest}, rows, stack->layout, stack->columns, 1);
     require_floats(out, rows, stack->rows);
     std::vector<size_t> reads = both(x, rest);
     reads.push_back(kLayers);
@@ -275,16 +256,61 @@ void CheckedProgram::stored_linear(size_t x, std::optional<size_t> rest, const S
     fetched_.erase(found);
 }
 
-void CheckedProgram::stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack,
-                                   const SharedDeal& deal, size_t out) {
-    const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(deal, stack));
-    require(found != fetched_.end(), "experts that are not fetched, or have been multiplied with already");
-    require_factors(x, rest, RowsOf::kTokens, stack->layout, stack->columns, deal->selected);
-    require_floats(out, RowsOf::kTokens, product({deal->selected, stack->rows}));
-    std::vector<size_t> reads = both(x, rest);
-    reads.push_back(number(deal));
-    record("expert", make_stored_expert(x, rest, at(x).row_bytes / deal->selected, stack, deal, out), reads, out);
-    fetched_.erase(found);
+void CheckedProgram::mixture(Factors gate, Factors up, std::array<std::vector<Matrix>, 3> matrices, bool precise,
+                             Activation activation, const SharedDeal& deal, size_t out) {
+    for (const auto& all : matrices) {
+        require(all.size() == deal->experts, "a matrix for every expert");
+        for (const Matrix& one : all) {
+            require(one->layout() == all[0]->layout() && one->rows() == all[0]->rows() &&
+                        one->columns() == all[0]->columns(),
+                    "experts of different shapes");
+        }
+    }
+    add_mixture(gate, up, resident_experts(std::move(matrices)), precise, activation, deal, out);
+}
+
+void CheckedProgram::mixture(Factors gate, Factors up, std::vector<SharedStack> stacks, bool precise,
+                             Activation activation, const SharedDeal& deal, size_t out) {
+    for (const SharedStack& stack : stacks) {
+        const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(deal, stack));
+        require(found != fetched_.end(), "experts that are not fetched, or have been multiplied with already");
+        fetched_.erase(found);
+    }
+    add_mixture(gate, up, stored_experts(std::move(stacks)), precise, activation, deal, out);
+}
+
+void CheckedProgram::add_mixture(Factors gate, Factors up, std::unique_ptr<Experts> experts, bool precise,
+                                 Activation activation, const SharedDeal& deal, size_t out) {
+    const size_t selected = deal->selected;
+    const Experts::Shape &first = experts->gate(), &second = experts->up(), &last = experts->down();
+    require_factors(gate, RowsOf::kTokens, first.layout, first.columns, selected);
+    require_factors(up, RowsOf::kTokens, second.layout, second.columns, selected);
+    require(first.rows == second.rows && first.rows == last.columns, "gates, ups and downs that do not fit");
+    require(!(precise && is_float(last.layout)), "only int8 rows leave a residual");
+    require_floats(out, RowsOf::kTokens, product({selected, last.rows}));
+    const size_t row_bytes = is_float(last.layout) ? last.columns * sizeof(float) : Int8Row::bytes(last.columns);
+    require(!admitted_, "a program that has run is complete");
+    Hidden hidden{this->hidden(selected, row_bytes, 0), std::nullopt, row_bytes};
+    if (precise) hidden.rest = this->hidden(selected, row_bytes, 1);
+    std::vector<size_t> reads{number(deal)}, writes = both(hidden.x, hidden.rest);
+    for (const Factors& factors : {gate, up}) {
+        for (const size_t buffer : both(factors.x, factors.rest)) reads.push_back(buffer);
+    }
+    require(std::find(reads.begin(), reads.end(), out) == reads.end(), "an instruction cannot replace its input");
+    writes.push_back(out);
+    const auto dealt = [&](const Factors& f) { return Dealt{f.x, f.rest, at(f.x).row_bytes / selected}; };
+    program_.add("mixture", make_mixture(dealt(gate), dealt(up), std::move(experts), activation, deal, hidden, out),
+                 reads, writes);
+}
+
+// A buffer for hidden rows, of one expert and token each: the first or the second of such rows.
+size_t CheckedProgram::hidden(size_t selected, size_t row_bytes, size_t number) {
+    const auto [found, fresh] = hidden_.try_emplace({selected, row_bytes, number});
+    if (fresh) {
+        const size_t row = product({selected, row_bytes});
+        found->second = program_.add_buffer({RowsOf::kTokens, row, hidden_tokens(selected)});
+    }
+    return found->second;
 }
 
 CheckedProgram::Shape CheckedProgram::admit(const ThreadPool& pool, const Step& step, size_t result) {

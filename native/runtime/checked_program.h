@@ -4,16 +4,24 @@
 // std::invalid_argument and changes nothing.
 #pragma once
 
+#include <array>
+#include <map>
 #include <mutex>
 #include <vector>
 
 #include "runtime/experts.h"
 #include "runtime/low_rank.h"
+#include "runtime/mixture.h"
 
 namespace gadfly {
 
 class CheckedProgram {
   public:
+    struct Factors {  // of a product: a buffer, and perhaps the residual of what it is the int8 form of
+        size_t x;
+        std::optional<size_t> rest;
+    };
+
     explicit CheckedProgram(const Kernels& kernels) : program_(kernels) {}
 
     // The number of a new buffer; rows are float32, or int8 rows of Int8Row::bytes.
@@ -23,8 +31,8 @@ class CheckedProgram {
     // tokens or of those wanted, and how wide they are, is what its buffers say.
     void embed(const Matrix& table, size_t out);
     void rms_norm(size_t x, std::vector<float> weight, float eps, size_t out);
-    void quantise(size_t x, size_t parts, size_t out);
-    void residual(size_t x, size_t rounded, size_t parts, size_t out);
+    void quantise(size_t x, size_t out);
+    void residual(size_t x, size_t rounded, size_t out);
     void linear(size_t x, std::optional<size_t> rest, const Matrix& weight, size_t out);
     // Of an adapter, by its number in a step's strengths: see runtime/low_rank.h.
     void down(size_t x, const Matrix& matrix, size_t adapter, size_t out);
@@ -43,13 +51,15 @@ class CheckedProgram {
     // A mixture of experts: see runtime/experts.h. A deal belongs to the program and the router that fill it first.
     void route(size_t logits, bool renormalised, const SharedDeal& deal);
     void deal(size_t x, const SharedDeal& deal, size_t out);
-    void expert(size_t x, std::optional<size_t> rest, std::vector<Matrix> weights, const SharedDeal& deal, size_t out);
     void combine(size_t x, const SharedDeal& deal, size_t out);
 
-    // Experts of a store, all stacks of a layer together; each of them is then multiplied with once.
-    void fetch(const SharedDeal& deal, std::vector<SharedStack> stacks);
-    void stored_expert(size_t x, std::optional<size_t> rest, const SharedStack& stack, const SharedDeal& deal,
-                       size_t out);
+    // Every expert's gate, up and down, in memory or in a store; those of a store have been fetched before, and are
+    // multiplied with once. `precise` is whether downs are given residuals.
+    void mixture(Factors gate, Factors up, std::array<std::vector<Matrix>, 3> matrices, bool precise,
+                 Activation activation, const SharedDeal& deal, size_t out);
+    void mixture(Factors gate, Factors up, std::vector<SharedStack> stacks, bool precise, Activation activation,
+                 const SharedDeal& deal, size_t out);
+    void fetch(const SharedDeal& deal, std::vector<SharedStack> stacks);  // all of a layer, together
 
     // Matrices of a store, all of a program together, in the order in which it multiplies with each of them once.
     void fetch_layers(std::vector<SharedStack> stacks);
@@ -77,8 +87,10 @@ class CheckedProgram {
     size_t width(size_t buffer) const;
     void require_floats(size_t buffer, RowsOf rows, size_t width) const;
     void require_int8s(size_t buffer, RowsOf rows, size_t width) const;
-    void require_factors(size_t x, std::optional<size_t> rest, RowsOf rows, Layout layout, size_t columns,
-                         size_t parts) const;
+    void require_factors(Factors factors, RowsOf rows, Layout layout, size_t columns, size_t parts) const;
+    void add_mixture(Factors gate, Factors up, std::unique_ptr<Experts> experts, bool precise, Activation activation,
+                     const SharedDeal& deal, size_t out);
+    size_t hidden(size_t selected, size_t row_bytes, size_t number);
     void record(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
                 size_t write);
     void record_in_place(std::string name, std::unique_ptr<Instruction> instruction, const std::vector<size_t>& reads,
@@ -93,6 +105,7 @@ class CheckedProgram {
     std::vector<Cache> caches_;  // that any instruction uses
     std::vector<SharedDeal> deals_;
     std::vector<std::pair<SharedDeal, SharedStack>> fetched_;  // not yet multiplied with; layers have no deal
+    std::map<std::array<size_t, 3>, size_t> hidden_;           // buffers that mixtures take turns with
     SharedStore store_;                                        // of all stacks, if there are any
     std::mutex one_step_;
 };

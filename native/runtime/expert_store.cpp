@@ -16,7 +16,6 @@
 #include "formats/repack.h"
 #include "formats/size.h"
 #include "runtime/require.h"
-#include "runtime/stretches.h"
 
 namespace gadfly {
 namespace {
@@ -154,7 +153,6 @@ SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t c
                                                       filed,
                                                       {},
                                                       zeros(count),
-                                                      zeros(count),
                                                       {},
                                                       {},
                                                       {},
@@ -168,6 +166,7 @@ SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t c
     pools_[pool].bytes = std::max(pools_[pool].bytes, whole_pages(made->bytes()));
     pools_[pool].most = std::max(pools_[pool].most, count);
     pools_[pool].alone += count == 1 ? 1 : 0;
+    ranks_.resize(std::max(ranks_.size(), count));
     stacks_.push_back(std::move(made));
     return {shared_from_this(), stacks_.back().get()};
 }
@@ -241,10 +240,26 @@ std::byte* ExpertStore::lend(size_t bytes) noexcept {
     return arena_ + arena_bytes_ - lent;
 }
 
-// Every thread has as many parts of a matrix as any other.
-size_t ExpertStore::parts(const ExpertStack& stack, size_t threads) {
-    const size_t stretches = Stretches((stack.rows - 1) / kStrip + 1, threads).count();
-    return (stretches + threads - 1) / threads * threads;
+void ExpertStore::forget(Slot& slot) {
+    if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
+    slot.stack = nullptr;
+}
+
+bool ExpertStore::is_there(const std::vector<SharedStack>& stacks, size_t expert) {
+    return std::all_of(stacks.begin(), stacks.end(), [expert](const SharedStack& stack) {
+        return stack->states[expert].load(std::memory_order_relaxed) == ExpertStack::kPresent;
+    });
+}
+
+void ExpertStore::note_ranks(const ExpertStack& stack, const std::vector<size_t>& busy) {
+    for (const size_t expert : busy) {
+        size_t rank = 0;
+        for (size_t e = 0; e < stack.worth.size(); e++) {
+            const int64_t more = stack.worth[e] - stack.worth[expert];
+            rank += more > 0 || (more == 0 && e < expert);
+        }
+        ranks_[rank]++;
+    }
 }
 
 void ExpertStore::note_use(ExpertStack& stack, const std::vector<size_t>& busy) {
@@ -255,31 +270,32 @@ void ExpertStore::note_use(ExpertStack& stack, const std::vector<size_t>& busy) 
 }
 
 void ExpertStore::fetch(const std::vector<size_t>& busy, const std::vector<SharedStack>& stacks,
-                        size_t threads) noexcept {
+                        bool counted) noexcept {
     const std::scoped_lock lock(mutex_);
+    if (counted) note_ranks(*stacks.front(), busy);
     for (const SharedStack& stack : stacks) {
-        Pool& pool = pools_[stack->pool];
         note_use(*stack, busy);
         stack->order.clear();
-        pool.awaited.clear();
-        pool.first = 0;
-        for (const size_t expert : busy) {
-            if (stack->states[expert].load(std::memory_order_relaxed) != ExpertStack::kPresent) {
-                pool.awaited.emplace_back(stack.get(), expert);
-                stack->states[expert].store(ExpertStack::kAwaited, std::memory_order_relaxed);
-            } else {
-                stack->order.push_back(expert);
-                slot_of(*stack, expert).held = true;
-            }
-        }
-        counts_.found += stack->order.size();
-        counts_.missing += pool.awaited.size();
-        for (const auto& [of, expert] : pool.awaited) stack->order.push_back(expert);
-        for (size_t place = 0; place < busy.size(); place++) {
-            stack->parts_left[place].store(static_cast<uint32_t>(parts(*stack, threads)), std::memory_order_relaxed);
-        }
-        assign(pool);
+        pools_[stack->pool].awaited.clear();
+        pools_[stack->pool].first = 0;
     }
+    for (const bool there : {true, false}) {
+        for (const size_t expert : busy) {
+            if (is_there(stacks, expert) != there) continue;
+            for (const SharedStack& stack : stacks) {
+                stack->order.push_back(expert);
+                if (there) {
+                    slot_of(*stack, expert).held = true;
+                    continue;
+                }
+                if (stack->states[expert] == ExpertStack::kPresent) forget(slot_of(*stack, expert));
+                stack->states[expert].store(ExpertStack::kAwaited, std::memory_order_relaxed);
+                pools_[stack->pool].awaited.emplace_back(stack.get(), expert);
+            }
+            (there ? counts_.found : counts_.missing) += stacks.size();
+        }
+    }
+    for (const SharedStack& stack : stacks) assign(pools_[stack->pool]);
 }
 
 // Slots to those that are awaited, as far as there are any that nobody needs.
@@ -294,7 +310,7 @@ void ExpertStore::assign(Pool& pool) {
             Slot& slot = pool.slots[i];
             if (!slot.held && (found == nullptr || rank(slot) < rank(*found))) found = &slot;
         }
-        const bool busy = pool.ahead >= 2 && pool.ahead * pool.bytes >= kAhead;
+        const bool busy = pool.ahead >= 2 && pool.ahead * bytes_per_expert() >= kAhead * pools_.size();
         if (found == nullptr || busy) return;
         const auto [stack, expert] = pool.awaited[pool.first];
         give(pool, *found, *stack, expert);
@@ -312,16 +328,11 @@ void ExpertStore::give(Pool& pool, Slot& slot, ExpertStack& stack, size_t expert
     work_.notify_all();
 }
 
-void ExpertStore::forget(Slot& slot) {
-    if (slot.stack != nullptr) slot.stack->states[slot.expert] = ExpertStack::kAbsent;
-    slot.stack = nullptr;
-}
-
 bool ExpertStore::is_home(const ExpertStack& stack) const {
     return stack.home >= ring(pools_[stack.pool]) && stack.home < usable_;
 }
 
-void ExpertStore::fetch_all(const std::vector<SharedStack>& stacks, size_t threads) noexcept {
+void ExpertStore::fetch_all(const std::vector<SharedStack>& stacks) noexcept {
     const std::scoped_lock lock(mutex_);
     for (Pool& pool : pools_) {  // what passed through the ring is of no use: its turn comes last
         for (size_t i = 0; i < usable_; i++) {
@@ -333,7 +344,6 @@ void ExpertStore::fetch_all(const std::vector<SharedStack>& stacks, size_t threa
     line_next_ = 0;
     for (const SharedStack& stack : stacks) {
         stack->order.assign(1, 0);
-        stack->parts_left[0].store(static_cast<uint32_t>(parts(*stack, threads)), std::memory_order_relaxed);
         if (stack->states[0].load(std::memory_order_relaxed) == ExpertStack::kPresent) {
             slot_of(*stack, 0).held = true;
             counts_.found++;
@@ -418,19 +428,18 @@ const std::byte* ExpertStore::wait(const ExpertStack& stack, size_t place) noexc
     return seen == ExpertStack::kPresent ? slot_of(stack, expert).data : nullptr;
 }
 
-void ExpertStore::finish_part(ExpertStack& stack, size_t place) noexcept {
-    if (stack.parts_left[place].fetch_sub(1, std::memory_order_acq_rel) != 1) return;
+void ExpertStore::finish(const std::vector<SharedStack>& stacks, size_t place) noexcept {
     const std::scoped_lock lock(mutex_);
-    Slot& slot = slot_of(stack, stack.order[place]);
-    Pool& pool = pools_[stack.pool];
-    if (std::exchange(slot.fresh, false)) pool.ahead--;
-    slot.held = false;
-    slot.used = ++clock_;
-    if (slot.failed) {  // the next step may have more luck
-        stack.states[slot.expert] = ExpertStack::kAbsent;
-        slot.stack = nullptr;
+    clock_++;
+    for (const SharedStack& stack : stacks) {
+        Slot& slot = slot_of(*stack, stack->order[place]);
+        Pool& pool = pools_[stack->pool];
+        if (std::exchange(slot.fresh, false)) pool.ahead--;
+        slot.held = false;
+        slot.used = clock_;
+        if (slot.failed) forget(slot);  // the next step may have more luck
     }
-    assign(pool);
+    for (const SharedStack& stack : stacks) assign(pools_[stack->pool]);
     assign_line();
 }
 
@@ -448,6 +457,11 @@ ExpertStore::Counts ExpertStore::counts() const {
     Counts found = counts_;
     found.waiting = static_cast<double>(waited_.load(std::memory_order_relaxed)) * 1e-9;
     return found;
+}
+
+std::vector<uint64_t> ExpertStore::ranks() const {
+    const std::scoped_lock lock(mutex_);
+    return ranks_;
 }
 
 }  // namespace gadfly

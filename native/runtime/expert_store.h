@@ -9,8 +9,9 @@
 //     readers  threads that read slices past the system's cache, in the order in which they are going to be needed
 //
 // A step's layer begins with `fetch`: experts in memory come first in its order, those that have to be read follow.
-// Whoever computes waits for the expert at hand alone, and gives its slot back when all parts of it are computed; there
-// the next one is read. So two slots of each pool are enough for any layer, and more of them save reading.
+// Whoever computes waits for the expert at hand alone, and gives its slots back when all of it is computed; there the
+// next one is read. So two slots of each pool are enough for any layer, and more of them save reading. Pools go in
+// step: an expert has a slot in all of them or in none.
 //
 // Who stays in memory is decided by how often experts have been wanted lately, not by when they were: layers follow one
 // another in circles, and what was used longest ago is what comes next. Among equals the latest makes room.
@@ -53,14 +54,13 @@ struct ExpertStack {
     const bool filed;                     // rows lie there as model files hold them
 
     enum State : uint32_t { kAbsent, kAwaited, kPresent, kFailed };
-    std::vector<size_t> order;                            // of the layer at hand: its experts, those in memory first
-    std::unique_ptr<std::atomic<uint32_t>[]> parts_left;  // by place in this order: to be computed
-    std::unique_ptr<std::atomic<uint32_t>[]> states;      // by expert
-    std::vector<size_t> slots;                            // by expert, of those that are awaited or present
-    std::vector<double> use;                              // by expert: share of recent steps that wanted it
-    std::vector<int64_t> worth;                           // the same, rounded, so that equals are equal
-    double known = 0;                                     // share of an average over all times that steps so far cover
-    size_t home = 0;                                      // slot of its own, if it is one matrix and has any
+    std::vector<size_t> order;                        // of the layer at hand: its experts, those in memory first
+    std::unique_ptr<std::atomic<uint32_t>[]> states;  // by expert
+    std::vector<size_t> slots;                        // by expert, of those that are awaited or present
+    std::vector<double> use;                          // by expert: share of recent steps that wanted it
+    std::vector<int64_t> worth;                       // the same, rounded, so that equals are equal
+    double known = 0;                                 // share of an average over all times that steps so far cover
+    size_t home = 0;                                  // slot of its own, if it is one matrix and has any
 
     size_t bytes() const { return packed_bytes(layout, rows, columns); }
     size_t bytes_read() const;  // of its file, for one matrix
@@ -106,21 +106,24 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     // Throws std::invalid_argument without memory, std::runtime_error in a child process, which has no readers.
     void check_ready() const;
 
-    // Begin to read what `busy` experts of stacks of one layer need. Everyone's matrix is computed in so many parts.
-    void fetch(const std::vector<size_t>& busy, const std::vector<SharedStack>& stacks, size_t threads) noexcept;
+    // Begin to read what `busy` experts of stacks of one layer need: all stacks of it, which are given the same order.
+    // `counted` is whether `ranks` tells of it.
+    void fetch(const std::vector<size_t>& busy, const std::vector<SharedStack>& stacks, bool counted) noexcept;
     // Begin to read what a step needs of stacks of one matrix each, in the order in which they are going to be needed.
-    void fetch_all(const std::vector<SharedStack>& stacks, size_t threads) noexcept;
+    void fetch_all(const std::vector<SharedStack>& stacks) noexcept;
     // The matrix at a place in the stack's order, once it is there; null if it could not be read.
     const std::byte* wait(const ExpertStack& stack, size_t place) noexcept;
-    // A part of it has been computed.
-    void finish_part(ExpertStack& stack, size_t place) noexcept;
-    static size_t parts(const ExpertStack& stack, size_t threads);
+    // All matrices of the expert at this place have been waited for and computed.
+    void finish(const std::vector<SharedStack>& stacks, size_t place) noexcept;
 
     // Throws UnreadableExpert if a read has failed since this was last called.
     void check_reads();
     Counts counts() const;
+    // How often an expert was wanted than which so many of its layer had been wanted more. As those stay that are
+    // wanted most, this is what any number of them would have found.
+    std::vector<uint64_t> ranks() const;
 
-    std::mutex one_step;  // of programs that share the store: held from the first fetch to the last part
+    std::mutex one_step;  // of programs that share the store: held from the first fetch to the end
 
     static constexpr size_t kPage = 4096;
     static constexpr size_t kFewest = 2;  // experts in memory: one is computed while the next is read
@@ -152,11 +155,13 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     void assign(Pool& pool);
     void assign_line();
     void give(Pool& pool, Slot& slot, ExpertStack& stack, size_t expert);
-    void forget(Slot& slot);
+    static void forget(Slot& slot);
     size_t ring(const Pool& pool) const { return usable_ < pool.alone ? kFewest : 0; }
     bool is_home(const ExpertStack& stack) const;
     void settle(Slot& slot);
     size_t fitting(size_t lent) const;
+    static bool is_there(const std::vector<SharedStack>& stacks, size_t expert);
+    void note_ranks(const ExpertStack& stack, const std::vector<size_t>& busy);
     static void note_use(ExpertStack& stack, const std::vector<size_t>& busy);
     Slot& slot_of(const ExpertStack& stack, size_t expert);
 
@@ -180,6 +185,7 @@ class ExpertStore : public std::enable_shared_from_this<ExpertStore> {
     size_t line_next_ = 0;
     size_t usable_ = 0;  // slots of each pool, the first ones: on others lies what is lent
     Counts counts_;
+    std::vector<uint64_t> ranks_;  // as many as a layer has experts
     std::atomic<int64_t> waited_{0};
     int failure_ = 0;  // errno of the first read that failed, or kEnd
     uint64_t failed_at_ = 0;

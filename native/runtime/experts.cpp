@@ -6,7 +6,6 @@
 
 #include "formats/size.h"
 #include "runtime/per_row.h"
-#include "runtime/stretches.h"
 
 namespace gadfly {
 namespace {
@@ -21,6 +20,7 @@ class Group final : public Instruction {
         deal_->row_of.resize(pairs);
         deal_->starts.resize(deal_->experts + 1);
         deal_->busy.reserve(deal_->experts);
+        deal_->blocks.reserve(deal_->most_blocks(step));
     }
     size_t units(const Step&, size_t) const override { return 1; }
 
@@ -40,44 +40,11 @@ class Group final : public Instruction {
         }
         std::copy_backward(starts.begin(), starts.end() - 1, starts.end());
         starts[0] = 0;
+        deal_->divide(deal_->busy);
     }
 
   private:
     SharedDeal deal_;
-};
-
-// A unit is a busy expert and a stretch of its weight's strips. How many are busy is not known before the step: there
-// are units for as many as could be.
-class Expert final : public Instruction {
-  public:
-    Expert(size_t x, std::optional<size_t> rest, size_t row_bytes, std::vector<Matrix> weights, SharedDeal deal,
-           size_t out)
-        : x_(x), rest_(rest), row_bytes_(row_bytes), weights_(std::move(weights)), deal_(std::move(deal)), out_(out) {}
-
-    size_t units(const Step& step, size_t threads) const override {
-        const size_t most = std::min(weights_.size(), step.tokens.size() * deal_->selected);
-        return most * Stretches(weights_.front()->strips(), threads).count();
-    }
-
-    void run(const Context& c, size_t unit) const noexcept override {
-        const Stretches stretches(weights_.front()->strips(), c.threads);
-        const size_t index = unit / stretches.count(), stretch = unit % stretches.count();
-        if (index >= deal_->busy.size()) return;
-        const size_t expert = deal_->busy[index];
-        const size_t begin = deal_->starts[expert], end = deal_->starts[expert + 1];
-        const PackedMatrix& w = *weights_[expert];
-        const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
-        const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};
-        c.kernels.linear(w, x, rest, begin, end, stretches.first(stretch), stretches.last(stretch), out);
-    }
-
-  private:
-    size_t x_;
-    std::optional<size_t> rest_;
-    size_t row_bytes_;
-    std::vector<Matrix> weights_;
-    SharedDeal deal_;
-    size_t out_;
 };
 
 class Fetch final : public Instruction {
@@ -86,7 +53,8 @@ class Fetch final : public Instruction {
 
     size_t units(const Step&, size_t) const override { return 1; }
     void run(const Context& c, size_t) const noexcept override {
-        stacks_.front()->store.fetch(deal_->busy, stacks_, c.threads);
+        stacks_.front()->store.fetch(deal_->busy, stacks_, c.step.tokens.size() == 1);
+        deal_->divide(stacks_.front()->order);
     }
 
   private:
@@ -94,48 +62,22 @@ class Fetch final : public Instruction {
     std::vector<SharedStack> stacks_;
 };
 
-// All threads go through the experts in the order in which these arrive, each with a share of every one.
-class StoredExpert final : public Instruction {
-  public:
-    StoredExpert(size_t x, std::optional<size_t> rest, size_t row_bytes, SharedStack stack, SharedDeal deal, size_t out)
-        : x_(x), rest_(rest), row_bytes_(row_bytes), stack_(std::move(stack)), deal_(std::move(deal)), out_(out) {}
-
-    size_t units(const Step& step, size_t threads) const override {
-        const size_t most = std::min(deal_->experts, step.tokens.size() * deal_->selected);
-        return most * ExpertStore::parts(*stack_, threads);
-    }
-
-    void run(const Context& c, size_t unit) const noexcept override {
-        const size_t own = units(c.step, c.threads) / c.threads;  // of a thread, unless it helps another one
-        const size_t share = ExpertStore::parts(*stack_, c.threads) / c.threads;
-        const size_t thread = unit / own, place = unit % own / share, part = thread * share + unit % share;
-        if (place >= deal_->busy.size()) return;
-        multiply(c, place, part);
-        stack_->store.finish_part(*stack_, place);
-    }
-
-  private:
-    void multiply(const Context& c, size_t place, size_t part) const noexcept {
-        const std::byte* const packed = stack_->store.wait(*stack_, place);
-        const PackedMatrix w(stack_->layout, stack_->rows, stack_->columns, nullptr, packed);
-        const Stretches stretches(w.strips(), c.threads);
-        if (packed == nullptr || part >= stretches.count()) return;
-        const size_t expert = stack_->order[place];
-        const Rows x{c.buffers[x_].data, row_bytes_}, out{c.buffers[out_].data, w.rows() * sizeof(float)};
-        const Rows rest{rest_ ? c.buffers[*rest_].data : nullptr, row_bytes_};
-        c.kernels.linear(w, x, rest, deal_->starts[expert], deal_->starts[expert + 1], stretches.first(part),
-                         stretches.last(part), out);
-    }
-
-    size_t x_;
-    std::optional<size_t> rest_;
-    size_t row_bytes_;
-    SharedStack stack_;
-    SharedDeal deal_;
-    size_t out_;
-};
-
 }  // namespace
+
+size_t Deal::most_blocks(const Step& step) const {
+    const size_t rows = product({step.tokens.size(), selected});
+    return std::min(experts, rows) + rows / kBlock;
+}
+
+void Deal::divide(const std::vector<size_t>& order) noexcept {
+    blocks.clear();
+    for (size_t place = 0; place < order.size(); place++) {
+        const size_t expert = order[place], last = starts[expert + 1];
+        for (size_t begin = starts[expert]; begin < last; begin += kBlock) {
+            blocks.push_back({expert, place, begin, std::min(begin + kBlock, last)});
+        }
+    }
+}
 
 std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal) {
     const size_t scratch = product({deal->experts, sizeof(float)});
@@ -171,18 +113,8 @@ std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal de
     return per_row(RowsOf::kTokens, deal_out, 0, Place::kAlone);
 }
 
-std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
-                                         std::vector<Matrix> weights, SharedDeal deal, size_t out) {
-    return std::make_unique<Expert>(x, rest, row_bytes, std::move(weights), std::move(deal), out);
-}
-
 std::unique_ptr<Instruction> make_fetch(SharedDeal deal, std::vector<SharedStack> stacks) {
     return std::make_unique<Fetch>(std::move(deal), std::move(stacks));
-}
-
-std::unique_ptr<Instruction> make_stored_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
-                                                SharedStack stack, SharedDeal deal, size_t out) {
-    return std::make_unique<StoredExpert>(x, rest, row_bytes, std::move(stack), std::move(deal), out);
 }
 
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out) {

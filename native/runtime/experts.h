@@ -1,17 +1,16 @@
-// The instructions of a mixture of experts: tokens are dealt to experts, multiplied expert by expert, and summed up.
+// How tokens are dealt to experts, and what becomes of the results.
 //
 //     route    which experts a token goes to, and their weights
 //     group    an order of all (token, expert) pairs in which each expert's tokens are neighbours: "dealt" rows
 //     deal     copies tokens' rows into that order
 //     fetch    begins to read what experts on disk need (runtime/expert_store.h)
-//     expert   multiplies each expert's rows with its matrix
+//     mixture  multiplies each expert's rows with its matrices (runtime/mixture.h)
 //     combine  sums a token's results, in the order its router chose them
 //
 // A dealt buffer has `selected` rows per token of the step.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <vector>
 
 #include "runtime/expert_store.h"
@@ -25,9 +24,18 @@ struct Choice {
     float weight;
 };
 
-// Who goes where. Written by `route` and `group`, read by the others, anew in each step.
+// Who goes where. Written by `route`, `group` and `fetch`, read by the others, anew in each step.
 struct Deal {
+    struct Block {  // neighbouring dealt rows of an expert, who has a place among those that are busy
+        size_t expert, place, begin, end;
+    };
+    static constexpr size_t kBlock = 96;  // rows, whose activations stay in the second-level cache
+
     Deal(size_t expert_count, size_t per_token) : experts(expert_count), selected(per_token), used(expert_count) {}
+
+    size_t blocks_of(size_t expert) const { return (starts[expert + 1] - starts[expert] + kBlock - 1) / kBlock; }
+    size_t most_blocks(const Step& step) const;              // that there can be
+    void divide(const std::vector<size_t>& order) noexcept;  // into blocks, of one expert after another
 
     size_t experts, selected;
     std::vector<size_t> used;     // tokens each expert has been given, over all steps
@@ -35,6 +43,7 @@ struct Deal {
     std::vector<size_t> starts;   // of each expert's dealt rows, and their end
     std::vector<size_t> row_of;   // the dealt row of each pair
     std::vector<size_t> busy;     // experts that have been dealt rows, ascending
+    std::vector<Block> blocks;    // of theirs, in the order in which they are computed
     bool taken = false;           // by a router
 };
 using SharedDeal = std::shared_ptr<Deal>;
@@ -44,12 +53,7 @@ using SharedDeal = std::shared_ptr<Deal>;
 std::unique_ptr<Instruction> make_route(size_t logits, bool renormalised, SharedDeal deal);
 std::unique_ptr<Instruction> make_group(SharedDeal deal);
 std::unique_ptr<Instruction> make_deal(size_t x, size_t row_bytes, SharedDeal deal, size_t out);
-std::unique_ptr<Instruction> make_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
-                                         std::vector<Matrix> weights, SharedDeal deal, size_t out);
-// As `expert`, to the bit, of matrices in a store; `fetch`, of all stacks of a layer, has run before.
-std::unique_ptr<Instruction> make_fetch(SharedDeal deal, std::vector<SharedStack> stacks);
-std::unique_ptr<Instruction> make_stored_expert(size_t x, std::optional<size_t> rest, size_t row_bytes,
-                                                SharedStack stack, SharedDeal deal, size_t out);
+std::unique_ptr<Instruction> make_fetch(SharedDeal deal, std::vector<SharedStack> stacks);  // all of the layer
 std::unique_ptr<Instruction> make_combine(size_t x, size_t width, SharedDeal deal, size_t out);
 
 }  // namespace gadfly

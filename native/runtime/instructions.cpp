@@ -57,26 +57,17 @@ std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, size_t width, 
     });
 }
 
-std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out) {
+std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out) {
     return per_row(rows, [=](const Context& c, size_t row) {
-        const float* from = c.buffers[x].floats(row);
-        std::byte* to = c.buffers[out].bytes(row);
-        for (size_t part = 0; part < parts; part++, from += width, to += Int8Row::bytes(width)) {
-            c.kernels.quantise(from, width, Int8Row::at(to, width));
-        }
+        c.kernels.quantise(c.buffers[x].floats(row), width, c.buffers[out].int8s(row, width));
     });
 }
 
-std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t parts,
-                                           size_t out) {
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out) {
     const auto residual = [=](const Context& c, size_t row) {
         auto* rest = reinterpret_cast<float*>(c.scratch);
-        for (size_t part = 0; part < parts; part++) {
-            const size_t offset = part * Int8Row::bytes(width);
-            c.kernels.residual(c.buffers[x].floats(row) + part * width,
-                               Int8Row::at(c.buffers[rounded].bytes(row) + offset, width), width, rest);
-            c.kernels.quantise(rest, width, Int8Row::at(c.buffers[out].bytes(row) + offset, width));
-        }
+        c.kernels.residual(c.buffers[x].floats(row), c.buffers[rounded].int8s(row, width), width, rest);
+        c.kernels.quantise(rest, width, c.buffers[out].int8s(row, width));
     };
     return per_row(rows, residual, product({width, sizeof(float)}));
 }

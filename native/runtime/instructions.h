@@ -20,11 +20,9 @@ std::unique_ptr<Instruction> make_embed(Matrix table, size_t out);
 // Of each stretch of x that is as wide as the weight.
 std::unique_ptr<Instruction> make_rms_norm(RowsOf rows, size_t x, size_t width, std::vector<float> weight, float eps,
                                            size_t out);
-// A row of x is `parts` rows of `width`, one after another, and so is a row of out.
-std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t parts, size_t out);
+std::unique_ptr<Instruction> make_quantise(RowsOf rows, size_t x, size_t width, size_t out);
 // x minus what its int8 form `rounded` stands for, as int8 again.
-std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t parts,
-                                           size_t out);
+std::unique_ptr<Instruction> make_residual(RowsOf rows, size_t x, size_t rounded, size_t width, size_t out);
 // `rest`, if there is one, is the residual of what x is the int8 form of.
 std::unique_ptr<Instruction> make_linear(RowsOf rows, size_t x, std::optional<size_t> rest, Matrix weight, size_t out);
 // magnitude times the cosines, then the sines, of position · frequency: frequencies.size() of each per token.

@@ -75,7 +75,7 @@ size_t Program::step_bytes(size_t tokens, size_t wanted) const {
     size_t total = 0;
     for (const Buffer& buffer : buffers_) {
         const size_t rows = buffer.rows == RowsOf::kTokens ? tokens : wanted;
-        total = sum(total, whole_lines(product({buffer.row_bytes, rows})));
+        total = sum(total, whole_lines(buffer.bytes(rows)));
     }
     return total;
 }
@@ -86,7 +86,7 @@ void Program::lay_out(const Step& step, size_t result, float* output) {
     for (size_t b = 0; b < buffers_.size(); b++) {
         offsets.push_back(total);
         if (b == result) continue;
-        total = sum(total, whole_lines(product({buffers_[b].row_bytes, step.rows(buffers_[b].rows)})));
+        total = sum(total, whole_lines(buffers_[b].bytes(step.rows(buffers_[b].rows))));
     }
     std::byte* base = lender_ ? lender_(total) : nullptr;
     if (base == nullptr) base = room(arena_, total);

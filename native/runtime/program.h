@@ -48,6 +48,9 @@ class Instruction {
 struct Buffer {
     RowsOf rows;
     size_t row_bytes;
+    size_t most = SIZE_MAX;  // rows
+
+    size_t bytes(size_t all) const { return product({row_bytes, all < most ? all : most}); }
 };
 
 // What an instruction, or a chain of them, has cost: seconds, summed over threads and steps.

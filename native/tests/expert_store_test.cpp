@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
@@ -56,18 +57,16 @@ bool step(ExpertStore& store, const std::vector<std::vector<SharedStack>>& layer
         for (size_t expert = 0; expert < kExperts; expert++) {
             if (random.below(2) == 0) busy.push_back(expert);
         }
-        store.fetch(busy, layers[layer], threads);
-        const auto work = [&](size_t thread) {
-            for (size_t kind = 0; kind < kKinds; kind++) {
-                ExpertStack& stack = *layers[layer][kind];
-                const size_t parts = ExpertStore::parts(stack, threads);
-                for (size_t place = 0; place < busy.size(); place++) {
-                    for (size_t part = thread; part < parts; part += threads) {
-                        const std::byte* data = store.wait(stack, place);
-                        if (data != nullptr && !holds(data, layer, kind, stack.order[place])) fail("another expert");
-                        store.finish_part(stack, place);
-                    }
+        store.fetch(busy, layers[layer], true);
+        std::vector<std::atomic<size_t>> computed(busy.size());  // by how many threads
+        const auto work = [&](size_t) {
+            for (size_t place = 0; place < busy.size(); place++) {
+                for (size_t kind = 0; kind < kKinds; kind++) {
+                    const ExpertStack& stack = *layers[layer][kind];
+                    const std::byte* data = store.wait(stack, place);
+                    if (data != nullptr && !holds(data, layer, kind, stack.order[place])) fail("another expert");
                 }
+                if (++computed[place] == threads) store.finish(layers[layer], place);
             }
         };
         std::vector<std::thread> others;

@@ -1,7 +1,7 @@
 """Gadfly's native kernels and the runtime that drives them."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, overload
 
 import numpy
 from numpy.typing import NDArray
@@ -141,6 +141,12 @@ class ExpertStore:
         Matrices found in memory and missing, bytes read, seconds of reading and of threads waiting.
         """
 
+    @property
+    def ranks(self) -> list[int]:
+        """
+        How often a lone token wanted an expert than which so many of its layer were wanted more.
+        """
+
 class Program:
     def __init__(self, kernels: str) -> None: ...
     def buffer(self, wanted: bool, row_bytes: int) -> int: ...
@@ -152,8 +158,8 @@ class Program:
         eps: float,
         out: int,
     ) -> None: ...
-    def quantise(self, x: int, parts: int, out: int) -> None: ...
-    def residual(self, x: int, rounded: int, parts: int, out: int) -> None: ...
+    def quantise(self, x: int, out: int) -> None: ...
+    def residual(self, x: int, rounded: int, out: int) -> None: ...
     def linear(self, x: int, rest: int | None, weight: PackedMatrix, out: int) -> None: ...
     def down(self, x: int, matrix: PackedMatrix, adapter: int, out: int) -> None: ...
     def up(self, x: int, matrix: PackedMatrix, adapter: int, scale: float, out: int) -> None: ...
@@ -184,11 +190,39 @@ class Program:
     def softcap(self, x: int, cap: float, out: int) -> None: ...
     def route(self, logits: int, renormalised: bool, deal: Deal) -> None: ...
     def deal(self, x: int, deal: Deal, out: int) -> None: ...
-    def expert(self, x: int, rest: int | None, weights: Sequence[PackedMatrix], deal: Deal, out: int) -> None: ...
     def fetch(self, deal: Deal, stacks: Sequence[ExpertStack]) -> None: ...
-    def stored_expert(self, x: int, rest: int | None, stack: ExpertStack, deal: Deal, out: int) -> None: ...
     def fetch_layers(self, stacks: Sequence[ExpertStack]) -> None: ...
     def stored_linear(self, x: int, rest: int | None, stack: ExpertStack, out: int) -> None: ...
+    @overload
+    def mixture(
+        self,
+        gate_x: int,
+        gate_rest: int | None,
+        up_x: int,
+        up_rest: int | None,
+        gate: Sequence[PackedMatrix],
+        up: Sequence[PackedMatrix],
+        down: Sequence[PackedMatrix],
+        precise: bool,
+        activation: str,
+        deal: Deal,
+        out: int,
+    ) -> None: ...
+    @overload
+    def mixture(
+        self,
+        gate_x: int,
+        gate_rest: int | None,
+        up_x: int,
+        up_rest: int | None,
+        gate: ExpertStack,
+        up: ExpertStack,
+        down: ExpertStack,
+        precise: bool,
+        activation: str,
+        deal: Deal,
+        out: int,
+    ) -> None: ...
     def combine(self, x: int, deal: Deal, out: int) -> None: ...
     def select(self, x: int, out: int) -> None: ...
     def step_bytes(self, tokens: int, wanted: int) -> int:

@@ -36,7 +36,7 @@ from gadfly.spec import ModelSpec
 from gadfly.text import StopStrings, TranscriptAnswer
 from gadfly.weights.cache import Cache
 from gadfly.weights.load import ModelFile, open_model
-from gadfly.weights.placement import Placement, Resident, choose_placement
+from gadfly.weights.placement import ROOM, Placement, Resident, choose_placement
 
 if TYPE_CHECKING:  # a database is loaded by those who keep something
     from gadfly.chat.store import Store

@@ -35,10 +35,11 @@ def multiply(program: Program, layout: str, x: int, rest: int | None) -> None:
     program.linear(x, rest, PackedMatrix(layout, 8, 64), floats(program, 8))
 
 
-def multiply_dealt(program: Program, x: int, rest: int | None) -> None:
+def mix(program: Program, x: int, rest: int | None, down: int = 32, experts: int = 2, form: str = "I8") -> None:
     deal = Deal(2, 2)
     program.route(floats(program, 2), False, deal)
-    program.expert(x, rest, [PackedMatrix("I8", 8, 64)] * 2, deal, floats(program, 16))
+    gates, downs = [PackedMatrix("I8", 32, 64)] * 2, [PackedMatrix(form, 64, down)] * experts
+    program.mixture(x, rest, x, None, gates, gates, downs, True, "gelu", deal, floats(program, 128))
 
 
 ALLOWED: list[Record] = [
@@ -50,11 +51,11 @@ ALLOWED: list[Record] = [
     lambda p: p.angles([1.0, 0.5], 2.0, floats(p, 4)),
     lambda p: attend(p, temperature=2, window=1),
     lambda p: p.route(floats(p, 4), True, Deal(4, 2)),
-    lambda p: p.residual(floats(p, 64), int8s(p, 64), 2, int8s(p, 64)),
+    lambda p: p.residual(floats(p, 64), int8s(p, 64), int8s(p, 64)),
     lambda p: multiply(p, "Q4_1", int8s(p, 64), int8s(p, 64)),
     lambda p: multiply(p, "F32", floats(p, 64), None),
-    lambda p: multiply_dealt(p, int8s(p, 128), int8s(p, 128)),
-    lambda p: multiply_dealt(p, int8s(p, 128), None),
+    lambda p: mix(p, int8s(p, 128), int8s(p, 128)),
+    lambda p: mix(p, int8s(p, 128), None),
 ]
 
 REFUSED: list[tuple[str, Record]] = [
@@ -74,15 +75,17 @@ REFUSED: list[tuple[str, Record]] = [
     ("wrong width", lambda p: p.angles([1.0, 0.5], 2.0, floats(p, 8))),
     ("begin at two", lambda p: attend(p, temperature=1)),
     ("wrong width", lambda p: attend(p, width=40)),
-    ("parts of the wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 64), 3, int8s(p, 64))),
-    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 32), 1, int8s(p, 64))),
-    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 64), 1, int8s(p, 32))),
-    ("cannot replace", lambda p: p.residual(floats(p, 64), (x := int8s(p, 64)), 1, x)),
+    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 32), int8s(p, 64))),
+    ("wrong width", lambda p: p.residual(floats(p, 64), int8s(p, 64), int8s(p, 32))),
+    ("cannot replace", lambda p: p.residual(floats(p, 64), (x := int8s(p, 64)), x)),
     ("wrong width", lambda p: multiply(p, "I8", int8s(p, 64), int8s(p, 32))),
     ("wrong width", lambda p: multiply(p, "I8", int8s(p, 32), int8s(p, 64))),
     ("leave a residual", lambda p: multiply(p, "F16", floats(p, 64), int8s(p, 64))),
-    ("wrong width", lambda p: multiply_dealt(p, int8s(p, 128), int8s(p, 64))),
-    ("no buffer", lambda p: multiply_dealt(p, int8s(p, 128), 99)),
+    ("wrong width", lambda p: mix(p, int8s(p, 128), int8s(p, 64))),
+    ("no buffer", lambda p: mix(p, int8s(p, 128), 99)),
+    ("do not fit", lambda p: mix(p, int8s(p, 128), None, down=64)),
+    ("for every expert", lambda p: mix(p, int8s(p, 128), None, experts=1)),
+    ("leave a residual", lambda p: mix(p, int8s(p, 128), None, form="F16")),
     ("wrong width", lambda p: p.route(floats(p, 5), True, Deal(4, 2))),
 ]
 

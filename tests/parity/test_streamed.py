@@ -1,5 +1,6 @@
 """Experts and layers read from disk as they are needed compute the same bits as in memory, in however little memory."""
 
+import gc
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -20,6 +21,7 @@ from gadfly.hub.progress import Silent
 from gadfly.llm import LLM
 from gadfly.ops.native import Native
 from gadfly.testing import random_weights, tiny_specs
+from gadfly.weights.clinging import found, recall
 from gadfly.weights.load import ModelFile, open_model
 from gadfly.weights.packed import PAGE, PackedFile
 from gadfly.weights.streamed import WRITING, Streamed
@@ -155,6 +157,28 @@ def test_a_long_prompt_borrows_room_of_experts_who_have_it_again_afterwards(stre
     assert llm.generate([5], **answer).ids == alone
     again = llm.reads().since(before)
     assert again.room == steady.room and again.missing <= steady.missing * 1.1
+
+
+@pytest.mark.parametrize("experts", [24, ALL])
+def test_how_closely_routers_cling_is_known_afterwards_whatever_had_room(streamed, home: Path, experts: int) -> None:
+    llm = streamed(experts, TWELVE)
+    llm.generate([5], max_tokens=200, temperature=1.0, seed=1, ignore_eos=True)
+    read = llm.reads()
+    del llm
+    gc.collect()
+    (packed,) = (home / "cache" / "packed").glob("*/packed")
+    ranks = recall(packed, 8)
+    assert len(ranks) == 8 and ranks[0] > ranks[-1]
+    assert found(ranks, read.room) == pytest.approx(read.hits, abs=0.1)
+
+
+def test_more_tokens_than_hidden_rows_have_room_for_are_computed_in_turns(streamed) -> None:
+    many, longer = [(3 + 11 * i) % 100 for i in range(230)], {"spec": lambda spec: replace(spec, context=256)}
+    resident = gadfly.load(GROK, experts="resident", threads=2, **longer).logits(many)
+    expected = gadfly.load(GROK, backend="reference", **longer).logits(many)
+    assert np.abs(resident - expected).max() < 0.1 * np.abs(expected).max()
+    for experts, threads in ((2, 1), (2, 3), (ALL, 2)):
+        np.testing.assert_array_equal(streamed(experts, threads=threads, **longer).logits(many), resident)
 
 
 def test_what_the_arena_cannot_lend_is_taken_elsewhere(streamed) -> None:

@@ -102,17 +102,22 @@ def find(name: str) -> "Candidate":
     from gadfly.evaluate.fit_report import Candidate
     from gadfly.hub.catalogue import NAME, Catalogue
     from gadfly.hub.library import Library
+    from gadfly.model.cost import matrices
     from gadfly.settings import home
+    from gadfly.weights.cache import Cache
+    from gadfly.weights.clinging import recall
     from gadfly.weights.load import open_model
 
     library = Library(home())
     path = library.resolve(name)
     if path is not None:
         version = opened(open_model(path))
-        return Candidate(name, version.spec, "output" not in version.formats, version, here=True)
-    known = name if name in Catalogue.load() else name.lower()
-    if known in Catalogue.load():
-        return from_catalogue(known)
+        experts = max(matrix.experts for matrix in matrices(version.spec))
+        known = recall(Cache(home()).file(path), experts)
+        return Candidate(name, version.spec, "output" not in version.formats, version, here=True, clinging=known)
+    listed = name if name in Catalogue.load() else name.lower()
+    if listed in Catalogue.load():
+        return from_catalogue(listed)
     if NAME.fullmatch(name):
         library.find(name)  # which says what may have been meant
     raise NotFoundError(

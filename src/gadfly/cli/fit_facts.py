@@ -38,6 +38,7 @@ def report_facts(told: Report, instead: Model | None) -> dict[str, Any]:
             "implemented": True,
             "precision": told.on_disk.version.name,
             "resident_share_of_experts": told.streamed.resident,
+            "share_found_of_what_a_token_wants": told.streamed.found,
             "bytes_read_per_token": told.streamed.read_per_token,
             "prefill_tokens_per_s": told.streamed.prefill,
             "decode_tokens_per_s": told.streamed.decode,

@@ -84,10 +84,11 @@ def speed_sentence(told: Report) -> str:
             f"is most of a word), after a prompt of {fast.prompt} tokens, bound by {fast.bound}."
         )
     if flow := told.streamed:
+        clinging = f", where {flow.found:.0%} of what a token wants was found" if told.candidate.clinging else ""
         sentences.append(
             f"As {told.on_disk.version.name}, with experts on disk, it would read about {rate(flow.prefill)} and write "
-            f"about {rate(flow.decode)} tokens per second: {flow.resident:.0%} of its experts have room in memory, so "
-            f"each token waits for {size_text(round(flow.read_per_token))} from a disk that gives "
+            f"about {rate(flow.decode)} tokens per second: {flow.resident:.0%} of its experts have room in memory"
+            f"{clinging}, so each token waits for {size_text(round(flow.read_per_token))} from a disk that gives "
             f"{size_text(round(disk(told)))} a second; {flow.many} conversations at once would share the reading and "
             f"write {rate(flow.decode_many)} together. For that it is packed, once, into another "
             f"{size_text(told.on_disk.needs.weights)} of disk."

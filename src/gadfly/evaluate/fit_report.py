@@ -23,7 +23,8 @@ FOUR_BITS = ("Q4_K", "Q4_0")  # as small as a model gets without becoming anothe
 class Candidate:
     """A model somebody asks about. `given` is its file here or what is published; `obstacle` why no machine runs it.
 
-    `convertible` says that `gadfly pull --as` makes any precision of it on the way, keeping only the result.
+    `convertible` says that `gadfly pull --as` makes any precision of it on the way, keeping only the result. `clinging`
+    is what is known of its routers here: see `gadfly.weights.clinging`.
     """
 
     name: str
@@ -33,6 +34,7 @@ class Candidate:
     here: bool
     obstacle: str | None = None
     convertible: bool = False
+    clinging: tuple[float, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -150,7 +152,9 @@ def report(candidate: Candidate, machine: Machine, context: int) -> Report:
     if source.comfort == "no" and machine.speeds and machine.speeds.disk:
         fast = predict(source.version, machine.held, machine.speeds, min(512, context))
         room = machine.memory.available
-        streamed = stream(source.needs, room, candidate.spec, machine.speeds.disk, fast.prefill, fast.decode)
+        streamed = stream(
+            source.needs, room, candidate.spec, machine.speeds.disk, fast.prefill, fast.decode, candidate.clinging
+        )
     return Report(candidate, machine, context, given, tuple(rows.values()), fitting, chosen, four_bits, streamed)
 
 

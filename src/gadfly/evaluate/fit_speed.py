@@ -6,18 +6,20 @@
                          + n · earlier positions · what attending to one costs
 
 Writing an answer is steps of one token, bound by memory; reading a prompt is steps of many, bound by arithmetic. Where
-experts do not fit into memory, those that are missing are read from disk, which then is nearly all that matters.
+experts do not fit into memory, those that are missing are read from disk, which then is nearly all that matters. How
+many are missing follows from how closely routers cling to few of them, which is known where the model has run.
 Where the speeds come from: `gadfly.evaluate.fit_probe`.
 """
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from gadfly.evaluate.fit import Held, Needs, Version
 from gadfly.llm import STEP_TOKENS
 from gadfly.model.cost import activation_bytes, expected_experts, hidden_width, matrices
 from gadfly.spec import ModelSpec
+from gadfly.weights.clinging import found
 from gadfly.weights.streamed import FEWEST, STEPS, WRITING
 
 __all__ = [
@@ -127,6 +129,7 @@ class Streamed:
     """A model whose experts are partly on disk. Tokens per second; bytes per token."""
 
     resident: float  # share of the experts that has room in memory
+    found: float  # there, of what a token wants
     read_per_token: float  # from disk
     prefill: float
     decode: float
@@ -135,34 +138,51 @@ class Streamed:
 
 
 def stream(
-    wanted: Needs, room: int, spec: ModelSpec, disk: float, prefill: float, decode: float, many: int = 16
+    wanted: Needs,
+    room: int,
+    spec: ModelSpec,
+    disk: float,
+    prefill: float,
+    decode: float,
+    clinging: Sequence[float] = (),
+    many: int = 16,
 ) -> Streamed | None:
-    """With `room` bytes of memory and a disk of `disk` bytes per second, where routers choose evenly.
+    """With `room` bytes of memory and a disk of `disk` bytes per second.
+
+    Routers choose evenly, but for a token alone if it is known how they cling to few: `gadfly.weights.clinging`.
 
     `prefill` and `decode` are the speeds with everything in memory. Experts are computed while others are read; what
     every token meets is computed between. A token's experts are in memory as often as there is room for them, beside
-    the buffers of its step: `gadfly.weights.streamed`. None where not even the weights that every token meets have
-    room, or there are no experts.
+    the buffers of its step: `gadfly.weights.streamed`. None where not even the weights that every token meets and
+    a few experts have room, or there are no experts.
     """
     left = room - wanted.beside_weights - wanted.always
     ffn = next((matrix for matrix in matrices(spec) if matrix.experts > 1), None)
-    if left < 0 or ffn is None:
+    if ffn is None:
         return None
     left += wanted.activations  # which experts lend to a step, and have again afterwards
     each = wanted.experts / ffn.experts  # bytes of one expert of every layer
     fewest = FEWEST * each / len(spec.blocks)
-    step = next((tokens for tokens in STEPS if activation_bytes(spec, tokens) + fewest <= left), STEPS[-1])
+    step = next((tokens for tokens in STEPS if activation_bytes(spec, tokens) + fewest <= left), None)
+    if step is None:
+        return None
     chosen = {tokens: each * expected_experts(ffn.experts, ffn.selected, tokens) for tokens in (1, many, step)}
     share = chosen[1] / (chosen[1] + wanted.always)  # of the bytes that a token meets, and so of its time
 
+    def resident(tokens: int) -> float:
+        return min(max(0, left - activation_bytes(spec, max(tokens, WRITING))) / wanted.experts, 1.0)
+
     def missing(tokens: int) -> float:
-        return 1 - min(max(0, left - activation_bytes(spec, max(tokens, WRITING))) / wanted.experts, 1.0)
+        if tokens > 1 or not clinging:
+            return 1 - resident(tokens)
+        return 1 - found(clinging, max(0, resident(1) - each / len(spec.blocks) / wanted.experts))  # one passes through
 
     def seconds(tokens: int, computing: float) -> float:
         return max(missing(tokens) * chosen[tokens] / disk, share * computing) + (1 - share) * computing
 
     return Streamed(
-        resident=1 - missing(1),
+        resident=resident(1),
+        found=1 - missing(1),
         read_per_token=missing(1) * chosen[1],
         prefill=step / seconds(step, step / prefill),
         decode=1 / seconds(1, 1 / decode),

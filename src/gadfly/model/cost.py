@@ -13,6 +13,8 @@ from gadfly.spec import Dense, FeedForward, ModelSpec, MoE, Parallel
 
 __all__ = ["Cost", "Matrix", "activation_bytes", "expected_experts", "hidden_width", "matrices"]
 
+HIDDEN_TOKENS = 144  # whose hidden rows exist at a time, of a mixture that chooses two experts
+
 
 def expected_experts(experts: int, selected: int, tokens: int) -> float:
     """How many different experts `tokens` tokens go to, if each chooses `selected` of them evenly at random."""
@@ -99,14 +101,29 @@ class Cost:
 
 
 def activation_bytes(spec: ModelSpec, tokens: int) -> int:
-    """What a step of so many tokens of one sequence keeps in flight: rows of a layer in float32, most as int8 too."""
+    """What a step of so many tokens of one sequence keeps in flight: rows of a layer in float32, most as int8 too.
+
+    Experts take what they are dealt and what they make of it; their hidden rows exist for few tokens at a time.
+    """
     widest = max(
         3 * spec.dim
         + 2 * (block.mixer.heads + block.mixer.kv_heads) * block.mixer.head_dim
-        + 3 * hidden_width(block.ffn)
+        + _rows(block.ffn, spec.dim)
         for block in spec.blocks
     )
-    return 5 * tokens * widest + 4 * spec.vocab
+    hidden = max(hidden_width(block.ffn) for block in spec.blocks)
+    return 5 * tokens * widest + 2 * min(tokens, HIDDEN_TOKENS) * hidden + 4 * spec.vocab
+
+
+def _rows(ffn: FeedForward, dim: int) -> int:
+    """Numbers that a token has in a feed-forward for the whole of a step."""
+    match ffn:
+        case Dense():
+            return 3 * ffn.hidden
+        case MoE():
+            return 5 * ffn.selected * dim // 4
+        case Parallel():
+            return _rows(ffn.dense, dim) + _rows(ffn.moe, dim)
 
 
 def hidden_width(ffn: FeedForward) -> int:

@@ -371,8 +371,8 @@ class Recording:
         assert isinstance(down, list | ExpertStack)
         deal, k = self.deal_of[routing], spec.selected
         dealt: dict[Buffer | None, Buffer | None] = {None: None}
-        if stored := [stack for stack in (gate, up, down) if isinstance(stack, ExpertStack)]:
-            self.calls.append(Call("fetch", (deal, stored), None))
+        if isinstance(gate, ExpertStack):
+            self.calls.append(Call("fetch", (deal, [gate, up, down]), None))
 
         def deal_out(stack: Experts) -> list[Buffer | None]:
             rows = self._factors(x, one_of(stack))
@@ -381,12 +381,10 @@ class Recording:
                     dealt[row] = self._call("deal", row, deal, out=Buffer(k * row.row_bytes))
             return [dealt[row] for row in rows]
 
-        def product(rows: Sequence[Buffer | None], stack: Experts) -> Buffer:
-            method = "expert" if isinstance(stack, list) else "stored_expert"
-            return self._call(method, *rows, stack, deal, out=Buffer(4 * k * one_of(stack).rows))
-
-        hidden = self.gated(product(deal_out(gate), gate), product(deal_out(up), up), spec.activation)
-        results = product(self._factors(hidden, one_of(down), k), down)
+        factors = *deal_out(gate), *deal_out(up)
+        precise = self._is_precise(one_of(down))
+        results = Buffer(4 * k * one_of(down).rows)
+        results = self._call("mixture", *factors, gate, up, down, precise, spec.activation, deal, out=results)
         return self._call("combine", results, deal, out=Buffer(4 * one_of(down).rows))
 
     def shift(self, x: Buffer, bias: Placed) -> Buffer:
@@ -433,28 +431,31 @@ class Recording:
         self.calls.append(Call(method, args, out))
         return out
 
-    def _factors(self, x: Buffer, weight: PackedMatrix | ExpertStack, parts: int = 1) -> tuple[Buffer, Buffer | None]:
+    def _factors(self, x: Buffer, weight: PackedMatrix | ExpertStack) -> tuple[Buffer, Buffer | None]:
         """What `weight` is multiplied with: x itself, or its int8 form and perhaps what that leaves out.
 
         The latter where it costs little and errors tell most: in attention, whose matrices are no larger than a token
-        is wide, and at the very end, for wanted tokens alone. A row of x is `parts` rows, one after another.
+        is wide, and at the very end, for wanted tokens alone.
         """
         if weight.is_float:
             return x, None
-        small = max(weight.rows, weight.columns) <= self.width
-        precise = weight.is_exact or small or x.wanted
-        return self._int8(x, parts), self._residual(x, parts) if precise else None
+        return self._int8(x), self._residual(x) if x.wanted or self._is_precise(weight) else None
 
-    def _int8(self, x: Buffer, parts: int) -> Buffer:
+    def _is_precise(self, weight: PackedMatrix | ExpertStack) -> bool:
+        """Whether any token meets it with its rounding errors."""
+        small = max(weight.rows, weight.columns) <= self.width
+        return not weight.is_float and (weight.is_exact or small)
+
+    def _int8(self, x: Buffer) -> Buffer:
         """x quantised, once however many weights it meets."""
         if x not in self.int8_of:
-            self.int8_of[x] = self._call("quantise", x, parts, out=_int8_buffer(x))
+            self.int8_of[x] = self._call("quantise", x, out=_int8_buffer(x))
         return self.int8_of[x]
 
-    def _residual(self, x: Buffer, parts: int) -> Buffer:
+    def _residual(self, x: Buffer) -> Buffer:
         """What x loses when it is quantised, quantised, once however many weights it meets."""
         if x not in self.residual_of:
-            self.residual_of[x] = self._call("residual", x, self._int8(x, parts), parts, out=_int8_buffer(x))
+            self.residual_of[x] = self._call("residual", x, self._int8(x), out=_int8_buffer(x))
         return self.residual_of[x]
 
 

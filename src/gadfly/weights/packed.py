@@ -27,6 +27,7 @@ from gadfly.ops.native import Native, layout_of, packed_bytes
 from gadfly.quant import FORMATS
 from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.cache import HEADER, header
+from gadfly.weights.clinging import NAME as CLINGING
 from gadfly.weights.disk import map_file, read_directly, replacing, uncache, writing
 from gadfly.weights.model_file import ModelFile
 
@@ -140,7 +141,8 @@ class PackedFile:
         return backend.adopt(weight, read_directly(self.path, start, _size(weight)))
 
     def _write(self, backend: Native, advance: Advance, uncached: bool) -> None:
-        self.path.unlink(missing_ok=True)
+        for old in (self.path, self.path.with_name(CLINGING)):
+            old.unlink(missing_ok=True)
         for left in self.path.parent.glob(f".{self.path.name}.*"):  # by who was killed
             left.unlink()
         self.free_room()

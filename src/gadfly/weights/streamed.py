@@ -11,9 +11,11 @@ that is known: some stay, the others are read one after the other, each while th
 
 The arena is taken last, when all else is in place: what a promise of memory leaves. A step of many tokens reads each
 expert once for all of them, and the arena lends it the room for its buffers, which experts have again afterwards.
-Results are the same bits as in memory.
+Results are the same bits as in memory. How closely routers clung to few experts is kept when all is over, for whoever
+wants to know how fast it will be: `gadfly.weights.clinging`.
 """
 
+import weakref
 from collections import Counter
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -24,6 +26,7 @@ from gadfly.completion import Reads
 from gadfly.errors import CapacityError
 from gadfly.ops.native import Native
 from gadfly.weight import Matrix, Weight, is_stack, unstack
+from gadfly.weights.clinging import remember
 from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
 
@@ -71,7 +74,7 @@ class Streamed:
         self._backend = backend
         self._source = source
         self._file = file
-        self._store = ExpertStore([str(path) for path in source.files])
+        self._store = store = ExpertStore([str(path) for path in source.files])
         paths = [path for path in on_disk(file) if source.holds(file.weights[path])]
         kinds = list(dict.fromkeys(map(kind_of, paths)))  # gate, up, down …: a pool each
         self._pools = {id(file.weights[path]): kinds.index(kind_of(path)) for path in paths}
@@ -80,6 +83,8 @@ class Streamed:
             counts[kind_of(path)] += len(unstack(file.weights[path]))
         self._experts = max(counts.values())
         self._what = "experts" if is_stack(file.weights[paths[0]]) else "layers"
+        if self._what == "experts":
+            weakref.finalize(self, lambda: remember(source.path, store.ranks))
 
     @property
     def note(self) -> str:

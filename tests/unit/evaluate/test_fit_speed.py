@@ -88,6 +88,16 @@ def test_a_prompt_is_read_as_fast_as_the_slower_of_disk_and_arithmetic():
     assert cramped.prefill < 0.2 * slow.prefill
 
 
+def test_routers_that_cling_to_few_experts_find_more_of_them_in_memory():
+    wanted = Needs(always=round(5.2 * GB), experts=174 * GB, cache_per_token=0, context=0, activations=0, program=0)
+    clinging = (0.4, 0.3, 0.1, 0.1, 0.1, 0, 0, 0)
+    even, told = (stream(wanted, 64 * GB, GROK, 1e9, 9.0, 1.0, known) for known in ((), clinging))
+    assert told.resident == even.resident == even.found
+    assert told.found == pytest.approx(0.7 + (8 * told.resident - 2) * 0.1)
+    assert told.decode / even.decode == pytest.approx((1 - even.found) / (1 - told.found), rel=0.05)
+    assert (told.prefill, told.decode_many) == (even.prefill, even.decode_many)
+
+
 def test_what_cannot_be_streamed():
     wanted = Needs(always=10 * GB, experts=100 * GB, cache_per_token=0, context=0, activations=0)
     assert stream(wanted, 9 * GB, GROK, 1e9, 9.0, 1.0) is None
