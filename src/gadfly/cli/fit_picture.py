@@ -84,7 +84,7 @@ def speed_sentence(told: Report) -> str:
             f"is most of a word), after a prompt of {fast.prompt} tokens, bound by {fast.bound}."
         )
     if flow := told.streamed:
-        clinging = f", where {flow.found:.0%} of what a token wants was found" if told.candidate.clinging else ""
+        clinging = f", where {flow.found:.0%} of what a token wants is found" if told.candidate.clinging else ""
         sentences.append(
             f"As {told.on_disk.version.name}, with experts on disk, it would read about {rate(flow.prefill)} and write "
             f"about {rate(flow.decode)} tokens per second: {flow.resident:.0%} of its experts have room in memory"

@@ -93,7 +93,8 @@ def test_routers_that_cling_to_few_experts_find_more_of_them_in_memory():
     clinging = (0.4, 0.3, 0.1, 0.1, 0.1, 0, 0, 0)
     even, told = (stream(wanted, 64 * GB, GROK, 1e9, 9.0, 1.0, known) for known in ((), clinging))
     assert told.resident == even.resident == even.found
-    assert told.found == pytest.approx(0.7 + (8 * told.resident - 2) * 0.1)
+    staying = told.resident - 1 / (8 * len(GROK.blocks))  # one only passes through
+    assert told.found == pytest.approx(0.7 + (8 * staying - 2) * 0.1)
     assert told.decode / even.decode == pytest.approx((1 - even.found) / (1 - told.found), rel=0.05)
     assert (told.prefill, told.decode_many) == (even.prefill, even.decode_many)
 
