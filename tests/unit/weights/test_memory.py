@@ -107,7 +107,7 @@ def test_it_holds_wherever_layers_and_experts_are_read_from(tmp_path: Path, arch
     subprocess.run([*convert, *(["--for", "streaming"] if way == "prepared" else [])], check=True)
     run = [sys.executable, "-c", ANSWER, model]
     expected = subprocess.run([*run, "0", "1500"], capture_output=True, text=True, check=True).stdout.split(")")[0]
-    asked = subprocess.run([*run, str(150 * MB), "1500"], capture_output=True, text=True, check=False).stderr
+    asked = subprocess.run([*run, str(100 * MB), "1500"], capture_output=True, text=True, check=False).stderr
     least = re.search(r"([0-9.]+)GiB are enough", asked)
     assert least, asked
     promise = round((float(least[1]) + 0.04) * 2**30)
