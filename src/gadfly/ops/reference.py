@@ -133,7 +133,7 @@ class Reference:
 
         def product(inputs: Floats, stack: Placed, expert: int, rows: NDArray[np.intp]) -> Floats:
             """Of the tokens in these rows of x."""
-            if isinstance(stack, np.ndarray):
+            if not isinstance(stack, LowRank):
                 return np.asarray(inputs @ stack[expert].T)
             y: Floats = inputs @ stack.base[expert].T
             for delta in stack.deltas:

@@ -90,7 +90,7 @@ READ = Calibration.read
 
 
 def test_ctrl_c_keeps_what_was_measured(model, monkeypatch):
-    monkeypatch.setattr("gadfly.convert.calibrate.STEP_TOKENS", 64)
+    monkeypatch.setattr("gadfly.convert.observe.STEP_TOKENS", 64)
     monkeypatch.setattr(Calibration, "read", interrupted)
     result = calibrate(model, "a.txt", "--out", "i.gguf", "--context", "64")
     assert "from 128 tokens" in result.stdout and "Stopped" in result.stderr

@@ -54,7 +54,9 @@ async def look(request: Request) -> Response:
                 if workshop.can_teach(name)
             ],
             "adapters": [
-                {**shape, "run": runs.get(shape["name"])} for shape in adapter_shapes(app.home) if "error" not in shape
+                {**shape, "run": runs.get(shape["name"])}
+                for shape in adapter_shapes(app.home)
+                if shape["own"] and "error" not in shape
             ],
             "usual": {method: usual(method) for method in METHODS},
             "limits": {

@@ -14,7 +14,8 @@ def test_the_shelf_says_what_each_was_made_from(page, home):
     (home / "adapters" / "pirate" / "gadfly.json").write_text(json.dumps(facts))
     write_adapter(home / "adapters" / "broken", adapter, llama.PAGE)
     (home / "adapters" / "broken" / "gadfly.json").write_text("[")
-    broken, pirate = page.get("/adapters")["adapters"]
+    broken, ours, pirate = page.get("/adapters")["adapters"]
+    assert (ours["name"], ours["own"], ours["persona"]) == ("gadfly", False, "gadfly")
     assert (broken["name"], broken["base"]) == ("broken", None)
     assert "gadfly.json is damaged" in broken["error"]
     assert {**pirate, "bytes": 0, "created": 0} == {
@@ -30,7 +31,7 @@ def test_the_shelf_says_what_each_was_made_from(page, home):
         "steps": 9,
     }
     page.delete("/adapters/broken")
-    assert [one["name"] for one in page.get("/adapters")["adapters"]] == ["pirate"]
+    assert [one["name"] for one in page.get("/adapters")["adapters"]] == ["gadfly", "pirate"]
     assert page.client.delete("/adapters/broken").status_code == 404
 
 
