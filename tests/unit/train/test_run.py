@@ -195,7 +195,7 @@ def test_a_budget_of_time_takes_the_deepest_model_that_sees_enough(tmp_path: Pat
 @pytest.mark.parametrize(
     ("change", "says"),
     [
-        ("method=rl", "method is 'rl'; there are sft, text, dpo, kto"),
+        ("method=rl", "method is 'rl'; there are sft, distil, text, dpo, kto"),
         ("full=1", "full is 1; expected true or false"),
         ("preference.beta=0", "beta is 0"),
         ("new.budget=much", "budget is 'much'"),
