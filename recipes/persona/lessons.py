@@ -1,6 +1,6 @@
 """What the voice is learnt from, as the persona will be asked: its prompt and examples first, then people's questions.
 
-    python lessons.py OUT.jsonl [--turns]
+    python lessons.py OUT.jsonl
 
 reads asides.jsonl and data/train.jsonl beside this. An aside is learnt behind the answer that the base itself gives, so
 that what is learnt is when to add something, and what, and not to answer otherwise; where the base has nothing sensible
@@ -17,8 +17,8 @@ from typing import Any
 from gadfly.chat.persona import load_persona
 
 HERE = Path(__file__).parent
-WITS = (0.5, 0.5, 1.0)  # whose prompts are learnt under, in these shares
-TURNS = (1, 6, 9, 12)  # how much a conversation asks, at most
+WITS = (0.5, 0.5, 1.0)  # whose prompts lead conversations, in these shares
+TURNS = (1, 6, 9, 12)  # how many a conversation has, or a few more
 
 Turn = dict[str, str]
 Talk = list[Turn]  # that belong together

@@ -140,7 +140,7 @@ def _judging(workshop: Workshop, valid: Sequence[Sequences]) -> float:
 def _speaking(workshop: Workshop) -> float:
     """Seconds, once."""
     trial, model = workshop.trial, workshop.training.trainable
-    return 0.0 if trial is None else _timed(lambda: trial.ask(model))
+    return _timed(lambda: trial.ask(model)) if trial is not None and trial.due(0, 1) else 0.0
 
 
 def _parts(training: Training, step: int) -> Iterator[tuple[Sequence[Sequences], Numbers]]:

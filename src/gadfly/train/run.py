@@ -213,14 +213,15 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
     if hold is not None:
         settings.append([hold.weight, hold.batch, hold.digest])
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
-    trial = _trial(recipe, prompts, (valid.objective.sequences or train.objective.sequences)) if group is None else None
+    texts = valid.objective.sequences or train.objective.sequences
+    trial = _trial(recipe, prompts, longest, texts) if group is None else None
     return Workshop(recipe, file, training, valid.objective, trial, longest, run, watcher)
 
 
-def _trial(recipe: Recipe, prompts: Prompts, texts: Sequence[Sequences]) -> Trial:
+def _trial(recipe: Recipe, prompts: Prompts, longest: int, texts: Sequence[Sequences]) -> Trial:
     if recipe.method == "text":
         return Trial.of_texts([one for (one,) in texts] if recipe.questions else [], prompts)
-    return Trial.of_questions(recipe.questions, usual_system(recipe.train_files), prompts)
+    return Trial.of_questions(recipe.questions, usual_system(recipe.train_files), prompts, longest)
 
 
 def _hold(recipe: Recipe, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:

@@ -46,9 +46,11 @@ class Trial:
         self._began, self._spent = clock(), 0.0
 
     @classmethod
-    def of_questions(cls, questions: Sequence[str], system: str | None, prompts: Prompts) -> Self:
+    def of_questions(cls, questions: Sequence[str], system: str | None, prompts: Prompts, longest: int) -> Self:
+        """Those whose prompts have up to `longest` tokens, as what is learnt has: for more there may be no memory."""
         led = [Message("system", system)] if system else []
-        return cls([(one, prompts.ids([*led, Message("user", one)])) for one in questions], prompts)
+        asked = [(one, prompts.ids([*led, Message("user", one)])) for one in questions]
+        return cls([(one, ids) for one, ids in asked if len(ids) <= longest], prompts)
 
     @classmethod
     def of_texts(cls, texts: Sequence[Sample], prompts: Prompts) -> Self:

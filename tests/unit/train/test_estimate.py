@@ -35,7 +35,12 @@ def test_a_plan_tells_what_will_be_learnt_and_leaves_nothing(
     assert estimate.steps == training.steps == 10
     assert bool(estimate.lower_seconds) == ("lora.top_layers=1" in changes)
     assert estimate.seconds > estimate.step_seconds > 0 and estimate.judging_seconds > 0 and estimate.memory > 10**7
+    assert estimate.speaking_seconds > 0
     assert estimate.disk > estimate.disk_afterwards > 12 * estimate.parameters
+
+
+def test_where_nobody_is_asked_no_time_is_planned_for_it(base: Path, tmp_path: Path) -> None:
+    assert estimate_run(recipe(tmp_path, base, "sft", "questions=[]"), Quiet(), 1).speaking_seconds == 0
 
 
 def test_what_is_cut_is_counted(base: Path, tmp_path: Path) -> None:

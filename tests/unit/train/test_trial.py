@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from gadfly.answer import Prompts
+from gadfly.conversation import Message
 from gadfly.errors import SettingsError
 from gadfly.ops.torch import Torch
 from gadfly.train.data.systems import usual_system
@@ -43,6 +44,16 @@ def test_the_system_prompt_that_most_have_leads_the_questions(tmp_path: Path) ->
     assert usual_system([path]) == "Be brief."
     path.write_text("".join(json.dumps(line) + "\n" for line in lines[1:]))
     assert usual_system([path]) is None and usual_system([]) is None
+    broken = {"messages": [{"role": "system", "content": "\ud800"}, *said]}
+    path.write_text("".join(json.dumps(line) + "\n" for line in (broken, broken, lines[0])))
+    assert usual_system([path]) == "Be brief."
+
+
+def test_a_prompt_that_is_longer_than_what_is_learnt_is_not_asked(base: Path) -> None:
+    prompts = Prompts.of(open_model(base))
+    longest = len(prompts.ids([Message("user", "Rain?")]))
+    assert Trial.of_questions(["Rain?", "Rain, then?"], None, prompts, longest).due(0, 1)
+    assert not Trial.of_questions(["Rain?"], "Be brief.", prompts, longest).due(0, 1)
 
 
 @pytest.mark.parametrize(

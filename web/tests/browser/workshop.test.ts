@@ -104,6 +104,7 @@ test("a plan that came to nothing is changed and tried again with the same setti
   await fine();
   await button("Change and try again").click();
   await page.getByText("It learns to answer as in 1 conversation.").waitFor();
+  expect(await page.getByLabel("Name").inputValue()).toBe("poet");
   expect(await page.getByRole("checkbox", { name: "mine.jsonl" }).isChecked()).toBe(true);
   await page.getByRole("radio", { name: "a tone" }).check({ force: true });
   await button("Make a plan").click();
@@ -161,6 +162,20 @@ test("characters are chosen in a chat, and let go of on the shelf", async () => 
   await button("Delete poet").click();
   await button("Delete").click();
   await expect.poll(() => on.server.chats.workshop.adapters).toEqual([]);
+});
+
+test("a voice that goes by wit is named beside the model, where its persona speaks and nobody has set it", async () => {
+  const { page } = on.here;
+  on.server.chats.workshop.adapters.push({ name: "gadfly", own: false, bytes: 5e6, created: 0, base: "smollm2", persona: "gadfly", dial: true });
+  const id = on.chat(["Hello", "Good day"]);
+  await page.reload();
+  await go(`/c/${id}`);
+  await button("Characters beside the model: gadfly, by wit").waitFor();
+  await page.getByLabel("Persona").first().selectOption("straight");
+  await button("Characters beside the model: no character").click();
+  await page.getByRole("checkbox", { name: "gadfly" }).check();
+  await page.keyboard.press("Escape");
+  await button("Characters beside the model: gadfly").waitFor();
 });
 
 test.each([[320, 640, "light"], [640, 400, "dark"]] as const)("%i by %i pixels are enough for it, in German, in the %s", async (width, height, colorScheme) => {

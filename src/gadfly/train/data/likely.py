@@ -8,7 +8,6 @@ In a line of data, beside the text of the message, where a token that is no text
 From a server, as OpenAI's API has them. Either is untrusted. Which tokens of a model these are: `alphabet` beside this.
 """
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -65,9 +64,9 @@ def _likely(given: Any) -> tuple[tuple[bytes, float], ...]:
 
 
 def _logprob(value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or math.isnan(value) or value > 1e-3:
+    if isinstance(value, bool) or not isinstance(value, int | float) or not value <= 1e-3:
         raise ValueError(f"{value!r:.40} is no log-probability")
-    return max(float(value), -1e4)
+    return float(max(value, -1e4))  # integers may be larger than floats
 
 
 def _token(item: Any) -> Any:

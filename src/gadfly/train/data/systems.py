@@ -6,6 +6,7 @@ from itertools import islice
 from pathlib import Path
 
 from gadfly.lines import Row, read_lines
+from gadfly.train.data.chats import message_of
 
 __all__ = ["usual_system"]
 
@@ -25,6 +26,11 @@ def _systems(file: Path) -> Iterator[str | None]:
     for row in read_lines(file):
         if isinstance(row, Row):
             messages = row.table.get("messages", row.table.get("prompt"))
-            first = messages[0] if isinstance(messages, list) and messages else None
-            led = isinstance(first, dict) and first.get("role") == "system" and isinstance(first.get("content"), str)
-            yield str(first["content"]) if led and isinstance(first, dict) else None
+            if not isinstance(messages, list) or not messages:
+                yield None
+                continue
+            try:
+                first = message_of(messages[0], "message 1")
+            except ValueError:  # which is told where it was to be learnt
+                continue
+            yield first.content if first.role == "system" else None

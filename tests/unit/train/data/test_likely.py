@@ -32,6 +32,11 @@ def test_what_our_server_says_is_understood() -> None:
             choices_said(nothing)
 
 
+def test_what_is_all_but_impossible_stays_a_number() -> None:
+    for tiny in (float("-inf"), -1e300, -(10**400)):
+        assert choices_of([["a", [["a", tiny]]]], "it") == (Choice(b"a", ((b"a", -1e4),)),)
+
+
 @pytest.mark.parametrize(
     ("given", "says"),
     [
@@ -40,6 +45,7 @@ def test_what_our_server_says_is_understood() -> None:
         ([3], "cannot unpack"),
         ([["a", [["a", 0.5]]]], "0.5 is no log-probability"),
         ([["a", [["a", float("nan")]]]], "no log-probability"),
+        ([["a", [["a", 10**400]]]], "no log-probability"),
         ([["a", [["a", True]]]], "no log-probability"),
         ([["a", [["a", -1.0]] * 21]], "in place of up to 20 tokens"),
         ([["a", "b"]], "in place of up to 20 tokens"),

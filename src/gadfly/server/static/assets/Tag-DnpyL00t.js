@@ -1,1 +1,0 @@
-import{D as e,M as t,U as n,V as r,nt as i,st as a,u as o,wt as s}from"./i18n.svelte-CB67S1zc.js";var c=n(`<span><!></span>`);function l(n,l){let u=o(l,`quiet`,3,!1);var d=c();let f;var p=a(d);t(p,()=>l.children),s(d),i(()=>f=e(d,1,`svelte-1mgp7h6`,null,f,{quiet:u()})),r(n,d)}export{l as t};
