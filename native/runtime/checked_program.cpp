@@ -1,6 +1,7 @@
 #include "runtime/checked_program.h"
 
 #include <algorithm>
+#include <set>
 #include <utility>
 
 #include "formats/size.h"
@@ -10,8 +11,8 @@
 namespace gadfly {
 namespace {
 
-// Resource numbers, beyond those of buffers: of layers on disk, of the caches' layers, and of the deals.
-constexpr size_t kLayers = size_t{1} << 61, kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
+// Resource numbers, beyond those of buffers: of what the store is fetching, of the caches' layers, and of the deals.
+constexpr size_t kFetched = size_t{1} << 61, kCaches = size_t{1} << 62, kDeals = size_t{1} << 63;
 
 // `first` and, if there is one, `second`.
 std::vector<size_t> both(size_t first, std::optional<size_t> second) {
@@ -21,8 +22,9 @@ std::vector<size_t> both(size_t first, std::optional<size_t> second) {
 }  // namespace
 
 const Buffer& CheckedProgram::at(size_t buffer) const {
-    require(buffer < program_.buffers().size(), "no buffer of that number");
-    return program_.buffers()[buffer];
+    const std::vector<Buffer>& all = program_.buffers();
+    require(buffer < all.size() && all[buffer].most == SIZE_MAX, "no buffer of that number");  // hidden ones are ours
+    return all[buffer];
 }
 
 size_t CheckedProgram::width(size_t buffer) const { return at(buffer).row_bytes / sizeof(float); }
@@ -215,33 +217,37 @@ void CheckedProgram::combine(size_t x, const SharedDeal& deal, size_t out) {
 }
 
 void CheckedProgram::fetch(const SharedDeal& deal, std::vector<SharedStack> stacks) {
-    require(!stacks.empty(), "a layer has stacks of experts");
+    std::set<size_t> pools;
     for (const SharedStack& stack : stacks) {
-        require(stack->offsets.size() == deal->experts, "a matrix for every expert");
-        belong_to_store(stack);
-        fetched_.emplace_back(deal, stack);
+        require(stack && stack->offsets.size() == deal->experts, "a matrix for every expert");
+        require(pools.insert(stack->pool).second, "matrices of an expert that wait for one another's slots");
     }
     const size_t number = this->number(deal);
-    record_in_place("fetch", make_fetch(deal, std::move(stacks)), {number}, number);
+    note_fetched(deal, stacks);
+    program_.add("fetch", make_fetch(deal, std::move(stacks)), {number}, {number, kFetched});
 }
 
-void CheckedProgram::belong_to_store(const SharedStack& stack) {
-    const SharedStore store = stack->store.shared_from_this();
-    require(store_ == nullptr || store_ == store, "experts of two stores");
+// The store knows of one layer at a time, or of all layers without experts: all of it is multiplied with before more is
+// fetched.
+void CheckedProgram::note_fetched(const SharedDeal& deal, const std::vector<SharedStack>& stacks) {
+    require(!admitted_, "a program that has run is complete");
+    require(!stacks.empty(), "a layer has stacks of experts");
+    require(fetched_.empty(), "experts that are fetched and not multiplied with");
+    const SharedStore store = stacks.front()->store.shared_from_this();
+    for (const SharedStack& stack : stacks) {
+        require(&stack->store == store.get() && (store_ == nullptr || store_ == store), "experts of two stores");
+        require(std::count(stacks.begin(), stacks.end(), stack) == 1, "a matrix that is fetched twice");
+    }
+    for (const SharedStack& stack : stacks) fetched_.emplace_back(deal, stack);
     store_ = store;
     program_.borrow([store = store_.get()](size_t bytes) { return store->lend(bytes); });
 }
 
 void CheckedProgram::fetch_layers(std::vector<SharedStack> stacks) {
-    require(!stacks.empty() && store_ == nullptr, "layers are fetched once, and no experts beside them");
-    for (const SharedStack& stack : stacks) {
-        require(stack->offsets.size() == 1, "a matrix for every layer");
-        require(std::find(fetched_.begin(), fetched_.end(), std::pair(SharedDeal(), stack)) == fetched_.end(),
-                "a matrix that is fetched twice");
-        belong_to_store(stack);
-        fetched_.emplace_back(nullptr, stack);
-    }
-    record("fetch", make_fetch_layers(std::move(stacks)), {}, kLayers);
+    require(store_ == nullptr, "layers are fetched once, and no experts beside them");
+    for (const SharedStack& stack : stacks) require(stack && stack->offsets.size() == 1, "a matrix for every layer");
+    note_fetched(nullptr, stacks);
+    record("fetch", make_fetch_layers(std::move(stacks)), {}, kFetched);
 }
 
 void CheckedProgram::stored_linear(size_t x, std::optional<size_t> rest, const SharedStack& stack, size_t out) {
@@ -251,7 +257,7 @@ void CheckedProgram::stored_linear(size_t x, std::optional<size_t> rest, const S
     require_factors({x, rest}, rows, stack->layout, stack->columns, 1);
     require_floats(out, rows, stack->rows);
     std::vector<size_t> reads = both(x, rest);
-    reads.push_back(kLayers);
+    reads.push_back(kFetched);
     record("linear", make_stored_linear(rows, x, rest, stack, out), reads, out);
     fetched_.erase(found);
 }
@@ -261,7 +267,7 @@ void CheckedProgram::mixture(Factors gate, Factors up, std::array<std::vector<Ma
     for (const auto& all : matrices) {
         require(all.size() == deal->experts, "a matrix for every expert");
         for (const Matrix& one : all) {
-            require(one->layout() == all[0]->layout() && one->rows() == all[0]->rows() &&
+            require(one && one->layout() == all[0]->layout() && one->rows() == all[0]->rows() &&
                         one->columns() == all[0]->columns(),
                     "experts of different shapes");
         }
@@ -271,12 +277,14 @@ void CheckedProgram::mixture(Factors gate, Factors up, std::array<std::vector<Ma
 
 void CheckedProgram::mixture(Factors gate, Factors up, std::vector<SharedStack> stacks, bool precise,
                              Activation activation, const SharedDeal& deal, size_t out) {
+    auto left = fetched_;
     for (const SharedStack& stack : stacks) {
-        const auto found = std::find(fetched_.begin(), fetched_.end(), std::pair(deal, stack));
-        require(found != fetched_.end(), "experts that are not fetched, or have been multiplied with already");
-        fetched_.erase(found);
+        const auto found = std::find(left.begin(), left.end(), std::pair(deal, stack));
+        require(found != left.end(), "experts that are not fetched, or have been multiplied with already");
+        left.erase(found);
     }
     add_mixture(gate, up, stored_experts(std::move(stacks)), precise, activation, deal, out);
+    fetched_ = std::move(left);
 }
 
 void CheckedProgram::add_mixture(Factors gate, Factors up, std::unique_ptr<Experts> experts, bool precise,
@@ -290,13 +298,14 @@ void CheckedProgram::add_mixture(Factors gate, Factors up, std::unique_ptr<Exper
     require_floats(out, RowsOf::kTokens, product({selected, last.rows}));
     const size_t row_bytes = is_float(last.layout) ? last.columns * sizeof(float) : Int8Row::bytes(last.columns);
     require(!admitted_, "a program that has run is complete");
-    Hidden hidden{this->hidden(selected, row_bytes, 0), std::nullopt, row_bytes};
-    if (precise) hidden.rest = this->hidden(selected, row_bytes, 1);
-    std::vector<size_t> reads{number(deal)}, writes = both(hidden.x, hidden.rest);
+    std::vector<size_t> reads{number(deal), kFetched};
     for (const Factors& factors : {gate, up}) {
         for (const size_t buffer : both(factors.x, factors.rest)) reads.push_back(buffer);
     }
     require(std::find(reads.begin(), reads.end(), out) == reads.end(), "an instruction cannot replace its input");
+    Hidden hidden{this->hidden(selected, row_bytes, 0), std::nullopt, row_bytes};
+    if (precise) hidden.rest = this->hidden(selected, row_bytes, 1);
+    std::vector<size_t> writes = both(hidden.x, hidden.rest);
     writes.push_back(out);
     const auto dealt = [&](const Factors& f) { return Dealt{f.x, f.rest, at(f.x).row_bytes / selected}; };
     program_.add("mixture", make_mixture(dealt(gate), dealt(up), std::move(experts), activation, deal, hidden, out),

@@ -76,7 +76,7 @@ class CheckedProgram {
     Shape admit(const ThreadPool& pool, const Step& step, size_t result);
 
     // Runs an admitted step: `output` receives the result, row after row. Concurrent callers queue.
-    // Throws UnreadableExpert if the store's file could not be read; then the result means nothing.
+    // Throws UnreadableExpert if a file of the store could not be read; then the result means nothing.
     void run(ThreadPool& pool, const Step& step, size_t result, float* output);
 
     void profile() { program_.profile(); }
@@ -97,7 +97,7 @@ class CheckedProgram {
                          size_t write);
     void remember(const Cache& cache);
     size_t number(const SharedDeal& deal) const;
-    void belong_to_store(const SharedStack& stack);
+    void note_fetched(const SharedDeal& deal, const std::vector<SharedStack>& stacks);
 
     Program program_;
     bool admitted_ = false;      // a step has been

@@ -131,7 +131,7 @@ ExpertStore::~ExpertStore() {
 
 void ExpertStore::check_ready() const {
     require(reserved(), "a store without memory");
-    if (getpid() != process_) throw std::runtime_error("a model whose experts are on disk cannot be used after fork()");
+    if (getpid() != process_) throw std::runtime_error("a model whose weights are on disk cannot be used after fork()");
 }
 
 SharedStack ExpertStore::stack(size_t pool, Layout layout, size_t rows, size_t columns, std::vector<uint64_t> offsets,
@@ -206,8 +206,9 @@ void ExpertStore::settle_down() {
 void ExpertStore::reserve(size_t bytes, size_t buffers) {
     require(!reserved() && !stacks_.empty(), "memory is reserved once, for the stacks that there are");
     arena_bytes_ = bytes / kPage * kPage;
-    size_t all = 0;  // experts, of all layers
-    for (const auto& stack : stacks_) all += stack->pool == 0 ? stack->offsets.size() : 0;
+    std::vector<size_t> held(pools_.size());  // matrices, of all layers: some may lack one that others have
+    for (const auto& stack : stacks_) held[stack->pool] += stack->offsets.size();
+    const size_t all = *std::max_element(held.begin(), held.end());
     const size_t experts = std::min(std::max(all, kFewest), fitting(buffers));
     require(experts >= kFewest, "one expert is computed while another one is read");
     void* const arena = mmap(nullptr, arena_bytes_, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -448,7 +449,7 @@ void ExpertStore::check_reads() {
     const int failure = std::exchange(failure_, 0);
     if (failure == 0) return;
     const std::string what = failure == kEnd ? "the file ends before it" : std::strerror(failure);
-    throw UnreadableExpert(paths_[failed_in_] + ": an expert at byte " + std::to_string(failed_at_) +
+    throw UnreadableExpert(paths_[failed_in_] + ": weights at byte " + std::to_string(failed_at_) +
                            " cannot be read: " + what);
 }
 

@@ -69,7 +69,7 @@ class BareModel:
             ) from None
 
     def _settle(self, streamed: Streamed, promise: Promise | None) -> int:
-        """Give experts on disk what memory is left; the tokens that a step may have then."""
+        """Give experts or layers on disk what memory is left; the tokens that a step may have then."""
         used = memory_used()
         memory = promise.size if promise else used + round(ROOM * memory_available())
         drawn = 2 * 4 * self.spec.vocab * WANTED  # logits of a step, and what becomes of them
@@ -94,7 +94,7 @@ class BareModel:
         return np.concatenate([executor.step(Batch.of([span])) for span in spans])
 
     def reads(self, counts: Counts) -> Reads | None:
-        """What experts on disk have cost in all answers so far, `counts`; None if all of them are in memory."""
+        """What experts or layers on disk have cost in all answers so far, `counts`; None if all are in memory."""
         if self._streamed is None:
             return None
         tokens = counts.prompt_tokens + counts.generated_tokens

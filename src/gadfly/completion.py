@@ -90,7 +90,7 @@ class Reads:
     bytes: int  # read
     reading: float  # seconds in which something was on its way
     waiting: float  # seconds that computing waited for it, as the average thread did
-    room: float = 0.0  # share of the experts that memory has room for
+    room: float = 0.0  # share of them that memory has room for
     tokens: int = 0  # computed meanwhile, of prompts and answers
     seconds: float = 0.0  # of all steps
     of: str = "experts"  # or "layers": what the matrices are of

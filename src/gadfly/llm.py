@@ -184,7 +184,7 @@ class LLM:
         return self._engine.counts()
 
     def reads(self) -> Reads | None:
-        """What experts on disk have cost in all answers so far; None if all of them are in memory."""
+        """What experts or layers on disk have cost in all answers so far; None if all of them are in memory."""
         return self._bare.reads(self.counts())
 
     def expert_use(self) -> list[list[int]] | None:

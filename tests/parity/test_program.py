@@ -1,11 +1,21 @@
 """A program refuses what would reach outside its buffers or mean nothing, when it is recorded."""
 
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
-from gadfly._native import Deal, PackedMatrix, PagedCache, Program, int8_row_bytes, kernel_names
+from gadfly._native import (
+    Deal,
+    ExpertStack,
+    ExpertStore,
+    PackedMatrix,
+    PagedCache,
+    Program,
+    int8_row_bytes,
+    kernel_names,
+)
 
 Record = Callable[[Program], None]
 
@@ -86,6 +96,7 @@ REFUSED: list[tuple[str, Record]] = [
     ("do not fit", lambda p: mix(p, int8s(p, 128), None, down=64)),
     ("for every expert", lambda p: mix(p, int8s(p, 128), None, experts=1)),
     ("leave a residual", lambda p: mix(p, int8s(p, 128), None, form="F16")),
+    ("no buffer", lambda p: (mix(p, int8s(p, 128), None), p.scale(hidden := floats(p, 8) - 1, 2.0, hidden))),
     ("wrong width", lambda p: p.route(floats(p, 5), True, Deal(4, 2))),
 ]
 
@@ -99,3 +110,48 @@ def test_what_fits_is_recorded(record: Record) -> None:
 def test_what_does_not_fit_is_refused(message: str, record: Record) -> None:
     with pytest.raises(ValueError, match=message):
         record(Program(kernel_names()[0]))
+
+
+def stacks(folder: Path, *pools: int) -> list[ExpertStack]:
+    """Of two experts each, in a store of their own."""
+    file = folder / "weights"
+    file.write_bytes(bytes(4096))
+    store = ExpertStore([str(file)])
+    return [store.stack(pool, "F32", 8, 8, [0, 0], [0, 0], False) for pool in pools]
+
+
+def test_what_is_fetched_is_multiplied_with_before_more_is(tmp_path: Path) -> None:
+    program, deal = Program(kernel_names()[0]), Deal(2, 1)
+    program.route(floats(program, 2), False, deal)
+    x, out, (*layer, other) = floats(program, 8), floats(program, 8), stacks(tmp_path, 0, 1, 2, 2)
+    for message, wanted in (
+        ("has stacks", []),
+        ("for every expert", [None]),
+        ("one another's slots", [*layer, other]),
+        ("two stores", [*layer[:2], *stacks(tmp_path, 0, 1, 2)[2:]]),
+    ):
+        with pytest.raises(ValueError, match=message):
+            program.fetch(deal, wanted)
+    program.fetch(deal, layer)  # what was refused has changed nothing
+    with pytest.raises(ValueError, match="fetched and not multiplied with"):
+        program.fetch(deal, layer)
+    with pytest.raises(ValueError, match="wrong width"):
+        program.mixture(x, None, x, None, *layer, False, "gelu", deal, floats(program, 16))
+    program.mixture(x, None, x, None, *layer, False, "gelu", deal, out)
+    with pytest.raises(ValueError, match="multiplied with already"):
+        program.mixture(x, None, x, None, *layer, False, "gelu", deal, out)
+    program.fetch(deal, layer)
+
+
+def test_layers_are_fetched_once(tmp_path: Path) -> None:
+    file = tmp_path / "weights"
+    file.write_bytes(bytes(4096))
+    store, program = ExpertStore([str(file)]), Program(kernel_names()[0])
+    query, key = (store.stack(0, "F32", 8, 8, [0], [0], False) for _ in range(2))
+    with pytest.raises(ValueError, match="for every layer"):
+        program.fetch_layers([None])
+    with pytest.raises(ValueError, match="fetched twice"):
+        program.fetch_layers([query, key, query])
+    program.fetch_layers([query, key])
+    with pytest.raises(ValueError, match="fetched once"):
+        program.fetch_layers([query, key])

@@ -172,6 +172,17 @@ def test_how_closely_routers_cling_is_known_afterwards_whatever_had_room(streame
     assert found(ranks, read.room) == pytest.approx(read.hits, abs=0.1)
 
 
+def test_nothing_is_left_beside_a_model_that_is_read_where_it_lies(streamed, tmp_path: Path) -> None:
+    model = converted(new(tmp_path, "mixtral", layers=2, experts=4, dim=64, hidden=96), "q4_0")
+    before = sorted(tmp_path.iterdir())
+    llm = streamed(2, model, cache=False)
+    llm.generate([5], max_tokens=300, ignore_eos=True)
+    assert llm.reads().found + llm.reads().missing > 3 * 50 * 4  # enough to be remembered
+    del llm
+    gc.collect()
+    assert sorted(tmp_path.iterdir()) == before
+
+
 def test_more_tokens_than_hidden_rows_have_room_for_are_computed_in_turns(streamed) -> None:
     many, longer = [(3 + 11 * i) % 100 for i in range(230)], {"spec": lambda spec: replace(spec, context=256)}
     resident = gadfly.load(GROK, experts="resident", threads=2, **longer).logits(many)
@@ -194,7 +205,7 @@ def test_a_file_that_ends_too_early_fails_who_asks_and_nobody_later(streamed, ho
     os.truncate(path, 16384)
     for _ in range(2):
         with pytest.raises(
-            ModelFileError, match=r"packed: an expert at byte \d+ cannot be read: the file ends before it"
+            ModelFileError, match=r"packed: weights at byte \d+ cannot be read: the file ends before it"
         ):
             llm.generate(LONG, max_tokens=4)
         with pytest.raises(ModelFileError, match="cannot be read"):

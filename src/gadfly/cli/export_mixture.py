@@ -73,7 +73,7 @@ def mixed(
     facts = {
         "mixture_of": [{"name": Path(name).name, "strength": strength, **one.facts} for name, one, strength in parts],
         "selected": selected,
-        "tokens": [sum(map(len, chunks)) for chunks in texts],
+        "tokens": sum(len(chunk) for chunks in texts for chunk in chunks),
     }
     return replace(done, notes=(*done.notes, *notes)), facts
 

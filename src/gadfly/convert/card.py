@@ -74,7 +74,8 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
             told = ", ".join(f"{key} {_line(part[key])}" for key in TOLD if part.get(key))
             yield f"- at strength {part.get('strength')}{f': {told}' if told else ''}"
         if mixed:
-            yield f"\nThe router comes from what the base makes of {facts.get('tokens')} tokens; it was not trained."
+            tokens = _line(facts.get("tokens"))
+            yield f"\nThe router comes from what the base makes of {tokens} tokens; it was not trained."
         return
     yield "| | |"
     yield "|---|---|"
@@ -87,7 +88,7 @@ def _made(facts: Mapping[str, Any]) -> Iterator[str]:
 
 def _parts(facts: Mapping[str, Any], key: str) -> list[Mapping[str, Any]]:
     found = facts.get(key)
-    return found if isinstance(found, list) else []
+    return [part for part in found if isinstance(part, Mapping)] if isinstance(found, list) else []
 
 
 def _judged(evaluations: Sequence[Mapping[str, Any]]) -> Iterator[str]:

@@ -242,8 +242,8 @@ def _prepared(model: ModelFile, target: Path, wanted: Wanted, encoding: Encoding
         choose = _for_gguf(wanted, model, tensors, metadata, encoding, prepared_bytes)
     chosen = [choose(tensor) for tensor in tensors if len(tensor.shape) > 1]
     metadata |= prepared_keys(model.spec, architecture, chosen)
-    plan = prepared_plan(target.name, metadata, [*tensors, *_of_the_spec(model)], choose)
-    return Plan([plan], {}, (*model.page.notes(model.spec), *_lost_before(tensors, choose)))
+    file = prepared_plan(target.name, metadata, [*tensors, *_of_the_spec(model)], choose)
+    return Plan([file], {}, (*model.page.notes(model.spec), *_lost_before(tensors, choose)))
 
 
 def _kind(weight: Weight) -> str | None:

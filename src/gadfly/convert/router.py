@@ -51,7 +51,8 @@ def _router(names: Sequence[str], means: Means) -> Floats:
     apart = means - common
     apart -= np.outer(apart @ common, common) / max(float(common @ common), 1e-30)
     lengths = np.linalg.norm(apart, axis=1)
-    if (close := int(lengths.argmin())) >= 0 and lengths[close] <= ALIKE * np.linalg.norm(common):
+    close = int(lengths.argmin())
+    if lengths[close] <= ALIKE * np.linalg.norm(common):
         raise RequestError(
             f"what {names[close]} is asked is too much like what the others are, so no router could tell when it is "
             "its turn; give each character prompts of its own"

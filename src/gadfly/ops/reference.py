@@ -64,7 +64,7 @@ class Reference:
         return PagedCache(spec, pages, page_size)
 
     def adapt(self, weight: Placed, deltas: Sequence[Delta[Floats]]) -> LowRank[Floats]:
-        assert isinstance(weight, np.ndarray)
+        assert not isinstance(weight, LowRank)
         return LowRank(weight, tuple(deltas))
 
     def compile(self, forward: Callable[[Ops[Floats, Placed, PagedCache], Batch], Floats]) -> "Counting":
@@ -133,7 +133,7 @@ class Reference:
 
         def product(inputs: Floats, stack: Placed, expert: int, rows: NDArray[np.intp]) -> Floats:
             """Of the tokens in these rows of x."""
-            if not isinstance(stack, LowRank):
+            if not isinstance(stack, LowRank):  # an array, or experts that are decoded as they are used
                 return np.asarray(inputs @ stack[expert].T)
             y: Floats = inputs @ stack.base[expert].T
             for delta in stack.deltas:

@@ -3,6 +3,7 @@
     GADFLY_HOME/cache/packed/
         smollm2-0c1e57bd2f40/     one for each model, by its name and where it lies
             packed                its weights as kernels multiply them: see `gadfly.weights.packed`
+            clinging.json         how its routers choose, if it is a mixture: see `gadfly.weights.clinging`
             .packed.1a2b3c4d      what somebody is writing, or was, who got killed
 
 All of it can be made again: deleting any of it, at any time, costs nobody more than that. What packed weights are is

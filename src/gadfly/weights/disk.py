@@ -94,7 +94,7 @@ def read_directly(path: Path, start: int, size: int) -> NDArray[np.uint8]:
             while done < size:
                 got = os.preadv(opened, [memoryview(memory)[done:]], start + done)
                 if not got:
-                    raise ModelFileError(f"{path} has become shorter; start again, and it is made anew")
+                    raise ModelFileError(f"{path} has become shorter while it was read; start again")
                 done += got
         finally:
             os.close(opened)

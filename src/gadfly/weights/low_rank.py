@@ -81,6 +81,8 @@ def paired(
         shape = shapes[entry.paths[0]]
         if len(shape) < 2 or (len(shape) > 2 and len(entry.paths) > 1):
             raise UnsupportedError(f"{source}: {own!r:.100} adapts a vector or fused experts, which is not supported")
+        if len(weight.shape) < 2:
+            raise ModelFileError(f"{source}: {own!r:.100} has the shape {weight.shape}; expected a matrix")
         *stack, rows, inner = shape
         rows = rows if stack else sum(shapes[path][0] for path in entry.paths)
         rank = weight.shape[-2] if half == "down" else weight.shape[-1]

@@ -11,8 +11,8 @@ that is known: some stay, the others are read one after the other, each while th
 
 The arena is taken last, when all else is in place: what a promise of memory leaves. A step of many tokens reads each
 expert once for all of them, and the arena lends it the room for its buffers, which experts have again afterwards.
-Results are the same bits as in memory. How closely routers clung to few experts is kept when all is over, for whoever
-wants to know how fast it will be: `gadfly.weights.clinging`.
+Results are the same bits as in memory. How closely routers clung to few experts is kept beside packed weights when all
+is over, for whoever wants to know how fast it will be: `gadfly.weights.clinging`.
 """
 
 import weakref
@@ -29,13 +29,13 @@ from gadfly.weight import Matrix, Weight, is_stack, unstack
 from gadfly.weights.clinging import remember
 from gadfly.weights.disk import uncache
 from gadfly.weights.model_file import ModelFile
+from gadfly.weights.packed import PAGE, PackedFile
 
 __all__ = ["FEWEST", "STEPS", "WRITING", "Source", "Streamed", "kind_of", "on_disk", "size_up"]
 
 STEPS = range(2048, 255, -256)  # tokens that a step may have: as many as have room beside the fewest experts
 WRITING = 8  # tokens of a step whose buffers never take room from experts
 FEWEST = 2  # experts, or layers, in the arena: one is computed while the next is read
-PAGE = 4096  # bytes: the arena begins with a page
 BESIDE = {"experts": ("what every token needs", "an expert"), "layers": ("all beside its layers", "a layer")}
 
 
@@ -83,7 +83,7 @@ class Streamed:
             counts[kind_of(path)] += len(unstack(file.weights[path]))
         self._experts = max(counts.values())
         self._what = "experts" if is_stack(file.weights[paths[0]]) else "layers"
-        if self._what == "experts":
+        if self._what == "experts" and isinstance(source, PackedFile):  # a model's own folder is nobody's to write to
             weakref.finalize(self, lambda: remember(source.path, store.ranks))
 
     @property

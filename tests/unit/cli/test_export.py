@@ -1,6 +1,7 @@
 """gadfly export as a user and a program see it; what it writes adds up to the same, also for the programs of others."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -198,6 +199,7 @@ def test_a_mixture_of_characters_runs_and_says_what_it_is() -> None:
     text = Path("crew/README.md").read_text()
     assert "with an expert for each of 2 adapters, of which a router gives 2 to every token" in text
     assert "- at strength 0.5: name b, run r / s, steps 3" in text and "library_name" not in text
+    assert re.search(r"what the base makes of \d+ tokens;", text)
 
 
 def test_a_mixture_goes_to_one_expert_if_it_is_asked_to() -> None:

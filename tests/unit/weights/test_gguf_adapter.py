@@ -62,6 +62,7 @@ def test_what_is_none_is_refused(tmp_path: Path) -> None:
         (good, {"blk.0.attn_q.weight": factor}, ModelFileError, "no half"),
         (good, {"blk.9.attn_q.weight.lora_a": factor}, ModelFileError, "no adapter of a matrix"),
         (good, {"token_embd.weight.lora_a": factor[:, :9]}, ModelFileError, "shape"),
+        (good, {"blk.0.attn_q.weight.lora_a": factor[0]}, ModelFileError, r"shape \(64,\); expected a matrix"),
         (
             good | {"adapter.lora.alpha": -1.0},
             dict(zip(_names(), (factor, factor.T), strict=True)),
