@@ -16,7 +16,7 @@ from gadfly.train.data.sample import Sample
 from gadfly.train.speech import spoken_ids
 from gadfly.train.trainable import Trainable
 
-__all__ = ["QUESTIONS", "Said", "Trial"]
+__all__ = ["QUESTIONS", "SHARE", "Said", "Trial"]
 
 QUESTIONS = ("What is rain?", "Who are you?", "Why do people hold meetings?")
 BEGINNINGS = 2  # of texts
