@@ -154,7 +154,7 @@ class _Watcher:
 
     def prepared(self, done: int, total: int) -> None:
         if self._live or self._json:
-            self._say(f"sequence {done}/{total}", {"event": "prepared", "done": done, "total": total}, live=True)
+            self._say(f"{done} of {total}", {"event": "prepared", "done": done, "total": total}, live=True)
 
     def note(self, text: str) -> None:
         self._say(text, {"event": "note", "text": text})

@@ -41,6 +41,7 @@ def lines(estimate: "Estimate") -> Iterator[str]:
     yield f"{estimate.parameters:,} numbers to learn in {estimate.steps:,} steps"
     parts = [
         (estimate.opening_seconds, "to begin"),
+        (estimate.asking_seconds, "to ask the model what it is to keep"),
         (estimate.lower_seconds, "for the layers below the adapter, once"),
         (estimate.step_seconds, "to learn"),
         (estimate.judging_seconds, "to judge"),

@@ -38,6 +38,7 @@ class Estimate:
     parameters: int
     steps: int
     opening_seconds: float
+    asking_seconds: float  # once, for what the model is held to
     lower_seconds: float  # once, for the layers below the adapter
     step_seconds: float  # all of them
     judging_seconds: float  # all of it
@@ -48,8 +49,8 @@ class Estimate:
 
     @property
     def seconds(self) -> float:
-        working = self.lower_seconds + self.step_seconds + self.judging_seconds + self.speaking_seconds
-        return self.opening_seconds + working
+        before = self.opening_seconds + self.asking_seconds + self.lower_seconds
+        return before + self.step_seconds + self.judging_seconds + self.speaking_seconds
 
 
 def estimate_run(recipe: Recipe, watcher: Watcher, threads: int | None = None) -> Estimate:
@@ -67,6 +68,8 @@ def estimate_run(recipe: Recipe, watcher: Watcher, threads: int | None = None) -
 def _estimate(workshop: Workshop, opening: float) -> Estimate:
     training, valid = workshop.training, workshop.valid.sequences
     samples = training.objective.sequences
+    with TemporaryDirectory() as folder:
+        asking = _timed(lambda: workshop.hold_to_answers(Path(folder))) if workshop.interview else 0.0
     everything = workshop.sequences
     sizes = [_size(_samples(training, step)) for step in range(training.steps)]
     largest = max(range(training.steps), key=lambda step: _largest_pack(training, step))
@@ -105,6 +108,7 @@ def _estimate(workshop: Workshop, opening: float) -> Estimate:
         parameters=parameters,
         steps=training.steps,
         opening_seconds=opening,
+        asking_seconds=asking,
         lower_seconds=lower_seconds,
         step_seconds=stepping,
         judging_seconds=judging * times,

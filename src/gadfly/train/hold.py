@@ -19,9 +19,13 @@ __all__ = ["Hold", "HoldConfig"]
 
 @dataclass(frozen=True)
 class HoldConfig:
-    """`data` are conversations, best of the base itself; `batch` of them go beside the samples of each step."""
+    """`data` are conversations, best of the base itself, or `questions` are what it is asked for them: see `Interview`.
+
+    `batch` of them go beside the samples of each step.
+    """
 
     data: str = ""
+    questions: str = ""
     weight: float = 4.0
     batch: int = 8
 
@@ -33,7 +37,7 @@ class HoldConfig:
 
     @property
     def wanted(self) -> bool:
-        return bool(self.data) and self.weight > 0
+        return bool(self.data or self.questions) and self.weight > 0
 
 
 @dataclass(frozen=True, eq=False)

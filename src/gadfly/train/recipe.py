@@ -18,7 +18,7 @@ epochs = 3
 beta = 0.1
 
 [hold]                               see HoldConfig: what an adapter is not to change
-data = "plain.jsonl"
+questions = "plain"                  or data = "answers.jsonl"
 
 [new]                                see NewConfig: for a model from scratch
 budget = "20 min"
@@ -128,8 +128,13 @@ def read_recipe(path: Path, changes: Sequence[str] = ()) -> Recipe:
         tables.append((f"--set {key}", _nested(key.strip().split("."), _value(value.strip()))))
     empty = Recipe(place=path.absolute().parent)
     recipe = _written(replace(empty, plan=_usual(_written(empty, tables))), tables)
-    if not recipe.hold.data and recipe.hold != HoldConfig():
-        raise SettingsError(f"{path}: hold says nothing to hold to; name a file of conversations as hold.data")
+    if not recipe.hold.data and not recipe.hold.questions and recipe.hold != HoldConfig():
+        raise SettingsError(
+            f'{path}: hold says nothing to hold to; say hold.questions = "plain", or name a file of conversations as '
+            "hold.data"
+        )
+    if recipe.hold.data and recipe.hold.questions:
+        raise SettingsError(f"{path}: hold has data and questions; leave out one of them")
     against = "hold" if recipe.hold.wanted else recipe.method if recipe.method in ("dpo", "kto") else None
     if recipe.makes_model and against:
         raise SettingsError(

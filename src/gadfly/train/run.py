@@ -28,6 +28,7 @@ from gadfly.train.data.sample import Sample
 from gadfly.train.data.systems import usual_system
 from gadfly.train.group import Group
 from gadfly.train.hold import Hold
+from gadfly.train.interview import Interview
 from gadfly.train.lower import FILE as LOWER
 from gadfly.train.material import read_material
 from gadfly.train.model import write_model
@@ -73,6 +74,7 @@ class Workshop:
     training: Training
     valid: Objective
     trial: Trial | None
+    interview: Interview | None
     longest: int
     run: str
     watcher: Watcher
@@ -88,7 +90,7 @@ class Workshop:
         folder.mkdir(parents=True, exist_ok=True)
         resumed = resume(folder, training, self.run)
         self.watcher.began(training, len(training.objective.sequences), len(self.valid.sequences), resumed)
-        if not self._keep_lower(stopped):
+        if not (self.hold_to_answers(folder, stopped) and self._keep_lower(stopped)):
             save(folder, training, self.run)
             return False
         saved = time.monotonic()
@@ -108,6 +110,25 @@ class Workshop:
         if speaks:
             self._write()
             (folder / LOWER).unlink(missing_ok=True)
+        return True
+
+    def hold_to_answers(self, folder: Path, stopped: Callable[[], bool] = lambda: False) -> bool:
+        """Hold the model to what its base says in an interview, if there is one, or said before; False if `stopped`."""
+        interview, training = self.interview, self.training
+        if interview is None:
+            return True
+        path = folder / f"answers-{self.run[:16]}.jsonl"
+        if not path.exists():
+            if training.group is not None:
+                raise RequestError(
+                    "the questions of hold are answered by one process; begin without torchrun, stop when it learns, "
+                    "and go on with torchrun"
+                )
+            count = len(interview.asked)
+            self.watcher.note(f"{count} questions are answered by the model as it is, once; it is held to what it says")
+            if not interview.keep(path, training.trainable, lambda done: self.watcher.prepared(done, count), stopped):
+                return False
+        training.hold = _hold(self.recipe, path, interview.prompts, self.longest, self.watcher)
         return True
 
     def keeps_lower(self, folder: Path) -> bool:
@@ -206,16 +227,21 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
     if not train.objective.sequences:
         raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
     plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
-    hold = _hold(recipe, prompts, longest, watcher) if recipe.hold.wanted else None
+    hold, interview = None, None
+    if recipe.hold.wanted and recipe.hold.questions:
+        system = None if recipe.method == "text" else usual_system(recipe.train_files)
+        interview = Interview.of(recipe.hold.questions, recipe.place, system, prompts, longest, watcher.problem)
+    elif recipe.hold.wanted:
+        hold = _hold(recipe, recipe.place / recipe.hold.data, prompts, longest, watcher)
     training = _training(recipe, plan, train.objective, file, file.spec.within(longest), group, hold)
     file.release()
     settings: list[object] = [asdict(part) for part in (recipe.lora, plan, recipe.preference)]
-    if hold is not None:
-        settings.append([hold.weight, hold.batch, hold.digest])
+    if (held := hold or interview) is not None:
+        settings.append([recipe.hold.weight, recipe.hold.batch, held.digest])
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
     texts = valid.objective.sequences or train.objective.sequences
     trial = _trial(recipe, prompts, longest, texts) if group is None else None
-    return Workshop(recipe, file, training, valid.objective, trial, longest, run, watcher)
+    return Workshop(recipe, file, training, valid.objective, trial, interview, longest, run, watcher)
 
 
 def _trial(recipe: Recipe, prompts: Prompts, longest: int, texts: Sequence[Sequences]) -> Trial:
@@ -224,8 +250,8 @@ def _trial(recipe: Recipe, prompts: Prompts, longest: int, texts: Sequence[Seque
     return Trial.of_questions(recipe.questions, usual_system(recipe.train_files), prompts, longest)
 
 
-def _hold(recipe: Recipe, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:
-    path, config = recipe.place / recipe.hold.data, recipe.hold
+def _hold(recipe: Recipe, path: Path, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:
+    config = recipe.hold
     found = read_material("sft", [path], prompts, longest, recipe.preference, watcher.problem)
     if not found.objective.sequences:
         raise RequestError(f"{path} has nothing to hold to; expected conversations, as gadfly data synth writes them")

@@ -59,6 +59,8 @@ export interface RunSettings {
   top_layers?: number | null;
   /** Tokens of a sample. */
   longest?: number | null;
+  /** How strongly it is held to what the model knows; null and 0: not at all. */
+  hold?: number | null;
   beta?: number | null;
   seed?: number | null;
 }

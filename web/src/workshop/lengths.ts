@@ -14,7 +14,7 @@ const parts: Record<Length, { epochs: number; layers: number | null; longest: nu
 
 /** The length that such settings are of, if they are of one. */
 export function lengthOf(settings: RunSettings, usual: RunSettings): Length | undefined {
-  const told = (values: RunSettings) => JSON.stringify(Object.entries(values).sort());
+  const told = ({ hold: _, ...values }: RunSettings) => JSON.stringify(Object.entries(values).sort());
   return lengths.find((length) => told(settingsOf(length, usual)) === told(settings));
 }
 

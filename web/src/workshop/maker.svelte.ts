@@ -15,6 +15,8 @@ export interface Checked {
 
 const methods: Record<Exclude<Source, "files">, Method> = { lessons: "sft", pairs: "dpo", thumbs: "kto" };
 
+const HELD = 4; // as a recipe has it: costs of changing what the model says of other things, beside those of learning
+
 export class Making {
   source = $state<Source>("lessons");
   licences = $state<Licences>("free");
@@ -23,6 +25,8 @@ export class Making {
   model = $state("");
   name = $state("");
   length = $state<Length>("manner");
+  /** What the model knows. */
+  keeps = $state(false);
   /** Ids of files that are chosen as soon as they are known. */
   wanted: string[] = [];
 
@@ -59,12 +63,14 @@ export class Making {
     this.name = run.name;
     if (workshop.models.some(({ name }) => name === run.model)) this.model = run.model;
     this.length = lengthOf(run.settings, workshop.usual[run.method]) ?? this.length;
+    this.keeps = Boolean(run.settings.hold);
   }
 
   draft(workshop: Workshop): Draft {
     const { source, method, model, name } = this;
     const data = source === "files" ? { files: this.chosen.map(({ file }) => file.id) } : { chats: this.licences };
     const questions = ([1, 2, 3] as const).map((n) => t(`samples.question.${n}`));
-    return { model, method, name, ...data, questions, settings: settingsOf(this.length, workshop.usual[method]) };
+    const settings = { ...settingsOf(this.length, workshop.usual[method]), ...(this.keeps && { hold: HELD }) };
+    return { model, method, name, ...data, questions, settings };
   }
 }

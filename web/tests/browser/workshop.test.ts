@@ -97,6 +97,8 @@ test("a plan that came to nothing is changed and tried again with the same setti
   await page.getByLabel("Name").fill("poet");
   await page.getByLabel("Of which model").selectOption("tiny");
   await page.getByRole("radio", { name: "a voice" }).check({ force: true });
+  await page.getByRole("checkbox", { name: "Keep what it knows", exact: true }).check();
+  await fine();
   await button("Make a plan").click();
   await page.getByText("About 12 minutes.").waitFor();
   workshop.change([...workshop.opened.keys()].at(-1)!, { status: "failed", plan: null, error: "memory ran out; try a smaller model" });
@@ -112,6 +114,7 @@ test("a plan that came to nothing is changed and tried again with the same setti
   const [first, second] = asked("workshop/runs");
   expect({ ...second, settings: null }).toEqual({ ...first, settings: null });
   expect([first.model, first.settings.epochs, second.settings.epochs]).toEqual(["tiny", 3, 1]);
+  expect([first.settings.hold, second.settings.hold]).toEqual([4, 4]);
 });
 
 test("runs are laid over each other, one that failed says why, and one goes with what came of it", async () => {

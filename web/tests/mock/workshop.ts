@@ -6,7 +6,7 @@ type Send = (event: string, data: unknown) => void;
 
 const STEPS = 40;
 const JUDGED = 8; // steps between looks at what it has not seen
-const usual = { epochs: 3, batch: 16, learning_rate: 1e-3, rank: 16, top_layers: null, longest: 1024, beta: 0.1, seed: 0 };
+const usual = { epochs: 3, batch: 16, learning_rate: 1e-3, rank: 16, top_layers: null, longest: 1024, hold: 0, beta: 0.1, seed: 0 };
 const models = [
   { name: "smollm2", bytes: 2.7e8, default: true },
   { name: "tiny", bytes: 1e6, default: false },

@@ -17,6 +17,7 @@ test("what is usual once is not made less", () => {
 
 test("settings tell of which length they are, and errors what may be done", () => {
   for (const length of lengths) expect(lengthOf(settingsOf(length, usual), usual)).toBe(length);
+  for (const length of lengths) expect(lengthOf({ ...settingsOf(length, usual), hold: 4 }, usual)).toBe(length);
   expect(lengthOf({ epochs: 17 }, usual)).toBeUndefined();
   expect(whyOf("its process was killed by signal 9, as happens where memory runs out; resume goes on from there")).toBe("memory");
   expect(whyOf("the loss of step 3 is nan; choose a smaller learning_rate than 1")).toBe("diverged");

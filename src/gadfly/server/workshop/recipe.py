@@ -17,6 +17,7 @@ SETTINGS: Mapping[str, tuple[str, bool, float, float, float | None]] = {
     "rank": ("lora.rank", True, 1, 256, 16),
     "top_layers": ("lora.top_layers", True, 1, 1000, None),
     "longest": ("longest", True, 8, 2**20, 1024),
+    "hold": ("hold.weight", False, 0, 1000, 0.0),  # to what the model says of plain questions
     "beta": ("preference.beta", False, 1e-4, 1000, 0.1),
     "seed": ("plan.seed", True, 0, 2**31 - 1, 0),
 }
@@ -40,5 +41,7 @@ def recipe(base: str, method: Method, settings: Mapping[str, float], questions: 
     lines = [f"base = {json.dumps(base)}", f'method = "{method}"', 'out = "adapter"', 'data = "data"']
     if questions:
         lines.append(f"questions = {json.dumps(questions, ensure_ascii=False)}")
+    if "hold" in settings:
+        lines.append('hold.questions = "plain"')
     lines += [f"{SETTINGS[name][0]} = {value!r}" for name, value in settings.items()]
     return ("\n".join(lines) + "\n").encode()
