@@ -94,6 +94,7 @@ test("a corrected answer is a pair that can be taken away", async () => {
   await here.page.getByLabel("What it should have said").fill("Paris, if it must be.");
   await here.page.getByLabel("wrong").check();
   await button("Keep").click();
+  await button("Keep").waitFor({ state: "detached" }); // once it is kept
   await go("Feedback");
   await here.page.getByText("Paris, if it must be.").waitFor();
   expect(await here.violations()).toEqual([]);
