@@ -91,7 +91,8 @@ test("files are looked through, and what is wrong is said line by line", async (
 test("a plan that came to nothing is changed and tried again with the same settings", async () => {
   const { page } = on.here;
   const { workshop } = on.server.chats;
-  await go("/workshop/new");
+  await page.getByRole("link", { name: "Workshop" }).click();
+  await button("New character").click();
   await page.getByRole("radio", { name: "Files" }).check({ force: true });
   await page.locator("input[type=file]").setInputFiles({ name: "mine.jsonl", mimeType: "text/plain", buffer: Buffer.from('{"messages": [1]}\n') });
   await page.getByLabel("Name").fill("poet");
