@@ -32,6 +32,7 @@ export default defineConfig({
           name: "browser",
           include: ["tests/browser/**/*.test.ts"],
           globalSetup: "tests/browser/build.ts",
+          retry: 1, // each has a server and a visit of its own; one visit in some thirty has been seen never to answer
           ...patient,
         },
       },
