@@ -228,8 +228,8 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
         raise RequestError(f"{recipe.place / recipe.data} has nothing that can be learnt by the method {recipe.method}")
     plan = recipe.plan if recipe.base != NEW else for_budget(recipe.plan, train.objective, planned_tokens(path))
     hold, interview = None, None
+    system = None if recipe.method == "text" else usual_system(recipe.train_files)
     if recipe.hold.wanted and recipe.hold.questions:
-        system = None if recipe.method == "text" else usual_system(recipe.train_files)
         interview = Interview.of(recipe.hold.questions, recipe.place, system, prompts, longest, watcher.problem)
     elif recipe.hold.wanted:
         hold = _hold(recipe, recipe.place / recipe.hold.data, prompts, longest, watcher)
@@ -240,14 +240,14 @@ def open_workshop(recipe: Recipe, watcher: Watcher, threads: int | None = None, 
         settings.append([recipe.hold.weight, recipe.hold.batch, held.digest])
     run = identity(_state(file), train.digest, longest, json.dumps([recipe.method, recipe.makes_model, *settings]))
     texts = valid.objective.sequences or train.objective.sequences
-    trial = _trial(recipe, prompts, longest, texts) if group is None else None
+    trial = _trial(recipe, system, prompts, longest, texts) if group is None else None
     return Workshop(recipe, file, training, valid.objective, trial, interview, longest, run, watcher)
 
 
-def _trial(recipe: Recipe, prompts: Prompts, longest: int, texts: Sequence[Sequences]) -> Trial:
+def _trial(recipe: Recipe, system: str | None, prompts: Prompts, longest: int, texts: Sequence[Sequences]) -> Trial:
     if recipe.method == "text":
         return Trial.of_texts([one for (one,) in texts] if recipe.questions else [], prompts)
-    return Trial.of_questions(recipe.questions, usual_system(recipe.train_files), prompts, longest)
+    return Trial.of_questions(recipe.questions, system, prompts, longest)
 
 
 def _hold(recipe: Recipe, path: Path, prompts: Prompts, longest: int, watcher: Watcher) -> Hold:
