@@ -14,6 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
+from gadfly.evaluate.dial import spearman
+
 __all__ = ["isotonic", "spearman", "table"]
 
 STEPS = 11
@@ -43,16 +45,6 @@ def table(strengths: Sequence[float], scores: Sequence[float], cap: float) -> li
         (round(float(d), 2), round(float(s), 3))
         for d, s in zip(dial, np.interp(y[0] + dial * (y[-1] - y[0]), y, x), strict=True)
     ]
-
-
-def spearman(x: Sequence[float], y: Sequence[float]) -> float:
-    """The correlation of ranks; ties share theirs."""
-
-    def ranks(values: Sequence[float]) -> np.ndarray[tuple[int], np.dtype[np.float64]]:
-        given = np.array(values)
-        return np.array([(given < one).sum() + ((given == one).sum() - 1) / 2 for one in given], np.float64)
-
-    return float(np.corrcoef(ranks(x), ranks(y))[0, 1])
 
 
 def harmless(sweep: Mapping[str, Mapping[str, float]]) -> float:
