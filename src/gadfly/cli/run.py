@@ -68,7 +68,10 @@ def command(
     settings = settings_from(flags, model)
     persona = load_persona(settings.persona)
     options = answer_options(flags)
-    llm = load_model(settings.model, settings, context, experts, adapters=read_adapters(adapters))
+    beside = read_adapters(adapters)
+    if raw and beside is None:
+        beside = {}  # those that come unasked speak for personas alone: off, and not worth a tenth of a second
+    llm = load_model(settings.model, settings, context, experts, adapters=beside)
     if expert_map and llm.expert_use() is None:
         raise RequestError(f"{llm.path} has no experts, so there is nothing to draw; leave out --expert-map")
     screen = PlainScreen(notes=sys.stderr, named=False)
